@@ -163,14 +163,11 @@ export async function giveUpRecords(
   // The table may have been altered, and its columns decide on verdicts.
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);
-  // Giving up must always succeed. Without the schemas no value is judged.
-  const decode = await decoderOf(records, options).catch((error: unknown) => {
-    if (error instanceof InsertError) return null;
-    throw error;
-  });
+  // Giving up must always succeed, whatever is wrong with the schemas. Without them no value is judged.
+  const decode = await decoderOf(records, options).catch(() => null);
   const batchRows = await buildRows(records, tableColumns ?? new Map(), {
     ...options,
-    decode: decode ?? undefined,
+    decode: decode === null || decode === undefined ? undefined : orElse(decode, rejection),
     // Without a table no field has a column. That is not the records' fault.
     mapping: tableColumns === null ? { ...mapping, unknownFields: 'ignore' } : mapping,
     judgedBytesMax: decode === null ? 0 : GIVEN_UP_JUDGED_BYTES_MAX,
@@ -188,6 +185,18 @@ export async function giveUpRecords(
     ],
     found: found.size,
     missedByViews: tableColumns?.hasViews === true ? missedIfGivenUp(found, new SentSets(repeated, records)) : null,
+  };
+}
+
+/** A decoder that never fails. If it would, the record is rejected for another reason. */
+function orElse(decode: RecordDecoder, rejection: Rejection): RecordDecoder {
+  return (source, record) => {
+    try {
+      return decode(source, record);
+    } catch {
+      // The batch is given up because of such errors, too, and the log has them from its attempts.
+      return rejection;
+    }
   };
 }
 

@@ -24,19 +24,23 @@ type Write = (reader: AvroReader, out: JsonWriter) => void;
 /**
  * Makes the decoder of a schema. The schema is walked through once: each of its types becomes a function. Numbers keep
  * their digits, and no whole number or decimal becomes a float.
+ *
+ * @param reader that it uses. It keeps no bytes afterwards, because decoders are kept for long
  */
-export function avroDecoder(type: AvroType, choices: AvroChoices): Decoder {
+export function avroDecoder(type: AvroType, choices: AvroChoices, reader = new AvroReader()): Decoder {
   const write = new Compiler(choices).writerOf(type);
-  const reader = new AvroReader();
   return (bytes, from, to, out) => {
     reader.set(bytes, from, to);
-    write(reader, out);
-    if (reader.at < to) throw new UndecodableError('bytes are left over after its value');
+    try {
+      write(reader, out);
+      if (reader.at < to) throw new UndecodableError('bytes are left over after its value');
+    } finally {
+      reader.set(NOTHING, 0, 0);
+    }
   };
 }
 
-/** Records within records. Each takes room on the stack. */
-const DEPTH_MAX = 500;
+const NOTHING = Buffer.alloc(0);
 
 class Compiler {
   readonly #choices: AvroChoices;
@@ -149,7 +153,9 @@ class Compiler {
     return (reader, out) => {
       const write = writers[reader.long()];
       if (write === undefined) throw new UndecodableError('a union has no branch of this number');
+      reader.enter();
       write(reader, out);
+      reader.leave();
     };
   }
 
@@ -159,14 +165,14 @@ class Compiler {
     const names: Buffer[] = [];
     const writers: Write[] = [];
     const write: Write = (reader, out) => {
-      if (++reader.depth > DEPTH_MAX) throw new UndecodableError('its records are nested too deeply');
+      reader.enter();
       for (let index = 0; index < names.length; index++) {
         out.literal(names[index] as Buffer);
         (writers[index] as Write)(reader, out);
       }
       if (names.length === 0) out.byte(OPEN_BRACE);
       out.byte(CLOSE_BRACE);
-      reader.depth--;
+      reader.leave();
     };
     // It is known before its fields are walked through, because they may contain it.
     this.#records.set(type, write);
@@ -203,14 +209,19 @@ function enumWriter(symbols: readonly string[]): Write {
 function arrayWriter(write: Write): Write {
   return (reader, out) => {
     let isFirst = true;
+    reader.enter();
     out.byte(OPEN_BRACKET);
     for (let items = reader.blockItems(); items > 0; items = reader.blockItems()) {
       for (let item = 0; item < items; item++) {
         if (!isFirst) out.byte(COMMA);
         isFirst = false;
+        const { at } = reader;
         write(reader, out);
+        // A few bytes can claim to be any number of them.
+        if (reader.at === at) throw new UndecodableError('an array has items that take no bytes');
       }
     }
+    reader.leave();
     out.byte(CLOSE_BRACKET);
   };
 }
@@ -218,6 +229,7 @@ function arrayWriter(write: Write): Write {
 function mapWriter(write: Write): Write {
   return (reader, out) => {
     let isFirst = true;
+    reader.enter();
     out.byte(OPEN_BRACE);
     for (let items = reader.blockItems(); items > 0; items = reader.blockItems()) {
       for (let item = 0; item < items; item++) {
@@ -228,6 +240,7 @@ function mapWriter(write: Write): Write {
         write(reader, out);
       }
     }
+    reader.leave();
     out.byte(CLOSE_BRACE);
   };
 }

@@ -12,14 +12,13 @@ export class AvroReader {
   end = 0;
   /** The last {@link long} that a number cannot hold exactly. */
   big = 0n;
-  /** How many records the present one is in. */
-  depth = 0;
+  #depth = 0;
 
   set(bytes: Buffer, from: number, to: number): void {
     this.bytes = bytes;
     this.at = from;
     this.end = to;
-    this.depth = 0;
+    this.#depth = 0;
   }
 
   /** A whole number of 64 bits. NaN if it needs more than 53, then {@link big} is the number. */
@@ -109,12 +108,24 @@ export class AvroReader {
     return at;
   }
 
+  /** Begins a value that has others in it: a record, an array, a map or a union. */
+  enter(): void {
+    if (++this.#depth > DEPTH_MAX) throw new UndecodableError('its values are nested too deeply');
+  }
+
+  /** Ends what {@link enter} began. */
+  leave(): void {
+    this.#depth--;
+  }
+
   #big(folded: bigint): number {
     this.big = (folded & 1n) === 0n ? folded >> 1n : -(folded >> 1n) - 1n;
     return NaN;
   }
 }
 
+/** Values within values. Each takes room on the stack. */
+const DEPTH_MAX = 500;
 const LOW = 2 ** 28;
 /** Below it, the two parts together have 53 bits. */
 const HIGH_OF_NUMBERS = 2 ** 25;

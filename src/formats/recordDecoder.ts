@@ -4,7 +4,7 @@ import type { KafkaRecord, RecordSource, SourcedRecord } from '../protocol/recor
 import { isRequestSource } from '../protocol/request.js';
 import type { Mapping } from '../protocol/settings.js';
 import type { AvroChoices } from './avroDecoder.js';
-import type { Decoders, KnownSchema } from './decoders.js';
+import type { Decoders, KnownSchema, UsableSchema } from './decoders.js';
 import { JsonWriter } from './jsonWriter.js';
 import { RegistryError } from './schemaRegistry.js';
 import { UndecodableError } from './undecodable.js';
@@ -41,12 +41,13 @@ export async function recordDecoder(
     );
   const schemas = await decoders.of(idsOf(records), avro);
   const out = new JsonWriter();
+  const batch = { documentBytes: 0 };
   return ofRegistry((bytes, from, to, record) => {
     const id = bytes.readUInt32BE(from + 1);
     const schema = schemas.get(id) ?? NO_SUCH_ID;
     return 'why' in schema
       ? undecodable(`schema ${id}: ${schema.why}`)
-      : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out });
+      : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
   });
 }
 
@@ -93,31 +94,56 @@ function idsOf(records: readonly SourcedRecord[]): ReadonlySet<number> {
 }
 
 /**
- * A document has so many bytes at most. So a few bytes that claim to be a billion nulls do not take the memory of the
- * worker. The names of fields and symbols may be long, and are not in the record.
+ * A document has so many bytes at most, so that a few bytes that claim to be a great deal do not take the memory of the
+ * worker. Each byte of a record may be a field, whose name is in the schema only, or a character that needs an escape.
+ * Fields that take no byte are in the schema as often as in the record, or nearly so.
  */
-const DOCUMENT_BYTES = { fixed: 4_096, perByte: 256, max: 64 * 1024 * 1024 };
+const DOCUMENT_BYTES = { fixed: 64 * 1024, ofSchemaMax: 1024 * 1024, perByte: 64, max: 64 * 1024 * 1024 };
+/**
+ * The rows of a batch are in memory together. Documents of so many bytes may become any rows. After them, only those
+ * that do not grow much.
+ */
+const BATCH_BYTES = { free: 256 * 1024 * 1024, fixed: 1024, perByte: 16 };
 
 interface Encoded {
-  readonly schema: Exclude<KnownSchema, { why: string }>;
+  readonly schema: UsableSchema;
   readonly id: number;
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
   readonly out: JsonWriter;
+  /** What its batch has become so far. */
+  readonly batch: { documentBytes: number };
 }
 
-function decoded(record: KafkaRecord, { schema, id, bytes, from, to, out }: Encoded): KafkaRecord | Rejection {
-  const { fixed, perByte, max } = DOCUMENT_BYTES;
+function decoded(record: KafkaRecord, encoded: Encoded): KafkaRecord | Rejection {
+  const { schema, id, bytes, from, to, out, batch } = encoded;
   try {
-    out.begin(Math.min(max, fixed + schema.bytes + perByte * (to - from)));
+    out.begin(documentBytesMax(encoded));
     schema.decode(bytes, from, to, out);
     out.finish();
   } catch (error) {
-    if (!(error instanceof UndecodableError)) throw error;
-    return undecodable(`schema ${id}: ${error.message}`);
+    const why = whyUndecodable(error);
+    if (why === null) throw error;
+    return undecodable(`schema ${id}: ${why}`);
   }
+  batch.documentBytes += out.length;
   return withValue(record, out.bytes, 0, out.length);
+}
+
+function documentBytesMax({ schema, from, to, batch }: Encoded): number {
+  const size = to - from;
+  const { fixed, ofSchemaMax, perByte, max } = DOCUMENT_BYTES;
+  const ofRecord = Math.min(max, fixed + Math.min(ofSchemaMax, schema.bytes) + perByte * size);
+  const left = BATCH_BYTES.free - batch.documentBytes;
+  return Math.min(ofRecord, Math.max(left, BATCH_BYTES.fixed + BATCH_BYTES.perByte * size));
+}
+
+/** Null: it is not the record's fault. */
+function whyUndecodable(error: unknown): string | null {
+  if (error instanceof UndecodableError) return error.message;
+  // Then it is the stack that ends.
+  return error instanceof RangeError ? 'its values are nested too deeply' : null;
 }
 
 /** JSON says itself what it is, so the schema is not needed. */

@@ -390,6 +390,23 @@ it.each([
   },
 );
 
+it('a batch is given up whatever the decoder throws', async () => {
+  const parked = { code: REJECTION_CODES.parked, message: 'by a person' };
+  const fail = (): never => {
+    throw new TypeError('a bug');
+  };
+  const failing = [
+    { of: () => Promise.reject(new TypeError('a bug')) },
+    { of: () => Promise.resolve(new Map([[1, { bytes: 1, decode: fail }]])) },
+  ];
+  for (const one of failing) {
+    const { records, options } = avroBatch(() => Promise.resolve(null));
+    const decoders = one as unknown as Decoders;
+    const { rejected } = await giveUpRecords(records, { ...options, decoders }, parked);
+    expect(rejected.map(({ rejection }) => rejection)).toEqual([parked, parked]);
+  }
+});
+
 it('a batch of Avro is inserted but for the records that do not decode, whose own bytes are given back', async () => {
   const schema = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', type: 'long' }] });
   const { table, records, options } = avroBatch(() => Promise.resolve({ schema, type: 'AVRO', references: [] }));

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { avroDecoder, type AvroChoices, type Decoder } from '../../../src/formats/avroDecoder.js';
+import { AvroReader } from '../../../src/formats/avroReader.js';
 import { parseAvroSchema, SchemaError } from '../../../src/formats/avroSchema.js';
 import { JsonWriter } from '../../../src/formats/jsonWriter.js';
 import { UndecodableError } from '../../../src/formats/undecodable.js';
@@ -94,7 +95,9 @@ const { anySample } = fc.letrec<{ anySample: Sample }>((tie) => ({
     }),
     fc
       .tuple(tie('anySample'), fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }), fc.boolean())
-      .map(([item, blocks, withSizes]) => {
+      .map(([item, counts, withSizes]) => {
+        // Items that take no bytes are refused.
+        const blocks = item.bytes.length === 0 ? [] : counts;
         const items = blocks.reduce((sum, block) => sum + block, 0);
         const bytes = blocks.flatMap((block) => {
           const body = Buffer.concat(Array<Buffer>(block).fill(item.bytes));
@@ -161,9 +164,13 @@ it('damaged bytes become JSON or an error, never anything from beyond their end,
 it('a few bytes that claim a great deal are refused at once', () => {
   const huge = varint(2n ** 50n);
   const nulls = decoderOf({ type: 'array', items: 'null' });
-  expect(whyNot(nulls, Buffer.concat([huge, Buffer.of(0)]))).toMatch(/far more JSON/);
-  const empty = { type: 'record', name: 'Empty', fields: [] };
-  expect(whyNot(decoderOf({ type: 'array', items: empty }), Buffer.concat([huge, Buffer.of(0)]))).toMatch(/far more/);
+  const empty = { type: 'record', name: 'Empty', fields: [{ name: 'a', type: 'null' }] };
+  for (const items of ['null', empty, { type: 'fixed', name: 'F', size: 0 }]) {
+    const decode = decoderOf({ type: 'array', items });
+    for (const claimed of [huge, varint(1n)])
+      expect(whyNot(decode, Buffer.concat([claimed, Buffer.of(0)]))).toMatch(/items that take no bytes/);
+    expect(whyNot(decode, Buffer.of(0))).toBe('decoded');
+  }
   expect(whyNot(nulls, Buffer.concat([varint(-(2n ** 63n)), Buffer.of(0, 0)]))).toMatch(/more items than can be/);
   for (const schema of ['bytes', 'string']) {
     expect(whyNot(decoderOf(schema), huge)).toMatch(/end too early/);
@@ -174,15 +181,27 @@ it('a few bytes that claim a great deal are refused at once', () => {
   expect(whyNot(decimal, sized(Buffer.alloc(100_000, 1)))).toMatch(/more digits/);
 });
 
-it('records within records end at a depth, and not at the end of the stack', () => {
+it('values within values end at a depth, and not at the end of the stack', () => {
   const list = { type: 'record', name: 'List', fields: [{ name: 'next', type: ['null', 'List'] }] };
   const decode = decoderOf(list);
   const nested = (depth: number) => Buffer.concat([Buffer.alloc(depth, 2), Buffer.of(0)]);
   expect(jsonOf(decode, nested(2))).toBe('{"next":{"next":{"next":null}}}');
-  expect(whyNot(decode, nested(499))).toBe('decoded');
+  expect(whyNot(decode, nested(249))).toBe('decoded');
   expect(whyNot(decode, nested(100_000))).toMatch(/nested too deeply/);
   const endless = { type: 'record', name: 'Endless', fields: [{ name: 'self', type: 'Endless' }] };
   expect(whyNot(decoderOf(endless), Buffer.alloc(0))).toMatch(/nested too deeply/);
+  expect(whyNot(decode, nested(250))).toMatch(/nested too deeply/);
+  const items = (of: string) => ({
+    type: 'record',
+    name: 'Items',
+    fields: [{ name: 'i', type: { type: of, ...within } }],
+  });
+  const within = { items: 'Items', values: 'Items' };
+  expect(whyNot(decoderOf(items('array')), Buffer.alloc(249, 2))).toMatch(/end too early/);
+  expect(whyNot(decoderOf(items('array')), Buffer.alloc(250, 2))).toMatch(/nested too deeply/);
+  // Each map has one key of no bytes.
+  expect(whyNot(decoderOf(items('map')), Buffer.alloc(498, Buffer.of(2, 0)))).toMatch(/end too early/);
+  expect(whyNot(decoderOf(items('map')), Buffer.alloc(500, Buffer.of(2, 0)))).toMatch(/nested too deeply/);
   const arrays = `${'{"type":"array","items":'.repeat(3_000)}"int"${'}'.repeat(3_000)}`;
   expect(() => parseAvroSchema(arrays)).toThrow('it is nested too deeply');
 });
@@ -253,4 +272,13 @@ it('a name has one meaning in all that a schema brings; the same definition may 
     expect(() => decoderOf('int', PLAIN, [same, other])).toThrow(SchemaError);
   }
   expect(() => decoderOf(kind({ toString: 1 }))).toThrow(SchemaError);
+});
+
+it('a decoder that is kept keeps no bytes of a record', () => {
+  const reader = new AvroReader();
+  const decode = avroDecoder(parseAvroSchema('"string"'), PLAIN, reader);
+  expect(jsonOf(decode, Buffer.of(2, 65))).toBe('"A"');
+  expect(reader.bytes).toHaveLength(0);
+  expect(whyNot(decode, Buffer.of(4, 65))).toMatch(/end too early/);
+  expect(reader.bytes).toHaveLength(0);
 });

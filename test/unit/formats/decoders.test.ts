@@ -252,12 +252,78 @@ it('tombstones and rows of workflows are not decoded; without a registry the bat
   expect(await recordDecoder([], DEFAULT_MAPPING, undefined)).toBeUndefined();
 });
 
-it('a small record cannot become a large document, whatever its schema', async () => {
-  const { decoders } = inMemory({ 1: avro(JSON.stringify({ type: 'array', items: 'null' })) });
-  const bomb = sourced(header(1, Buffer.from('808080808001' + '00', 'hex')));
-  const decode = await recordDecoder([bomb], AVRO, decoders);
-  expect(decode!(SOURCE, bomb.record)).toEqual({
-    code: 'undecodable',
-    message: 'the value cannot be decoded: schema 1: it becomes far more JSON than its size allows for',
-  });
+const TOO_MUCH = {
+  code: 'undecodable',
+  message: 'the value cannot be decoded: schema 1: it becomes far more JSON than its size allows for',
+};
+
+/** A schema of which each value has no bytes, and becomes at least 20 bytes of JSON for each of the fields. */
+const noBytes = (fields: number) => ({
+  type: 'record',
+  name: 'N',
+  fields: Array.from({ length: fields }, (_, index) => ({ name: `field_${1e7 + index}`, type: 'null' })),
 });
+
+it('a small record cannot become a large document, however large its schema is', async () => {
+  const doubled = Array.from({ length: 20 }, (_, level) => {
+    const type = level === 0 ? 'null' : `D${level - 1}`;
+    const fields = ['a', 'b'].map((name) => ({ name, type }));
+    return JSON.stringify({ type: 'record', name: `D${level}`, fields });
+  });
+  const large = { ...noBytes(100_000), doc: 'x'.repeat(3 * 1024 * 1024) };
+  const bombs = [
+    { ...avro('"D19"'), references: doubled },
+    avro(JSON.stringify(large)),
+    avro(JSON.stringify({ type: 'array', items: { ...noBytes(100), fields: [...noBytes(100).fields, BOOLEAN] } })),
+  ];
+  for (const bomb of bombs) {
+    const { decoders } = inMemory({ 1: bomb });
+    const payload = bomb === bombs[2] ? Buffer.of(160, 31, ...Buffer.alloc(2_000), 0) : Buffer.alloc(0);
+    const { record } = sourced(header(1, payload));
+    const decode = await recordDecoder([{ source: SOURCE, record }], AVRO, decoders);
+    expect(decode!(SOURCE, record)).toEqual(TOO_MUCH);
+  }
+});
+
+const BOOLEAN = { name: 'b', type: 'boolean' };
+
+it('a record of real life becomes as much JSON as its names take', async () => {
+  const row = { type: 'record', name: 'Row', fields: [{ ...BOOLEAN, name: 'is_enabled_for_this_customer_segment' }] };
+  const { decoders } = inMemory({ 1: avro(JSON.stringify({ type: 'array', items: row })) });
+  const { record } = sourced(header(1, Buffer.of(0xa0, 0x9c, 0x01, ...Buffer.alloc(10_000), 0)));
+  const decode = await recordDecoder([{ source: SOURCE, record }], AVRO, decoders);
+  expect(JSON.parse(String((decode!(SOURCE, record) as KafkaRecord).value))).toHaveLength(10_000);
+});
+
+it('many records of a batch do not become more together than a worker can hold', async () => {
+  const { decoders } = inMemory({ 1: avro(JSON.stringify(noBytes(3_000))), 2: avro(LONG) });
+  const { record: bomb } = sourced(header(1, Buffer.alloc(0)));
+  const { record: usual } = sourced(header(2, Buffer.of(8)));
+  const decode = await recordDecoder([sourced(bomb.value), sourced(usual.value)], AVRO, decoders);
+  const bytesEach = ((decode!(SOURCE, bomb) as KafkaRecord).value as Buffer).length;
+  const atMost = Math.ceil((256 * 1024 * 1024) / bytesEach);
+  let index = 0;
+  while (index <= atMost && !('code' in decode!(SOURCE, bomb))) index++;
+  expect(decode!(SOURCE, bomb)).toEqual(TOO_MUCH);
+  expect(index).toBeGreaterThan(atMost - 5);
+  // Those that do not grow much are not to blame.
+  expect(decode!(SOURCE, usual)).not.toHaveProperty('code');
+});
+
+it('a stack that ends is the fault of the record, any other error is not', async () => {
+  const failing = async (error: Error) => {
+    const throwing = { of: () => Promise.resolve(new Map([[1, { bytes: 1, decode: () => fail(error) }]])) };
+    const decode = await recordDecoder([], AVRO, throwing as unknown as Decoders);
+    const { record } = sourced(header(1, Buffer.alloc(0)));
+    return decode!(SOURCE, record);
+  };
+  expect(await failing(new RangeError('Maximum call stack size exceeded'))).toEqual({
+    code: 'undecodable',
+    message: 'the value cannot be decoded: schema 1: its values are nested too deeply',
+  });
+  await expect(failing(new TypeError('a bug'))).rejects.toThrow('a bug');
+});
+
+function fail(error: Error): never {
+  throw error;
+}
