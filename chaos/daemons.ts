@@ -149,9 +149,12 @@ export class ChaosDaemon {
   /** SIGTERM. */
   async terminate(): Promise<void> {
     this.#wanted = false;
+    // How one has ended that runs no more was judged then, or a fault has killed it.
+    if (!this.running) return;
     const end = await this.#process?.end(STOP_WITHIN_MS);
     // A process that has only begun is ended by SIGTERM itself.
-    if (end?.signal === 'SIGKILL') this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
+    if (end !== undefined && end.code !== 0 && end.signal !== 'SIGTERM')
+      this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
   }
 
   async kill(): Promise<void> {

@@ -7,7 +7,7 @@ import { startStack } from '../stack/index.js';
 import { pythonWith } from '../stack/python.js';
 import { VERSIONS } from '../stack/versions.js';
 import type { Verdict } from './checks.js';
-import { appendResult, commitNow, type ChaosResult } from './result.js';
+import { appendResult, commitNow, whyNotOfCommit, type ChaosResult } from './result.js';
 import { runChaos, type Outcome, type RunOptions } from './run.js';
 
 /**
@@ -21,6 +21,7 @@ interface Options extends RunOptions {
   readonly data?: string;
 }
 
+const ROOT = resolve(import.meta.dirname, '..');
 const VIOLATIONS_SHOWN = 10;
 
 const options = new Command('chaos')
@@ -40,6 +41,11 @@ const options = new Command('chaos')
 const report = ({ part, step, state }: { part: string; step: string; state: string }): void => {
   if (state === 'started') console.error(`[${part}] ${step}`);
 };
+const problem = options.result === undefined ? null : whyNotOfCommit(ROOT, options.cli);
+if (problem !== null) {
+  console.error(problem);
+  process.exit(1);
+}
 // Before the run: the working copy may be another one at its end.
 const commit = commitNow();
 const python = await pythonWith('confluent-kafka', VERSIONS.confluentKafka, report);
@@ -93,6 +99,7 @@ function resultOf({ observed, verdicts, faults }: Outcome): ChaosResult {
     commit,
     date: new Date().toISOString().slice(0, 10),
     minutes: options.minutes,
+    slowness: options.slowness,
     records: observed.input.length,
     rows: observed.rows.length,
     deadLetters: observed.letters.length,

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** The figures of one run: an element of a file in `results/`. */
 export interface ChaosResult {
@@ -8,6 +9,8 @@ export interface ChaosResult {
   /** As 2026-01-31. */
   readonly date: string;
   readonly minutes: number;
+  /** Factor for the time of the drain. Results of before it was noted have none. */
+  readonly slowness?: number;
   /** In the log, committed. */
   readonly records: number;
   readonly rows: number;
@@ -27,12 +30,31 @@ export function appendResult(file: string, result: ChaosResult): void {
   writeFileSync(file, `${JSON.stringify([...before, result], null, 2)}\n`);
 }
 
-/** Of the working copy; `unknown` if git has none. */
+/**
+ * Why a run would say nothing about the commit that its result names; null if it would. Another build is not of that
+ * commit, nor is one from before a change of the sources.
+ *
+ * @param root of the working copy
+ */
+export function whyNotOfCommit(root: string, cli: string | undefined): string | null {
+  if (cli !== undefined) return '--result is of this build: leave --cli out';
+  const built = statSync(join(root, 'dist/cli.js'), { throwIfNoEntry: false })?.mtimeMs;
+  if (built === undefined) return 'dist/cli.js is missing: npm run build';
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join('src', name));
+  const newer = sources.find((file) => statSync(join(root, file)).mtimeMs > built);
+  return newer === undefined ? null : `dist/cli.js is older than ${newer}: npm run build`;
+}
+
+/** Of the working copy, what runs and what judges; `unknown` if git has none. */
 export function commitNow(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   try {
-    const isChanged = git('status', '--porcelain', '--', ':/src') !== '';
+    // Each result changes the results.
+    const judged = [':/src', ':/chaos', ':/stack', ':(top,exclude)chaos/results'];
+    const isChanged = git('status', '--porcelain', '--', ...judged) !== '';
     return `${git('rev-parse', '--short=12', 'HEAD').trim()}${isChanged ? ', changed' : ''}`;
   } catch {
     return 'unknown'; // A copy without its history.

@@ -339,7 +339,7 @@ class ChaosRun {
 
   async #observe(
     input: readonly InputRecord[],
-    { daemons, batchers }: Victims,
+    { batchers }: Victims,
     drain: Pick<Observed, 'drainMs' | 'backlog'>,
   ): Promise<Observed> {
     await this.#untilCommitted();
@@ -378,7 +378,7 @@ class ChaosRun {
       closedRuns: batchers.closed,
       ...drain,
       peakMemory: Object.fromEntries(this.#daemons.map(({ name, peakMemory }) => [name, peakMemory])),
-      wrongEnds: daemons.flatMap(({ wrongEnds }) => wrongEnds),
+      wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
       faults: this.#done.length,
     };
   }

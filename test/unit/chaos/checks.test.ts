@@ -70,6 +70,36 @@ it('finds nothing if everything is right', () => {
   expect(violations({})).toEqual({});
 });
 
+it('lets nothing pass of which nothing was read, whatever the bounds', () => {
+  const nothing: Observed = {
+    produced: { written: [], aborted: [], unknown: [] },
+    input: [],
+    rows: [],
+    letters: [],
+    acks: [],
+    offsets: [],
+    replies: [],
+    runs: [],
+    offsetsLost: [],
+    layoutChanged: false,
+    closedRuns: new Set(),
+    drainMs: 0,
+    backlog: 0,
+    peakMemory: { 'daemon-1': 0 },
+    wrongEnds: [],
+    faults: 0,
+  };
+  const verdicts = check(nothing, { recordsMin: 0, memoryBytesMax: 500, faultsMin: 0, slowness: 1 });
+  expect(verdicts.filter(({ violations }) => violations.length === 0)).toEqual([]);
+});
+
+it('wants a fault in the shortest run', () => {
+  const verdicts = check({ ...RIGHT, faults: 0 }, { ...BOUNDS, faultsMin: 0 });
+  expect(verdicts.find(({ name }) => name === 'there was enough to go wrong')?.violations).toEqual([
+    'only 0 of 1 faults were done',
+  ]);
+});
+
 /** What is planted, which checks have to find it, and what one of them has to say. */
 const PLANTED: Readonly<Record<string, { readonly planted: Partial<Observed>; readonly found: readonly string[] }>> = {
   'a record that was confirmed and is not in the log': {
@@ -81,7 +111,7 @@ const PLANTED: Readonly<Record<string, { readonly planted: Partial<Observed>; re
     found: ['what was produced is in the log, once', 'nothing is there that was not produced'],
   },
   'a record without a row': {
-    planted: { rows: without(RIGHT.rows, 0) },
+    planted: { rows: without(RIGHT.rows, 2) },
     found: ['each record is one row or a dead letter', 'acknowledgements are true'],
   },
   'a record with two rows': {
