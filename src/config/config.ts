@@ -259,7 +259,9 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
         ...(signal.linger === 0 ? {} : { storesOnce: true }),
       },
       destination: {
-        table: isDecoded(pipeline.format) ? { decoded: tablesOf(pipeline) } : tablesOf(pipeline),
+        ...(isDecoded(pipeline.format)
+          ? { table: null, decodedTable: tablesOf(pipeline) }
+          : { table: tablesOf(pipeline) }),
         columns: valueColumn(pipeline),
         mapping: {
           format: pipeline.format,

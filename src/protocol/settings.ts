@@ -47,9 +47,15 @@ export interface BatchLimits {
 export interface Destination {
   /**
    * The table, with its database if that is not the connection's: `orders`, `shop.orders`. `{topic}` in it is replaced
-   * by the record's topic. An object if some topics have tables of their own. See `tables.ts`.
+   * by the record's topic. An object if some topics have tables of their own. Null if values are decoded: then it is
+   * `decodedTable`. See `tables.ts`.
    */
-  readonly table: TableChoice | DecodedTable;
+  readonly table: TableChoice | null;
+  /**
+   * The table of a pipeline whose values are decoded. A worker of version 0.1.0 would insert such values as they are. It
+   * does not know this key, and fails at a table that is null, so the batch waits for a worker that does.
+   */
+  readonly decodedTable?: TableChoice;
   /**
    * The source of each column, see `columns` in the configuration reference. Empty: fields go to the columns of the
    * same names.
@@ -68,13 +74,8 @@ export interface Destination {
 /** A table for all records, or one for each topic. */
 export type TableChoice = string | TablesOfTopics;
 
-/**
- * The table of a pipeline whose values are decoded. A worker of version 0.1.0 would insert such values as they are. It
- * does not know this form of a table, so it fails, and the batch waits for a worker that does.
- */
-export interface DecodedTable {
-  readonly decoded: TableChoice;
-}
+/** What says to which table records go. */
+export type DestinationTable = Pick<Destination, 'table' | 'decodedTable'>;
 
 /**
  * It takes the place of a plain table name. So a worker of a version that does not know it fails, and does not insert

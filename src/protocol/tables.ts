@@ -1,17 +1,19 @@
-import type { Destination, TableChoice } from './settings.js';
+import type { DestinationTable, TableChoice } from './settings.js';
 
 /** The placeholder for the topic in a table's name. */
 const TOPIC = '{topic}';
 
 /** The table that a topic's records go to. */
-export function tableOf(destination: Pick<Destination, 'table'>, topic: string): string {
+export function tableOf(destination: DestinationTable, topic: string): string {
   const table = choiceOf(destination);
   if (typeof table === 'string') return named(table, topic);
   return Object.hasOwn(table.ofTopics, topic) ? (table.ofTopics[topic] as string) : named(table.others, topic);
 }
 
-function choiceOf({ table }: Pick<Destination, 'table'>): TableChoice {
-  return typeof table === 'object' && 'decoded' in table ? table.decoded : table;
+function choiceOf({ table, decodedTable }: DestinationTable): TableChoice {
+  const choice = table ?? decodedTable;
+  if (choice === undefined) throw new Error('the settings of the batch name no table: a newer version has made them');
+  return choice;
 }
 
 /**
@@ -19,7 +21,7 @@ function choiceOf({ table }: Pick<Destination, 'table'>): TableChoice {
  * none, if there is one.
  */
 export function tablesOf(
-  destination: Pick<Destination, 'table'>,
+  destination: DestinationTable,
   topics: readonly string[],
 ): ReadonlyMap<string, readonly string[]> {
   const tables = new Map<string, string[]>();
@@ -35,7 +37,7 @@ export function tablesOf(
 }
 
 /** The one table for all records. Null if the topic decides. */
-export function onlyTable(destination: Pick<Destination, 'table'>): string | null {
+export function onlyTable(destination: DestinationTable): string | null {
   const table = choiceOf(destination);
   return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
 }
@@ -44,7 +46,7 @@ export function onlyTable(destination: Pick<Destination, 'table'>): string | nul
  * The table for rows that come from workflows, which have no topic. Null if the topic decides for all other records,
  * too.
  */
-export function tableOfRequests(destination: Pick<Destination, 'table'>): string | null {
+export function tableOfRequests(destination: DestinationTable): string | null {
   const table = choiceOf(destination);
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
@@ -57,18 +59,18 @@ export const NO_TABLE_FOR_REQUESTS = "sends each topic to a table of its own, an
  * become an underscore. Topics that the configuration sends to one table by name are not listed.
  */
 export function collidingTopics(
-  { table }: Pick<Destination, 'table'>,
+  destination: DestinationTable,
   topics: readonly string[],
 ): ReadonlyMap<string, readonly string[]> {
   return new Map(
-    [...tablesOf({ table }, templatedTopics({ table }, topics))].filter(([, sharing]) => sharing.length > 1),
+    [...tablesOf(destination, templatedTopics(destination, topics))].filter(([, sharing]) => sharing.length > 1),
   );
 }
 
 /** A pipeline, and the topics that it reads. */
 export interface TablesOfPipeline {
   readonly name: string;
-  readonly destination: Pick<Destination, 'table'>;
+  readonly destination: DestinationTable;
   readonly topics: readonly string[];
 }
 
@@ -95,7 +97,7 @@ export function collidingPipelines(
 }
 
 /** The topics whose table's name is made from theirs. */
-function templatedTopics(destination: Pick<Destination, 'table'>, topics: readonly string[]): readonly string[] {
+function templatedTopics(destination: DestinationTable, topics: readonly string[]): readonly string[] {
   const table = choiceOf(destination);
   const template = typeof table === 'string' ? table : table.others;
   if (!template.includes(TOPIC)) return [];

@@ -695,10 +695,10 @@ pipelines:
   const login = { username: 'u', password: 'p', token: null, tls: null };
   expect(schemaRegistry).toEqual({ url, ...login, requestTimeoutMs: 10_000 });
   const destinations = pipelines.map(({ settings: { destination } }) => destination);
-  expect(destinations.map(({ table }) => table)).toEqual([
-    { decoded: 't' },
-    { decoded: { ofTopics: { y: 't' }, others: '{topic}' } },
-    { decoded: 't' },
+  expect(destinations.map(({ table, decodedTable }) => [table, decodedTable])).toEqual([
+    [null, 't'],
+    [null, { ofTopics: { y: 't' }, others: '{topic}' }],
+    [null, 't'],
   ]);
   expect(destinations.map(({ mapping }) => mapping)).toEqual([
     { format: 'avro', unknownFields: 'ignore', tombstones: 'reject' },

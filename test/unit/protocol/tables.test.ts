@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { parseConfig } from '../../../src/config/load.js';
 import {
   collidingPipelines,
   collidingTopics,
@@ -8,7 +9,7 @@ import {
   tableOfRequests,
   tablesOf,
 } from '../../../src/protocol/tables.js';
-import type { Destination } from '../../../src/protocol/settings.js';
+import type { DestinationTable } from '../../../src/protocol/settings.js';
 
 it('a table without {topic} takes the records of all topics', () => {
   expect(tableOf({ table: 'shop.orders' }, 'orders.eu')).toBe('shop.orders');
@@ -72,7 +73,7 @@ it('topics collide where each was to have a table of its own', () => {
 });
 
 it('finds tables that several pipelines fill from different topics by their names', () => {
-  const of = (name: string, table: Destination['table'], ...topics: string[]) => ({
+  const of = (name: string, table: DestinationTable['table'], ...topics: string[]) => ({
     name,
     destination: { table },
     topics,
@@ -99,10 +100,45 @@ it('finds tables that several pipelines fill from different topics by their name
 it('the table of decoded values is the one that is named', () => {
   const topics = ['a', 'b-c'];
   for (const table of ['t', '{topic}', { ofTopics: { a: 't' }, others: 'u' }]) {
-    const decoded = { table: { decoded: table } };
+    const decoded = { table: null, decodedTable: table };
     expect(tablesOf(decoded, topics)).toEqual(tablesOf({ table }, topics));
     expect(onlyTable(decoded)).toBe(onlyTable({ table }));
     expect(tableOfRequests(decoded)).toBe(tableOfRequests({ table }));
     expect(collidingTopics(decoded, topics)).toEqual(collidingTopics({ table }, topics));
   }
 });
+
+it('settings without a table are an error, and never another table', () => {
+  expect(() => tableOf({ table: null }, 'orders')).toThrow('a newer version has made them');
+  expect(() => tableOfRequests({ table: null })).toThrow('a newer version has made them');
+});
+
+it('version 0.1.0 fails at decoded values, whether they come from topics or from workflows', () => {
+  const text = 'schemaRegistry: { url: http://r }\n';
+  for (const pipeline of ['table: t', "table: '{topic}'", 'table: t, tables: { orders: u }']) {
+    const pipelines = `pipelines: { p: { topics: [orders], format: avro, ${pipeline} } }`;
+    const settings = parseConfig(text + pipelines, 'ktb.yaml', {}).pipelines[0]?.settings;
+    // Settings travel as JSON.
+    const destination = JSON.parse(JSON.stringify(settings?.destination)) as { table: never };
+    expect(onlyTableOf010(destination)).toBeNull();
+    expect(() => tableOf010(destination, 'orders')).toThrow(TypeError);
+    expect(() => tableOfRequests010(destination)).toThrow(TypeError);
+  }
+});
+
+// What version 0.1.0 does with `table` of the settings, but for the topic in a table's name.
+
+type Table010 = string | { readonly ofTopics: Readonly<Record<string, string>>; readonly others: string };
+
+function onlyTableOf010({ table }: { readonly table: Table010 }): string | null {
+  return typeof table === 'string' && !table.includes('{topic}') ? table : null;
+}
+
+function tableOf010({ table }: { readonly table: Table010 }, topic: string): string {
+  if (typeof table === 'string') return table;
+  return Object.hasOwn(table.ofTopics, topic) ? (table.ofTopics[topic] as string) : table.others;
+}
+
+function tableOfRequests010({ table }: { readonly table: Table010 }): string | null {
+  return onlyTableOf010({ table: typeof table === 'string' ? table : table.others });
+}
