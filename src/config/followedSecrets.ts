@@ -5,6 +5,8 @@ const FOLLOWED = [
   { section: ['kafka', 'sasl'], keys: ['username', 'password'] },
   { section: ['kafka', 'sasl'], keys: ['clientId', 'clientSecret'] },
   { section: ['http'], keys: ['metricsToken'] },
+  { section: ['schemaRegistry'], keys: ['username', 'password'] },
+  { section: ['schemaRegistry'], keys: ['token'] },
 ] as const;
 
 /** A file may be half written. So a change counts if it is read twice, with this time between. */

@@ -653,6 +653,17 @@ describe('a secret that a file has', () => {
     expect(await told()).toMatchObject(second);
   });
 
+  it('is followed for the schema registry, too', async () => {
+    const { user, secret, write } = inFiles();
+    const of = (login: string) => parse(`schemaRegistry: { url: 'https://r', ${login} }\n${MINIMAL}`).schemaRegistry;
+    const byUser = of(`username: '\${file:${user}}', password: '\${file:${secret}}'`);
+    const byToken = of(`token: '\${file:${secret}}'`);
+    expect([byUser, byToken]).toMatchObject([{ username: 'ann', password: 'first' }, { token: 'first' }]);
+    write('bob', 'second');
+    await Promise.resolve();
+    expect([byUser, byToken]).toMatchObject([{ username: 'bob', password: 'second' }, { token: 'second' }]);
+  });
+
   it('belongs to the user that was told before it', async () => {
     const { write, sasl } = inFiles();
     expect(sasl.username).toBe('ann');
