@@ -69,6 +69,8 @@ export class ChaosDaemon {
   readonly #file: string;
   #process: OwnedProcess | undefined;
   #wanted = false;
+  #starting: Promise<void> | undefined;
+  #isClosed = false;
 
   private constructor(spec: DaemonSpec, links: Readonly<Record<Part, readonly Link[]>>) {
     this.name = spec.name;
@@ -119,9 +121,14 @@ export class ChaosDaemon {
     return this.#spec.ports.at(-1) as number;
   }
 
+  /** Does nothing once it is closed. */
   async start(): Promise<void> {
-    if (this.running) return;
+    if (this.#isClosed || this.running) return;
     this.#wanted = true;
+    await (this.#starting ??= this.#spawn().finally(() => (this.#starting = undefined)));
+  }
+
+  async #spawn(): Promise<void> {
     const { role, directory, watchdog, name, cli = CLI } = this.#spec;
     const started = await OwnedProcess.spawn(
       {
@@ -149,6 +156,7 @@ export class ChaosDaemon {
   /** SIGTERM. */
   async terminate(): Promise<void> {
     this.#wanted = false;
+    await this.#starting?.catch(() => undefined);
     // How one has ended that runs no more was judged then, or a fault has killed it.
     if (!this.running) return;
     const end = await this.#process?.end(STOP_WITHIN_MS);
@@ -159,6 +167,7 @@ export class ChaosDaemon {
 
   async kill(): Promise<void> {
     this.#wanted = false;
+    await this.#starting?.catch(() => undefined);
     await this.#process?.end(0);
   }
 
@@ -181,6 +190,21 @@ export class ChaosDaemon {
     }
   }
 
+  /** Waits until it has partitions. False if it has none within the time. */
+  async untilAssigned(withinMs: number, signal: AbortSignal): Promise<boolean> {
+    for (const deadline = Date.now() + withinMs; Date.now() < deadline;) {
+      if ((await this.#partitions().catch(() => 0)) > 0) return true;
+      await sleep(100, undefined, { signal });
+    }
+    return false;
+  }
+
+  async #partitions(): Promise<number> {
+    const url = `http://127.0.0.1:${this.#httpPort}/metrics`;
+    const text = await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
+    return Number(/^ktb_assigned_partitions\{.*\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  }
+
   /** Bytes of memory that it has now; undefined while it does not run, and where Linux's /proc is missing. */
   memory(): number | undefined {
     if (!this.running) return undefined;
@@ -196,6 +220,7 @@ export class ChaosDaemon {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.kill();
     const links = Object.values(this.#links).flat();
     await Promise.all(links.map((link) => link.close()));

@@ -25,16 +25,24 @@ export interface Victims {
 const TRIES = 60;
 const TRY_PAUSE_MS = 1_000;
 
+/** Other faults may be at work. */
+const JOIN_WITHIN_MS = 30_000;
+
 const CLOSE_TRIES = 20;
 const CLOSE_PAUSE_MS = 500;
 
 /**
  * Does a fault and ends it. Resolves when what it was done to is back, which may take longer than the fault lasts.
  *
+ * @param signal ends it at once, without bringing anything back
  * @returns whether it was done: a batcher may have no open run
  */
-export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims): Promise<boolean> {
-  const wait = () => sleep(lastsMs);
+export async function inject(
+  { fault, lastsMs }: PlannedFault,
+  victims: Victims,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const wait = () => sleep(lastsMs, undefined, { signal });
   switch (fault.kind) {
     case 'daemon terminated':
     case 'daemon killed':
@@ -60,13 +68,14 @@ export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims)
     case 'batcher reset':
       return close(victims, fault.batcher, 'reset');
     case 'leaders moved':
-      await withUndo(victims.leaders.move, victims.leaders.giveBack, wait);
+      await withUndo(victims.leaders.move, victims.leaders.giveBack, wait, signal);
       return true;
     case 'table away':
       await withUndo(
         () => victims.table.away(),
         () => victims.table.back(),
         wait,
+        signal,
       );
       return true;
     case 'table altered':
@@ -74,6 +83,7 @@ export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims)
         () => victims.table.addColumn(),
         () => victims.table.dropColumn(),
         wait,
+        signal,
       );
       return true;
     case 'offsets lost':
@@ -89,33 +99,31 @@ export async function inject({ fault, lastsMs }: PlannedFault, victims: Victims)
       }
       return true;
     case 'members come and go':
-      for (let round = 0; round < fault.rounds; round++) {
-        await victims.guest.start();
-        await wait();
-        // One says goodbye, the other one does not.
-        if (round % 2 === 0) await victims.guest.terminate();
-        else await victims.guest.kill();
-      }
-      return true;
+      return comeAndGo(victims, fault.rounds, wait, signal);
     default:
       return fault satisfies never;
   }
 }
 
-async function withUndo(act: () => Promise<void>, undo: () => Promise<void>, wait: () => Promise<void>): Promise<void> {
-  await untilDone(act);
+async function withUndo(
+  act: () => Promise<void>,
+  undo: () => Promise<void>,
+  wait: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  await untilDone(act, signal);
   await wait();
-  await untilDone(undo);
+  await untilDone(undo, signal);
 }
 
-async function untilDone(act: () => Promise<void>): Promise<void> {
+async function untilDone(act: () => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       await act();
       return;
     } catch (error) {
       if (tries === TRIES) throw error;
-      await sleep(TRY_PAUSE_MS);
+      await sleep(TRY_PAUSE_MS, undefined, { signal });
     }
   }
 }
@@ -126,6 +134,26 @@ async function loseOffsets({ daemons, guest, loseOffsets }: Victims, wait: () =>
   const isDone = await loseOffsets();
   await wait();
   await Promise.all(daemons.map((daemon) => daemon.start()));
+  return isDone;
+}
+
+/** A member that has no partitions yet takes none away when it goes. */
+async function comeAndGo(
+  { guest }: Victims,
+  rounds: number,
+  wait: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let isDone = true;
+  for (let round = 0; round < rounds; round++) {
+    await guest.start();
+    const hasJoined = await guest.untilAssigned(JOIN_WITHIN_MS, signal);
+    if (hasJoined) await wait();
+    isDone &&= hasJoined;
+    // One says goodbye, the other one does not.
+    if (round % 2 === 0) await guest.terminate();
+    else await guest.kill();
+  }
   return isDone;
 }
 

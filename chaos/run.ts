@@ -20,10 +20,11 @@ import {
 } from './checks.js';
 import { Clients, linesOf } from './clients.js';
 import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './daemons.js';
+import { doFaults } from './doFaults.js';
 import { healAll, inject, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
 import { Leaders } from './leaders.js';
-import { describeFault, drawPlan, thingOf, type PlannedFault } from './plan.js';
+import { describeFault, drawPlan, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { ChaosTable } from './table.js';
 import { timelineChart, type MemorySample } from './timeline.js';
@@ -141,7 +142,8 @@ class ChaosRun {
     writeFileSync(this.#file('plan.json'), `${JSON.stringify(plan, null, 2)}\n`);
     const producer = await this.#clients.start('produce', this.#producerOptions());
     this.#watch();
-    await Promise.all([this.#disturb(plan, victims), sleep(minutes * 60_000)]);
+    const disturbed = doFaults(plan, (planned, signal) => this.#disturb(planned, victims, signal));
+    await Promise.all([disturbed, sleep(minutes * 60_000)]);
     this.#note('the faults are over, everything is healed');
     await healAll(victims);
     const healedAtMs = Date.now();
@@ -250,31 +252,11 @@ class ChaosRun {
     );
   }
 
-  async #disturb(plan: readonly PlannedFault[], victims: Victims): Promise<void> {
-    const begunAtMs = Date.now();
-    const last = new Map<string, Promise<void>>();
-    await Promise.all(
-      plan.map((planned) => {
-        const thing = thingOf(planned.fault);
-        const done = this.#disturbAfter(last.get(thing), begunAtMs, planned, victims);
-        last.set(thing, done);
-        return done;
-      }),
-    );
-  }
-
-  async #disturbAfter(
-    before: Promise<void> | undefined,
-    begunAtMs: number,
-    planned: PlannedFault,
-    victims: Victims,
-  ): Promise<void> {
-    await sleep(begunAtMs + planned.atMs - Date.now());
-    await before;
+  async #disturb(planned: PlannedFault, victims: Victims, signal: AbortSignal): Promise<void> {
     const text = describeFault(planned);
     const fromMs = Date.now();
     this.#note(text);
-    const isDone = await inject(planned, victims);
+    const isDone = await inject(planned, victims, signal);
     if (isDone) this.#done.push({ kind: planned.fault.kind, text, fromMs, toMs: Date.now() });
     else this.#note(`not done: ${text}`);
   }

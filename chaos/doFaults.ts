@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { thingOf, type PlannedFault } from './plan.js';
+
+/**
+ * Does each fault at its time, but one after the other to the same thing. If one fails, no other begins, and those that
+ * are at work are told to stop.
+ *
+ * @param act does one, and rejects soon after its signal is aborted
+ * @throws Error of the first that failed, when none is at work any more
+ */
+export async function doFaults(
+  plan: readonly PlannedFault[],
+  act: (planned: PlannedFault, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const begunAtMs = Date.now();
+  const failed = new AbortController();
+  const { signal } = failed;
+  const doOne = async (planned: PlannedFault, before: Promise<void> | undefined): Promise<void> => {
+    try {
+      await sleep(begunAtMs + planned.atMs - Date.now(), undefined, { signal });
+      await before;
+      if (!signal.aborted) await act(planned, signal);
+    } catch (error) {
+      failed.abort(error);
+    }
+  };
+  const last = new Map<string, Promise<void>>();
+  const all: Promise<void>[] = [];
+  for (const planned of plan) {
+    const thing = thingOf(planned.fault);
+    const done = doOne(planned, last.get(thing));
+    last.set(thing, done);
+    all.push(done);
+  }
+  await Promise.all(all);
+  signal.throwIfAborted();
+}

@@ -1,0 +1,61 @@
+import { expect, it, vi } from 'vitest';
+import { doFaults } from '../../../chaos/doFaults.js';
+import { inject, type Victims } from '../../../chaos/inject.js';
+import type { PlannedFault } from '../../../chaos/plan.js';
+
+const fault = (atMs: number, daemon: number): PlannedFault => ({
+  atMs,
+  lastsMs: 0,
+  fault: { kind: 'daemon killed', daemon },
+});
+
+it('after an error in one fault those at work stop, and no other begins', async () => {
+  const begun: number[] = [];
+  const stopped: number[] = [];
+  const failure = new Error('broken');
+  const plan = [fault(0, 1), fault(5, 2), fault(6, 1), fault(60_000, 3)];
+  const done = doFaults(plan, async ({ atMs }, signal) => {
+    begun.push(atMs);
+    if (atMs === 5) throw failure;
+    await new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        stopped.push(atMs);
+        reject(new Error('told to stop'));
+      });
+    });
+  });
+  await expect(done).rejects.toBe(failure);
+  expect(begun).toEqual([0, 5]);
+  expect(stopped).toEqual([0]);
+});
+
+it('does one fault after the other to the same thing', async () => {
+  const log: string[] = [];
+  await doFaults([fault(0, 1), fault(1, 1)], async ({ atMs }) => {
+    log.push(`begin ${atMs}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    log.push(`end ${atMs}`);
+  });
+  expect(log).toEqual(['begin 0', 'end 0', 'begin 1', 'end 1']);
+});
+
+it.each([
+  [true, ['start', 'assigned', 'terminate', 'start', 'assigned', 'kill']],
+  [false, ['start', 'terminate', 'start', 'kill']],
+])('a member that comes and goes counts only if it had partitions: %s', async (hasPartitions, expected) => {
+  const log: string[] = [];
+  const note = (what: string) => vi.fn(() => Promise.resolve(void log.push(what)));
+  const guest = {
+    start: note('start'),
+    terminate: note('terminate'),
+    kill: note('kill'),
+    untilAssigned: () => {
+      if (hasPartitions) log.push('assigned');
+      return Promise.resolve(hasPartitions);
+    },
+  };
+  const planned: PlannedFault = { atMs: 0, lastsMs: 1, fault: { kind: 'members come and go', rounds: 2 } };
+  const isDone = await inject(planned, { guest } as unknown as Victims, new AbortController().signal);
+  expect(isDone).toBe(hasPartitions);
+  expect(log).toEqual(expected);
+});
