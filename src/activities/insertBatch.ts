@@ -52,7 +52,11 @@ const ALL_OF_A_HISTORY = Infinity;
 /** Of a record's object, row and acknowledgement, generously. */
 const RECORD_MEMORY_BYTES = 1_024;
 
+/** Avro has no names of fields, and JSON has them in each record. */
+const AVRO_GROWTH = 8;
+
 /** About how much memory the flush of a batch takes. */
-function memoryBytesOf({ chunks }: BatchSpec): number {
-  return chunks.reduce((sum, { records, bytes }) => sum + bytes + records * RECORD_MEMORY_BYTES, 0);
+export function memoryBytesOf({ chunks, destination }: Pick<BatchSpec, 'chunks' | 'destination'>): number {
+  const growth = destination.mapping.format === 'avro' ? AVRO_GROWTH : 1;
+  return chunks.reduce((sum, { records, bytes }) => sum + bytes * growth + records * RECORD_MEMORY_BYTES, 0);
 }

@@ -6,6 +6,7 @@ import { KafkaJSConnectionError } from 'kafkajs';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities } from '../../../src/activities/index.js';
+import { memoryBytesOf } from '../../../src/activities/insertBatch.js';
 import type { OfOther } from '../../../src/activities/dependencies.js';
 import type { AdmissionLimits } from '../../../src/activities/admission.js';
 import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
@@ -1034,4 +1035,15 @@ it('a batch that was only handed back is not looked up and is no retry; one that
   expect(table.lookUps).toBe(1);
   expect(table.rows).toHaveLength(5);
   expect(await retries()).toEqual([1]);
+});
+
+it('a batch of Avro counts as the JSON that it becomes', () => {
+  const chunks = [{ records: 2, bytes: 1_000 }] as unknown as BatchSpec['chunks'];
+  const bytesOf = (format: 'json' | 'avro' | 'json-schema') => {
+    const mapping = { format, unknownFields: 'ignore', tombstones: 'reject' } as const;
+    const destination = { table: 't', columns: {}, deadLetterTopic: 'dlq', mapping };
+    return memoryBytesOf({ chunks, destination });
+  };
+  expect(bytesOf('json-schema')).toBe(bytesOf('json'));
+  expect(bytesOf('avro') - bytesOf('json')).toBe(7_000);
 });
