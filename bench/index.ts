@@ -20,6 +20,7 @@ import {
   drainTable,
   latencyTable,
   MAIN,
+  number,
   ratioTable,
   requestTable,
   restartTable,
@@ -186,7 +187,7 @@ async function measureDrains(stack: Stack): Promise<Drain[]> {
   const backlogs = new Map<number, Backlog>();
   for (const { records } of variants)
     if (!backlogs.has(records)) {
-      console.error(`Producing ${records.toLocaleString('en')} records.`);
+      console.error(`Producing ${number(records)} records.`);
       backlogs.set(records, await Backlog.produce(stack, { ...BASELINE, records }));
     }
   const drains: Drain[] = [];
@@ -229,7 +230,7 @@ function noteRestart({ part, seconds }: Restart): void {
 }
 
 function rate(recordsPerSecond: number): string {
-  return `${Math.round(recordsPerSecond).toLocaleString('en')} records/s`;
+  return `${number(recordsPerSecond)} records/s`;
 }
 
 async function measureLatencies(stack: Stack, rates: readonly number[] | true): Promise<Latency[]> {

@@ -1,4 +1,5 @@
 import { copyBytes } from '../lib/copyBytes.js';
+import { ownBytes } from '../lib/ownBytes.js';
 import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { bytesOfParts, isStub, NO_HEADERS, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
 import { COLUMNS_BYTES, memoryBytesOf } from '../protocol/recordLimit.js';
@@ -216,7 +217,7 @@ const NOTHING = Buffer.alloc(0);
 const NONE: Columns['exceptions'] = new Map();
 
 function ownHeader([name, value]: RecordHeader): RecordHeader {
-  return [name, value === null ? null : Buffer.from(value)];
+  return [name, ownBytes(value)];
 }
 
 /** Copies bytes to the end of those that a column has already. @returns its new end */

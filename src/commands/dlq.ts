@@ -21,6 +21,7 @@ import {
 import { NO_TIMESTAMP, partitionName, placeName, recordBytes, timeText, type KafkaRecord } from '../protocol/record.js';
 import { Interruption } from '../lib/interruption.js';
 import { messageOf } from '../lib/messageOf.js';
+import { ownBytes } from '../lib/ownBytes.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka } from './shared/connections.js';
 import { pipelineNamed } from './shared/chosen.js';
@@ -266,14 +267,10 @@ function copyOf(record: KafkaRecord): KafkaRecord {
   return {
     offset,
     timestampMs,
-    key: bytesOf(key),
-    value: bytesOf(value),
-    headers: headers.map(([name, bytes]) => [name, bytesOf(bytes)]),
+    key: ownBytes(key),
+    value: ownBytes(value),
+    headers: headers.map(([name, bytes]) => [name, ownBytes(bytes)]),
   };
-}
-
-function bytesOf(bytes: Buffer | null): Buffer | null {
-  return bytes === null ? null : Buffer.from(bytes);
 }
 
 /** The record of a dead letter on its way to its topic. */

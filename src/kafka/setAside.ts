@@ -9,6 +9,7 @@ import {
   type RecordHeader,
   type RecordSource,
 } from '../protocol/record.js';
+import { ownBytes } from '../lib/ownBytes.js';
 import { REPLY_HEADERS } from '../protocol/replyRequest.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -74,9 +75,4 @@ function headersOfStub({ headers }: KafkaRecord): readonly RecordHeader[] {
   for (const header of headers) keep(header);
   if (kept.size === 0) return NO_HEADERS;
   return headers.filter((header) => kept.has(header)).map(([name, value]) => [name, ownBytes(value)]);
-}
-
-/** A stub waits, and must not keep the large record in memory. */
-function ownBytes(bytes: Buffer | null): Buffer | null {
-  return bytes === null ? null : Buffer.from(bytes);
 }

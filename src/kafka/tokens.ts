@@ -61,12 +61,11 @@ export class Tokens {
    */
   async current(): Promise<string> {
     const held = this.#usable();
-    if (held === null) {
-      await this.#renewOnce();
-    } else {
+    if (held !== null) {
       if (this.#now() >= held.renewAt) void this.#renewOnce();
       return held.value;
     }
+    await this.#renewOnce();
     const given = this.#usable();
     if (given !== null) return given.value;
     throw this.#failed?.error ?? new TokenUnavailableError('the token has ended already');

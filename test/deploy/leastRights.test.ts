@@ -7,12 +7,12 @@ import {
   ResourcePatternTypes,
 } from 'kafkajs';
 import { expect, it, onTestFinished } from 'vitest';
-import { parse, stringify } from 'yaml';
-import type { ConfigInput } from '../../src/config/schema.js';
+import { stringify } from 'yaml';
 import { Daemon, ktb } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
+import { saslConfig } from '../support/saslConfig.js';
 import { useStack } from '../support/useStack.js';
 
 const TEST_MS = 240_000;
@@ -61,18 +61,11 @@ function rightsOf({ topic, replyTopic, deadLetterTopic, name }: Fixture): Right[
 }
 
 function configOf(fixture: Fixture): string {
-  const { tls } = stack();
-  if (tls === undefined) throw new Error('the stack has no TLS');
-  const plain = parse(fixture.config()) as ConfigInput;
-  return stringify({
-    ...plain,
-    kafka: {
-      ...plain.kafka,
-      brokers: tls.kafka.saslBrokers,
-      ssl: { ca: `\${file:${tls.ca}}` },
-      sasl: { mechanism: 'scram-sha-512', username: tls.username, password: `\${file:${tls.passwordFile}}` },
-    },
-  });
+  return stringify(
+    saslConfig(fixture, stack().tls, ({ username, passwordFile }) => {
+      return { mechanism: 'scram-sha-512', username, password: `\${file:${passwordFile}}` };
+    }),
+  );
 }
 
 interface Finding {

@@ -2,12 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it, onTestFinished } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { Fixture } from '../support/fixture.js';
+import { saslConfig } from '../support/saslConfig.js';
 import { TokenServer } from '../support/tokenServer.js';
 import { useStack } from '../support/useStack.js';
 
@@ -37,18 +38,9 @@ const stack = useStack({
 type Sasl = NonNullable<NonNullable<ConfigInput['kafka']>['sasl']>;
 
 function configOf(fixture: Fixture, changes: Partial<Sasl> = {}): string {
-  const plain = parse(fixture.config()) as ConfigInput;
-  const { tls } = stack();
-  if (tls === undefined) throw new Error('the stack has no TLS');
   const login = { tokenUrl: server.tokenUrl, clientId: server.client, clientSecret: server.secret };
   return stringify({
-    ...plain,
-    kafka: {
-      ...plain.kafka,
-      brokers: tls.kafka.saslBrokers,
-      ssl: { ca: `\${file:${tls.ca}}` },
-      sasl: { mechanism: 'oauthbearer', ...login, ...changes },
-    },
+    ...saslConfig(fixture, stack().tls, () => ({ mechanism: 'oauthbearer', ...login, ...changes })),
     log: { format: 'json', level: 'debug' },
   });
 }
