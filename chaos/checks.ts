@@ -1,4 +1,7 @@
 import type { BatcherRun } from './batchers.js';
+import { viewComplete } from './viewCheck.js';
+import type { ViewRows } from './table.js';
+import type { Told } from './told.js';
 
 /** A record of the input topic, as librdkafka reads it: what is committed. */
 export interface InputRecord {
@@ -82,6 +85,9 @@ export interface Observed {
   readonly rows: readonly Row[];
   readonly letters: readonly Letter[];
   readonly acks: readonly Ack[];
+  /** How the materialized view differs from the table. */
+  readonly view: ViewRows;
+  readonly told: Told;
   readonly offsets: readonly OffsetSample[];
   readonly replies: readonly ReplySample[];
   readonly runs: readonly BatcherRun[];
@@ -145,6 +151,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     answered(observed),
     answersTrue(observed),
     rowsThereWhenAnswered(observed),
+    viewComplete(observed),
     orderByKey(observed),
     commitsForward(observed),
     runsClosedByFaults(observed),

@@ -16,6 +16,18 @@ const PAUSE_BEFORE_RESTART_MS = 1_000;
 
 export type Role = 'both' | 'consumer' | 'worker';
 
+/** What is other than usual while a daemon runs. */
+export interface Conditions {
+  readonly role?: Role;
+  /** What V8 may take for objects. Beyond it the process ends, which is not its fault. */
+  readonly heapMiB?: number;
+  /** How far its clock is ahead; negative: behind. */
+  readonly clockMs?: number;
+}
+
+/** Sets the clock of the process that it is preloaded into. */
+const CLOCK = new URL('clock.mjs', import.meta.url).href;
+
 /** Addresses of the parts. */
 export interface Addresses {
   readonly brokers: readonly string[];
@@ -67,6 +79,8 @@ export class ChaosDaemon {
   readonly #spec: DaemonSpec;
   readonly #links: Readonly<Record<Part, readonly Link[]>>;
   readonly #file: string;
+  readonly #clockFile: string;
+  #conditions: Conditions = {};
   #process: OwnedProcess | undefined;
   #wanted = false;
   #starting: Promise<void> | undefined;
@@ -77,6 +91,7 @@ export class ChaosDaemon {
     this.#spec = spec;
     this.#links = links;
     this.#file = join(spec.directory, `${spec.name}.yaml`);
+    this.#clockFile = join(spec.directory, `${spec.name}.clock`);
     this.configure(spec.configuration);
   }
 
@@ -121,6 +136,12 @@ export class ChaosDaemon {
     return this.#spec.ports.at(-1) as number;
   }
 
+  /** Counts from its next start on, a clock at once if its last start had one, too. */
+  under(conditions: Conditions): void {
+    this.#conditions = conditions;
+    writeFileSync(this.#clockFile, String(conditions.clockMs ?? 0));
+  }
+
   /** Does nothing once it is closed. */
   async start(): Promise<void> {
     if (this.#isClosed || this.running) return;
@@ -129,12 +150,20 @@ export class ChaosDaemon {
   }
 
   async #spawn(): Promise<void> {
-    const { role, directory, watchdog, name, cli = CLI } = this.#spec;
+    const { directory, watchdog, name, cli = CLI } = this.#spec;
+    const { role = this.#spec.role, heapMiB, clockMs } = this.#conditions;
+    const nodeOptions = [
+      ...(heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`]),
+      ...(clockMs === undefined ? [] : [`--import=${CLOCK}`]),
+    ];
     const started = await OwnedProcess.spawn(
       {
         command: process.execPath,
         args: [cli, 'run', '--config', this.#file, ...(role === 'both' ? [] : ['--role', role])],
         cwd: directory,
+        ...(nodeOptions.length === 0
+          ? {}
+          : { env: { NODE_OPTIONS: nodeOptions.join(' '), KTB_CHAOS_CLOCK: this.#clockFile } }),
         logFile: join(directory, `${name}.log`),
       },
       watchdog,
@@ -142,7 +171,7 @@ export class ChaosDaemon {
     this.#process = started;
     void started.ended.then(async (end) => {
       if (started.endRequested || !this.#wanted) return;
-      this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
+      if (heapMiB === undefined) this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
       await sleep(PAUSE_BEFORE_RESTART_MS);
       await this.#startAgain(started);
     });
@@ -161,7 +190,8 @@ export class ChaosDaemon {
     if (!this.running) return;
     const end = await this.#process?.end(STOP_WITHIN_MS);
     // A process that has only begun is ended by SIGTERM itself.
-    if (end !== undefined && end.code !== 0 && end.signal !== 'SIGTERM')
+    const isItsFault = this.#conditions.heapMiB === undefined;
+    if (isItsFault && end !== undefined && end.code !== 0 && end.signal !== 'SIGTERM')
       this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
   }
 

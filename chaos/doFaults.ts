@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { thingOf, type PlannedFault } from './plan.js';
+import { overlap, type PlannedFault } from './plan.js';
 
 /**
  * Does each fault at its time, but one after the other to the same thing. If one fails, no other begins, and those that
@@ -15,7 +15,7 @@ export async function doFaults(
   const begunAtMs = Date.now();
   const failed = new AbortController();
   const { signal } = failed;
-  const doOne = async (planned: PlannedFault, before: Promise<void> | undefined): Promise<void> => {
+  const doOne = async (planned: PlannedFault, before: Promise<unknown>): Promise<void> => {
     try {
       await sleep(begunAtMs + planned.atMs - Date.now(), undefined, { signal });
       await before;
@@ -24,14 +24,11 @@ export async function doFaults(
       failed.abort(error);
     }
   };
-  const last = new Map<string, Promise<void>>();
-  const all: Promise<void>[] = [];
+  const all: { readonly planned: PlannedFault; readonly done: Promise<void> }[] = [];
   for (const planned of plan) {
-    const thing = thingOf(planned.fault);
-    const done = doOne(planned, last.get(thing));
-    last.set(thing, done);
-    all.push(done);
+    const before = all.filter((other) => overlap(other.planned.fault, planned.fault)).map(({ done }) => done);
+    all.push({ planned, done: doOne(planned, Promise.all(before)) });
   }
-  await Promise.all(all);
+  await Promise.all(all.map(({ done }) => done));
   signal.throwIfAborted();
 }

@@ -1,12 +1,13 @@
 import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Table from 'cli-table3';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { dataDirectory } from '../bench/data.js';
 import { startStack } from '../stack/index.js';
 import { pythonWith } from '../stack/python.js';
 import { VERSIONS } from '../stack/versions.js';
 import type { Verdict } from './checks.js';
+import { FAULT_KINDS, type FaultKind } from './plan.js';
 import { appendResult, commitNow, whyNotOfCommit, type ChaosResult } from './result.js';
 import { runChaos, type Outcome, type RunOptions } from './run.js';
 
@@ -32,6 +33,7 @@ const options = new Command('chaos')
   .option('--cli <file>', 'dist/cli.js of another build, to be tested in the place of this one', (file) =>
     resolve(file),
   )
+  .option('--only <kind>', 'only faults of this kind; may be repeated', kindsOf, [])
   .option('--keep', 'keep logs, journal and all that was read also if nothing is wrong')
   .option('--result <file>', 'append the figures to this file, for `npm run docs`')
   .option('--data <directory>', 'where the parts keep their data; disk: as temporary files (default: in memory)')
@@ -62,6 +64,13 @@ try {
   if (options.result !== undefined) appendResult(options.result, resultOf(outcome));
 } finally {
   await stack.stop();
+}
+
+/** Adds a kind to those that were given before. */
+function kindsOf(name: string, before: FaultKind[]): FaultKind[] {
+  const kind = FAULT_KINDS.find((each) => each === name);
+  if (kind === undefined) throw new InvalidArgumentError(`There are: ${FAULT_KINDS.join(', ')}.`);
+  return [...before, kind];
 }
 
 function show({ verdicts, observed, faults, directory }: Outcome): void {

@@ -1,10 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackPart } from '../stack/stack.js';
 import type { Batchers } from './batchers.js';
-import type { ChaosDaemon } from './daemons.js';
+import type { ChaosDaemon, Conditions } from './daemons.js';
+import type { Disks } from './disks.js';
 import type { Leaders } from './leaders.js';
-import type { Fault, Part, PlannedFault } from './plan.js';
+import type { Burst, DiskOwner, Fault, Part, PlannedFault } from './plan.js';
 import type { ChaosTable } from './table.js';
+import type { InputTopic } from './topic.js';
+
+/** What of the daemons' configuration a fault changes. What it does not name is as usual. */
+export interface Changes {
+  readonly batchers?: number;
+  /** As in `flow.maxHistory`. */
+  readonly maxHistory?: string;
+}
 
 /** What faults are done to. */
 export interface Victims {
@@ -15,11 +24,19 @@ export interface Victims {
   readonly batchers: Batchers;
   readonly table: ChaosTable;
   readonly leaders: Leaders;
-  /** Configures the daemons for so many batchers; undefined: for the usual number. */
-  readonly changeLayout: (batchers?: number) => void;
+  readonly topic: InputTopic;
+  readonly disks: Disks;
+  /** Configures the daemons, from their next start on. */
+  readonly configure: (changes: Changes) => void;
+  /** Sends records at once. Resolves when all are sent. */
+  readonly send: (burst: Burst) => Promise<void>;
   /** Deletes the consumer group; false if it has members. */
   readonly loseOffsets: () => Promise<boolean>;
 }
+
+/** The smallest that can be configured. A run continues as new at half of it. */
+const SHORTEST_HISTORY = '1MiB';
+const FILL_AGAIN_MS = 500;
 
 /** A part may be away when it is needed: another fault is at work. */
 const TRIES = 60;
@@ -89,14 +106,51 @@ export async function inject(
     case 'offsets lost':
       return loseOffsets(victims, wait);
     case 'layout changed':
-      for (const batchers of [fault.batchers, undefined]) {
-        victims.changeLayout(batchers);
-        for (const daemon of victims.daemons) {
-          await (fault.kills ? daemon.kill() : daemon.terminate());
-          await daemon.start();
-        }
+      for (const changes of [{ batchers: fault.batchers }, {}]) {
+        victims.configure(changes);
+        await restartAll(victims, fault.kills);
         await wait();
       }
+      return true;
+    case 'short histories':
+      victims.configure({ maxHistory: SHORTEST_HISTORY });
+      await restartAll(victims, false);
+      await victims.send(fault.burst);
+      await wait();
+      victims.configure({});
+      await restartAll(victims, false);
+      return true;
+    case 'workers away':
+      await restartAll(victims, false, { role: 'consumer' });
+      await victims.send(fault.burst);
+      await wait();
+      await restartAll(victims, false);
+      return true;
+    case 'burst':
+      await victims.send(fault.burst);
+      return true;
+    case 'memory tight':
+      await restartUnder(daemonOf(victims, fault), { heapMiB: fault.heapMiB });
+      await wait();
+      await restartUnder(daemonOf(victims, fault), {});
+      return true;
+    case 'clock wrong':
+      await setClock(daemonOf(victims, fault), fault.shiftMs, lastsMs, signal);
+      return true;
+    case 'partitions added':
+      await addPartitions(victims, fault.added, signal);
+      await wait();
+      return true;
+    case 'view failing':
+      await withUndo(
+        () => victims.table.failView(fault.rows),
+        () => victims.table.mendView(),
+        wait,
+        signal,
+      );
+      return true;
+    case 'disk full':
+      await fillDisk(victims, fault.full, lastsMs, signal);
       return true;
     case 'members come and go':
       return comeAndGo(victims, fault.rounds, wait, signal);
@@ -116,11 +170,10 @@ async function withUndo(
   await untilDone(undo, signal);
 }
 
-async function untilDone(act: () => Promise<void>, signal: AbortSignal): Promise<void> {
+async function untilDone<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      await act();
-      return;
+      return await act();
     } catch (error) {
       if (tries === TRIES) throw error;
       await sleep(TRY_PAUSE_MS, undefined, { signal });
@@ -129,12 +182,66 @@ async function untilDone(act: () => Promise<void>, signal: AbortSignal): Promise
 }
 
 /** A group can be deleted only while it has no members. */
-async function loseOffsets({ daemons, guest, loseOffsets }: Victims, wait: () => Promise<void>): Promise<boolean> {
+function loseOffsets(victims: Victims, wait: () => Promise<void>): Promise<boolean> {
+  return whileStopped(victims, async () => {
+    const isDone = await victims.loseOffsets();
+    await wait();
+    return isDone;
+  });
+}
+
+/** Does something while no daemon runs. */
+async function whileStopped({ daemons, guest }: Victims, act: () => Promise<boolean>): Promise<boolean> {
   await Promise.all([...daemons, guest].map((daemon) => daemon.terminate()));
-  const isDone = await loseOffsets();
-  await wait();
+  const isDone = await act();
   await Promise.all(daemons.map((daemon) => daemon.start()));
   return isDone;
+}
+
+/** One after the other. */
+async function restartAll({ daemons }: Victims, kills: boolean, conditions: Conditions = {}): Promise<void> {
+  for (const daemon of daemons) await restartUnder(daemon, conditions, kills);
+}
+
+async function restartUnder(daemon: ChaosDaemon, conditions: Conditions, kills = false): Promise<void> {
+  await (kills ? daemon.kill() : daemon.terminate());
+  daemon.under(conditions);
+  await daemon.start();
+}
+
+/** It starts with a clock that is ahead. Later it is set back by twice as much, and at last it is right again. */
+async function setClock(daemon: ChaosDaemon, shiftMs: number, lastsMs: number, signal: AbortSignal): Promise<void> {
+  await restartUnder(daemon, { clockMs: shiftMs });
+  for (const clockMs of [-shiftMs, 0]) {
+    await sleep(lastsMs / 2, undefined, { signal });
+    daemon.under({ clockMs });
+  }
+  // From its next start on it has the machine's clock.
+  daemon.under({});
+}
+
+async function addPartitions({ topic }: Victims, added: number, signal: AbortSignal): Promise<void> {
+  const wanted = (await untilDone(() => topic.partitions(), signal)) + added;
+  await untilDone(() => topic.extend(wanted), signal);
+}
+
+/** What its owner deletes meanwhile gets full again. */
+async function fillDisk(
+  { disks, stack }: Victims,
+  owner: DiskOwner,
+  lastsMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for (const until = Date.now() + lastsMs; Date.now() < until;) {
+      disks.fill(owner);
+      await sleep(FILL_AGAIN_MS, undefined, { signal });
+    }
+  } finally {
+    disks.free(owner);
+  }
+  // It may have ended for that.
+  await stack.parts[owner].start();
 }
 
 /** A member that has no partitions yet takes none away when it goes. */

@@ -35,7 +35,34 @@ export type Fault =
       readonly batchers: number;
       /** SIGKILL, not SIGTERM. */
       readonly kills: boolean;
-    };
+    }
+  | { readonly kind: 'partitions added'; readonly added: number }
+  | {
+      readonly kind: 'memory tight';
+      readonly daemon: number;
+      /** What V8 may take for objects. */
+      readonly heapMiB: number;
+    }
+  | {
+      readonly kind: 'clock wrong';
+      readonly daemon: number;
+      /** First so much ahead, then so much behind. */
+      readonly shiftMs: number;
+    }
+  | { readonly kind: 'view failing'; readonly rows: 'all' | 'some' }
+  | { readonly kind: 'burst'; readonly burst: Burst }
+  | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
+  | { readonly kind: 'disk full'; readonly full: DiskOwner };
+
+/** Records that are sent at once, beside the steady ones. */
+export interface Burst {
+  readonly records: number;
+  /** One record of so many is bad; 0: none. */
+  readonly badEvery: number;
+}
+
+/** Parts whose disk can be full. */
+export type DiskOwner = 'temporal' | 'clickhouse';
 
 export type FaultKind = Fault['kind'];
 
@@ -55,12 +82,16 @@ export interface Setting {
   readonly batchers: number;
   /** A member that says nothing for longer loses its partitions. */
   readonly sessionMs: number;
+  /** Whose disks can be filled. */
+  readonly disks: readonly DiskOwner[];
 }
 
 /** Nothing is done before: the daemons have to begin. */
 const FIRST_AT_MS = 8_000;
 /** Between the begins of two faults. */
 const GAP_MS = { min: 1_500, max: 9_000 };
+/** A member asks Kafka once a minute how many partitions there are. */
+const PARTITIONS_FOUND_MS = 70_000;
 const PARTS: readonly Part[] = ['kafka', 'temporal', 'clickhouse'];
 const ASKED: Readonly<Record<Part, readonly Asked[]>> = {
   kafka: ['produce', 'fetch', 'commit', 'heartbeat', 'joinGroup', 'syncGroup', 'any'],
@@ -118,6 +149,13 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   'leaders moved': { weight: 2, draw: ofAll('leaders moved', 2_000, 10_000) },
   'table away': { weight: 2, draw: ofAll('table away', 1_000, 10_000) },
   'table altered': { weight: 2, draw: ofAll('table altered', 500, 6_000) },
+  'view failing': {
+    weight: 2,
+    draw: (random) => ({
+      fault: { kind: 'view failing', rows: random.pick(['all', 'some']) },
+      lastsMs: random.between(1_000, 10_000),
+    }),
+  },
   'offsets lost': { weight: 1, draw: ofAll('offsets lost', 500, 3_000) },
   'layout changed': {
     weight: 2,
@@ -126,14 +164,74 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
       lastsMs: random.between(3_000, 15_000),
     }),
   },
+  'partitions added': {
+    weight: 1,
+    draw: (random) => ({
+      fault: { kind: 'partitions added', added: random.between(1, 2) },
+      lastsMs: PARTITIONS_FOUND_MS,
+    }),
+  },
+  'memory tight': {
+    weight: 2,
+    draw: (random, { daemons }) => ({
+      fault: { kind: 'memory tight', daemon: random.between(0, daemons - 1), heapMiB: random.between(24, 64) },
+      lastsMs: random.between(5_000, 20_000),
+    }),
+  },
+  'clock wrong': {
+    weight: 2,
+    draw: (random, { daemons }) => ({
+      fault: {
+        kind: 'clock wrong',
+        daemon: random.between(0, daemons - 1),
+        // Seconds to a day.
+        shiftMs: Math.round(2_000 * 43_200 ** random.next()),
+      },
+      lastsMs: random.between(6_000, 20_000),
+    }),
+  },
+  burst: { weight: 3, draw: (random) => ({ fault: { kind: 'burst', burst: drawBurst(random) }, lastsMs: 0 }) },
+  'short histories': {
+    weight: 2,
+    draw: (random) => ({
+      fault: { kind: 'short histories', burst: { records: random.between(5_000, 20_000), badEvery: 0 } },
+      lastsMs: random.between(5_000, 15_000),
+    }),
+  },
+  'workers away': {
+    weight: 2,
+    draw: (random) => ({
+      fault: { kind: 'workers away', burst: { records: random.between(2_000, 20_000), badEvery: 100 } },
+      lastsMs: random.between(5_000, 30_000),
+    }),
+  },
+  'disk full': {
+    weight: 2,
+    draw: (random, { disks }) => ({
+      fault: { kind: 'disk full', full: random.pick(disks) },
+      lastsMs: random.between(2_000, 12_000),
+    }),
+  },
 };
 
 export const FAULT_KINDS = Object.keys(CATALOGUE) as FaultKind[];
 
-/** Draws faults for so long. They may overlap, as long as no two are done to the same thing. */
-export function drawPlan(random: Random, setting: Setting, forMs: number): PlannedFault[] {
+/**
+ * Draws faults for so long. They may overlap, as long as no two are done to the same thing.
+ *
+ * @param only of these kinds
+ */
+export function drawPlan(
+  random: Random,
+  setting: Setting,
+  forMs: number,
+  only: readonly FaultKind[] = FAULT_KINDS,
+): PlannedFault[] {
   const plan: PlannedFault[] = [];
-  const kinds = FAULT_KINDS.flatMap((kind) => Array.from({ length: CATALOGUE[kind].weight }, () => kind));
+  const kinds = only
+    .filter((kind) => kind !== 'disk full' || setting.disks.length > 0)
+    .flatMap((kind) => Array.from({ length: CATALOGUE[kind].weight }, () => kind));
+  if (kinds.length === 0) return plan;
   for (let atMs = FIRST_AT_MS; atMs < forMs; atMs += random.between(GAP_MS.min, GAP_MS.max)) {
     const { fault, lastsMs } = CATALOGUE[random.pick(kinds)].draw(random, setting);
     const isBusy = plan.some((other) => other.atMs + other.lastsMs > atMs && overlap(other.fault, fault));
@@ -143,28 +241,48 @@ export function drawPlan(random: Random, setting: Setting, forMs: number): Plann
 }
 
 /** Whether two faults may not be there at once: of three brokers two are needed, and what is away cannot be frozen. */
-function overlap(one: Fault, other: Fault): boolean {
-  return thingOf(one) === thingOf(other);
+export function overlap(one: Fault, other: Fault): boolean {
+  const [first, second] = [thingOf(one), thingOf(other)];
+  return first === second || isPartOf(first, second) || isPartOf(second, first);
+}
+
+/** Who stops all daemons wants none to be started meanwhile. */
+function isPartOf(thing: string, all: string): boolean {
+  return all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST);
 }
 
 /** The name of what a fault is done to: one after the other, as what was killed takes its time to come back. */
-export function thingOf(fault: Fault): string {
+function thingOf(fault: Fault): string {
   if ('asked' in fault || 'delayMs' in fault) return `link ${fault.daemon} ${fault.part}`;
   if ('daemon' in fault) return `daemon ${fault.daemon}`;
   if ('part' in fault) return fault.part;
+  if ('full' in fault) return fault.full;
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
   return THINGS[fault.kind];
 }
 
+const ALL_DAEMONS = 'all daemons';
+const GUEST = 'guest';
 const THINGS: Readonly<
-  Record<Exclude<FaultKind, Extract<Fault, { daemon: number } | { part: Part } | { batcher: number }>['kind']>, string>
+  Record<
+    Exclude<
+      FaultKind,
+      Extract<Fault, { daemon: number } | { part: Part } | { batcher: number } | { full: DiskOwner }>['kind']
+    >,
+    string
+  >
 > = {
-  'members come and go': 'guest',
+  'members come and go': GUEST,
   'leaders moved': 'kafka',
   'table away': 'table',
   'table altered': 'table',
-  'offsets lost': 'all daemons',
-  'layout changed': 'all daemons',
+  'view failing': 'table',
+  'offsets lost': ALL_DAEMONS,
+  'layout changed': ALL_DAEMONS,
+  'short histories': ALL_DAEMONS,
+  'workers away': ALL_DAEMONS,
+  'partitions added': 'partitions',
+  burst: 'burst',
 };
 
 /** In words, for the journal and the screen. */
@@ -180,12 +298,29 @@ function subjectOf(fault: Fault): string {
     const delay = fault.kind === 'link slow' ? `, by ${fault.delayMs} ms` : '';
     return `daemon ${fault.daemon + 1} to ${fault.part}${delay}`;
   }
+  if ('heapMiB' in fault) return `daemon ${fault.daemon + 1}, a heap of ${fault.heapMiB} MiB`;
+  if ('shiftMs' in fault) return `daemon ${fault.daemon + 1}, by ${(fault.shiftMs / 1_000).toFixed(1)} s`;
   if ('daemon' in fault) return `daemon ${fault.daemon + 1}`;
   if ('part' in fault) return fault.part === 'kafka' ? `broker ${fault.index + 1}` : fault.part;
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
   if ('rounds' in fault) return `${fault.rounds} times`;
   if ('batchers' in fault) return `${fault.batchers} batchers, by ${fault.kills ? 'kills' : 'restarts'}`;
+  if ('added' in fault) return `${fault.added} more`;
+  if ('burst' in fault) return describeBurst(fault.burst);
+  if ('rows' in fault) return `${fault.rows} rows`;
+  if ('full' in fault) return fault.full;
   return '';
+}
+
+function describeBurst({ records, badEvery }: Burst): string {
+  return `${records} records${badEvery === 0 ? '' : `, one in ${badEvery} bad`}`;
+}
+
+/** Half of the bursts are of many records, the other ones of fewer, of which many are bad. */
+function drawBurst(random: Random): Burst {
+  return random.next() < 0.5
+    ? { records: random.between(5_000, 20_000), badEvery: 0 }
+    : { records: random.between(1_000, 5_000), badEvery: random.between(2, 50) };
 }
 
 function ofAll(

@@ -20,14 +20,17 @@ import {
 } from './checks.js';
 import { Clients, linesOf } from './clients.js';
 import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './daemons.js';
+import { Disks } from './disks.js';
 import { doFaults } from './doFaults.js';
-import { healAll, inject, type Victims } from './inject.js';
+import { healAll, inject, type Changes, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
 import { Leaders } from './leaders.js';
-import { describeFault, drawPlan, type PlannedFault } from './plan.js';
+import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { ChaosTable } from './table.js';
 import { timelineChart, type MemorySample } from './timeline.js';
+import { readTold } from './told.js';
+import { InputTopic } from './topic.js';
 
 export interface RunOptions {
   readonly seed: number;
@@ -38,6 +41,8 @@ export interface RunOptions {
   readonly slowness: number;
   /** `dist/cli.js` of another build than this one. */
   readonly cli?: string;
+  /** Only faults of these kinds; none: of all. */
+  readonly only: readonly FaultKind[];
 }
 
 /** What a run has found. */
@@ -52,6 +57,8 @@ export interface Outcome {
 const PIPELINE = 'chaos';
 const GROUP = `ktb-${PIPELINE}`;
 const TOPICS = { input: 'chaos.input', replies: 'chaos.replies', letters: 'chaos.dead-letters' };
+/** Nobody reads it. Of its partitions there is one copy: while a broker is away, some have no leader. */
+const FOREIGN = 'chaos.foreign';
 const TABLE = 'chaos';
 const PARTITIONS = 6;
 const BATCHERS = 4;
@@ -61,6 +68,9 @@ const KEYS = 300;
 const BAD_EVERY = 500;
 /** Ids of the records that close each partition: an end that is a record can be committed. */
 const LAST_ID = 2_000_000_000;
+/** Ids of bursts, each in a range of its own, below those of transactions. */
+const FIRST_BURST_ID = 500_000_000;
+const BURST_IDS = 100_000;
 /** Beside the time that they are given. */
 const PRODUCER_MORE_MS = 400_000;
 const READ_MS = 600_000;
@@ -79,6 +89,14 @@ const SETUPS: readonly (readonly Role[])[] = [
   ['consumer', 'worker', 'both'],
 ];
 
+/** What becomes of rows that the view refuses, and how many inserts ClickHouse remembers: with few, an outage is longer. */
+const INSERTS = [
+  { views: 'required', window: 1_000 },
+  { views: 'best-effort', window: 1_000 },
+  // Rows that the view has refused cannot be sent again, so no batch may wait for that.
+  { views: 'best-effort', window: 8 },
+] as const;
+
 /** Runs daemons under load and faults, heals everything, waits until all is acknowledged, and judges what is there. */
 export async function runChaos(stack: Stack, python: string, options: RunOptions): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), `ktb-chaos-${options.seed}-`));
@@ -89,6 +107,7 @@ export async function runChaos(stack: Stack, python: string, options: RunOptions
   } finally {
     await run.close();
     keepLogs(stack.dataDir, directory);
+    await run.unmount();
     await watchdog.close();
   }
 }
@@ -102,6 +121,8 @@ class ChaosRun {
   readonly #clients: Clients;
   readonly #table: ChaosTable;
   readonly #random: Random;
+  readonly #insert: (typeof INSERTS)[number];
+  readonly #bursts: Burst[] = [];
   readonly #done: DoneFault[] = [];
   readonly #memory: MemorySample[] = [];
   readonly #followers: OwnedProcess[] = [];
@@ -109,6 +130,8 @@ class ChaosRun {
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
   #leaders: Leaders | undefined;
+  #topic: InputTopic | undefined;
+  #disks: Disks | undefined;
 
   constructor(
     stack: Stack,
@@ -121,8 +144,9 @@ class ChaosRun {
     this.#watchdog = deps.watchdog;
     this.#journal = new Journal(join(deps.directory, 'journal.log'));
     this.#clients = new Clients(deps.python, deps.directory, deps.watchdog);
-    this.#table = new ChaosTable(stack.clickhouse.url, TABLE);
     this.#random = new Random(options.seed);
+    this.#insert = this.#random.pick(INSERTS);
+    this.#table = new ChaosTable(stack.clickhouse.url, TABLE, this.#insert.window);
   }
 
   async run(): Promise<Outcome> {
@@ -136,8 +160,10 @@ class ChaosRun {
         brokers: this.#stack.kafka.brokers.length,
         batchers: BATCHERS,
         sessionMs: SESSION_MS,
+        disks: victims.disks.owners,
       },
       minutes * 60_000,
+      ...(this.#options.only.length === 0 ? [] : [this.#options.only]),
     );
     writeFileSync(this.#file('plan.json'), `${JSON.stringify(plan, null, 2)}\n`);
     const producer = await this.#clients.start('produce', this.#producerOptions());
@@ -170,12 +196,19 @@ class ChaosRun {
       ...this.#daemons.map((daemon) => daemon.close()),
       this.#batchers?.disconnect(),
       this.#leaders?.disconnect(),
+      this.#topic?.disconnect(),
     ]);
   }
 
+  /** After it the parts have no data. */
+  async unmount(): Promise<void> {
+    await this.#disks?.close();
+  }
+
   async #setUp(): Promise<Victims> {
-    const topics = Object.fromEntries(Object.values(TOPICS).map((topic) => [topic, PARTITIONS]));
-    await this.#clients.run('create', { brokers: this.#brokers, topics }, 120_000);
+    const disks = (this.#disks = await Disks.mount(this.#stack));
+    const topics = Object.fromEntries([...Object.values(TOPICS), FOREIGN].map((topic) => [topic, PARTITIONS]));
+    await this.#clients.run('create', { brokers: this.#brokers, topics, replicas: { [FOREIGN]: 1 } }, 120_000);
     await this.#table.create();
     this.#batchers = await Batchers.connect(this.#stack.temporal.address, PIPELINE);
     const roles = this.#random.pick(SETUPS);
@@ -184,7 +217,8 @@ class ChaosRun {
     const guest = await this.#daemon('guest', 'consumer');
     await Promise.all(daemons.map((daemon) => daemon.start()));
     await Promise.all(daemons.map((daemon) => daemon.untilReady()));
-    this.#note(`daemons are ready: ${roles.join(', ')}`);
+    const { views, window } = this.#insert;
+    this.#note(`daemons are ready: ${roles.join(', ')}; insert.views: ${views}, ${window} inserts are remembered`);
     for (const [name, options] of Object.entries({
       offsets: { topic: TOPICS.input, group: GROUP },
       replies: { topic: TOPICS.replies, clickhouse: this.#stack.clickhouse.url, table: TABLE },
@@ -193,6 +227,7 @@ class ChaosRun {
         await this.#clients.start(name, { brokers: this.#brokers, out: this.#file(`${name}.jsonl`), ...options }),
       );
     this.#leaders = await Leaders.connect(this.#stack.kafka.brokers, TOPICS.input);
+    this.#topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input);
     return {
       stack: this.#stack,
       daemons,
@@ -200,9 +235,12 @@ class ChaosRun {
       batchers: this.#batchers,
       table: this.#table,
       leaders: this.#leaders,
-      changeLayout: (batchers) => {
-        for (const daemon of this.#daemons) daemon.configure(configuration(batchers));
+      topic: this.#topic,
+      disks,
+      configure: (changes) => {
+        for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
       },
+      send: (burst) => this.#send(burst),
       loseOffsets: () =>
         this.#clients.run('group', { brokers: this.#brokers, group: GROUP, seconds: 30 }, 60_000).then(
           () => true,
@@ -220,7 +258,7 @@ class ChaosRun {
       ports: await pickPorts(portsOf(kafka.brokers.length)),
       directory: this.#directory,
       watchdog: this.#watchdog,
-      configuration: configuration(),
+      configuration: this.#configuration(),
       ...(this.#options.cli === undefined ? {} : { cli: this.#options.cli }),
     });
     this.#daemons.push(daemon);
@@ -277,12 +315,30 @@ class ChaosRun {
     };
   }
 
+  async #send({ records, badEvery }: Burst): Promise<void> {
+    const index = this.#bursts.push({ records, badEvery }) - 1;
+    await this.#clients.run(
+      'produce',
+      {
+        ...this.#producerOptions(),
+        records,
+        badEvery,
+        seconds: 0,
+        seed: this.#options.seed + index,
+        out: this.#file(burstFile(index)),
+        firstId: FIRST_BURST_ID + index * BURST_IDS,
+        transactions: false,
+      },
+      PRODUCER_MORE_MS,
+    );
+  }
+
   async #closePartitions(): Promise<void> {
     await this.#clients.run(
       'produce',
       {
         ...this.#producerOptions(),
-        records: PARTITIONS,
+        records: await this.#partitions(),
         seconds: 0,
         out: this.#file('closed.json'),
         firstId: LAST_ID,
@@ -291,6 +347,11 @@ class ChaosRun {
       },
       PRODUCER_MORE_MS,
     );
+  }
+
+  /** Faults may have added some. */
+  async #partitions(): Promise<number> {
+    return (await this.#topic?.partitions()) ?? PARTITIONS;
   }
 
   async #readInput(): Promise<InputRecord[]> {
@@ -328,7 +389,7 @@ class ChaosRun {
     const runs = await batchers.runs();
     const acks = await this.#read<[number, number, string | null, number, number, string, string, string]>('replies');
     const letters = await this.#read<[number, number, number, string, string]>('letters');
-    const rows = await this.#table.rows(PARTITIONS);
+    const rows = await this.#table.rows(await this.#partitions());
     this.#keep('rows.json', rows);
     this.#keep('runs.json', runs satisfies BatcherRun[]);
     return {
@@ -352,6 +413,8 @@ class ChaosRun {
         batch,
         code,
       })) satisfies Ack[],
+      view: await this.#table.viewRows(),
+      told: await readTold(this.#daemons.map(({ name }) => this.#file(`${name}.log`))),
       offsets: this.#samples<OffsetSample>('offsets'),
       replies: this.#samples<ReplySample>('replies'),
       runs,
@@ -375,13 +438,13 @@ class ChaosRun {
   }
 
   #produced(): Produced {
-    const [main, closing] = ['produced.json', 'closed.json'].map(
+    const all = ['produced.json', ...this.#bursts.map((_, index) => burstFile(index)), 'closed.json'].map(
       (name) => JSON.parse(readFileSync(this.#file(name), 'utf8')) as Produced,
-    ) as [Produced, Produced];
+    );
     return {
-      written: [...main.written, ...closing.written],
-      aborted: main.aborted,
-      unknown: [...main.unknown, ...closing.unknown],
+      written: all.flatMap(({ written }) => written),
+      aborted: all.flatMap(({ aborted }) => aborted),
+      unknown: all.flatMap(({ unknown }) => unknown),
     };
   }
 
@@ -390,6 +453,30 @@ class ChaosRun {
     const title = `seed ${seed}, ${minutes} minutes, ${records.toLocaleString('en')} records, ${this.#done.length} faults`;
     const faults = [...this.#done].sort((one, other) => one.fromMs - other.fromMs);
     return timelineChart({ title, faults, offsets, replies, memory: this.#memory });
+  }
+
+  /** Of every daemon, without addresses. */
+  #configuration({ batchers = BATCHERS, maxHistory }: Changes = {}): DaemonConfiguration {
+    return {
+      // The daemons are one installation, though each has other addresses of the same parts.
+      installation: PIPELINE,
+      kafka: { sessionTimeout: `${SESSION_MS / 1_000}s` },
+      temporal: { taskQueue: PIPELINE },
+      log: { format: 'json' },
+      shutdown: { deadline: '15s' },
+      pipelines: {
+        [PIPELINE]: {
+          topics: [TOPICS.input],
+          table: TABLE,
+          batchers,
+          batch: { maxRecords: 2_000, maxDelay: '300ms' },
+          ...(maxHistory === undefined ? {} : { flow: { maxHistory } }),
+          insert: { views: this.#insert.views },
+          reply: { topic: TOPICS.replies },
+          deadLetter: { topic: TOPICS.letters },
+        },
+      },
+    };
   }
 
   #samples<T>(name: string): T[] {
@@ -417,26 +504,8 @@ class ChaosRun {
   }
 }
 
-/** Of every daemon, without addresses. */
-function configuration(batchers = BATCHERS): DaemonConfiguration {
-  return {
-    // The daemons are one installation, though each has other addresses of the same parts.
-    installation: PIPELINE,
-    kafka: { sessionTimeout: `${SESSION_MS / 1_000}s` },
-    temporal: { taskQueue: PIPELINE },
-    log: { format: 'json' },
-    shutdown: { deadline: '15s' },
-    pipelines: {
-      [PIPELINE]: {
-        topics: [TOPICS.input],
-        table: TABLE,
-        batchers,
-        batch: { maxRecords: 2_000, maxDelay: '300ms' },
-        reply: { topic: TOPICS.replies },
-        deadLetter: { topic: TOPICS.letters },
-      },
-    },
-  };
+function burstFile(index: number): string {
+  return `burst-${index + 1}.json`;
 }
 
 /** Copies the logs of the parts, which go when the stack is stopped. */

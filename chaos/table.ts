@@ -1,25 +1,44 @@
 import type { Row } from './checks.js';
 
 const STATEMENT_MS = 120_000;
+/** One row of so many is refused by a view that refuses some. */
+const REFUSED_EVERY = 997;
 
-/** The table of a run, over ClickHouse's HTTP interface. */
+/** How the rows of a materialized view differ from those of its table. */
+export interface ViewRows {
+  readonly rows: number;
+  /** Rows of the table that it has not. */
+  readonly lacking: number;
+  /** Rows that it has too often, or that the table has not. */
+  readonly extra: number;
+}
+
+/** The table of a run with its materialized view, over ClickHouse's HTTP interface. */
 export class ChaosTable {
   readonly name: string;
+  /** Inserts that it knows. An outage is longer than this if it is small. */
+  readonly window: number;
   readonly #url: string;
 
-  constructor(url: string, name: string) {
+  constructor(url: string, name: string, window: number) {
     this.#url = url;
     this.name = name;
+    this.window = window;
   }
 
-  /** A row says when ClickHouse took it, for the order. */
   async create(): Promise<void> {
+    await this.#run(`CREATE TABLE ${this.#seen} (
+      id UInt64, _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
+    ) ENGINE = MergeTree ORDER BY (_partition, _epoch, _offset)
+    SETTINGS non_replicated_deduplication_window = ${this.window}`);
+    // A row says when ClickHouse took it, for the order.
     await this.#run(`CREATE TABLE ${this.name} (
       id UInt64, key String, amount Int32, text String, inserted_at DateTime64(6) DEFAULT now64(6),
       _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
       _epoch LowCardinality(String)
     ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
-    SETTINGS non_replicated_deduplication_window = 1000`);
+    SETTINGS non_replicated_deduplication_window = ${this.window}`);
+    await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.#seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
   }
 
   /** Batches wait for it until it is back. */
@@ -28,8 +47,7 @@ export class ChaosTable {
   }
 
   async back(): Promise<void> {
-    if ((await this.#run(`EXISTS TABLE ${this.name}_away`)).trim() === '1')
-      await this.#run(`RENAME TABLE ${this.name}_away TO ${this.name}`);
+    if (await this.#exists(`${this.name}_away`)) await this.#run(`RENAME TABLE ${this.name}_away TO ${this.name}`);
   }
 
   async addColumn(): Promise<void> {
@@ -38,6 +56,16 @@ export class ChaosTable {
 
   async dropColumn(): Promise<void> {
     await this.#run(`ALTER TABLE ${this.name} DROP COLUMN IF EXISTS added`);
+  }
+
+  /** Its view refuses all rows, or one in 997, and with it all that come together with that one. */
+  async failView(rows: 'all' | 'some'): Promise<void> {
+    const refused = rows === 'all' ? '1' : `id % ${REFUSED_EVERY} = 5`;
+    await this.#changeView(`${SEEN_COLUMNS_OF} ${this.name} WHERE throwIf(${refused}) = 0`);
+  }
+
+  async mendView(): Promise<void> {
+    await this.#changeView(`${SEEN_COLUMNS_OF} ${this.name}`);
   }
 
   async rows(partitions: number): Promise<Row[]> {
@@ -61,6 +89,37 @@ export class ChaosTable {
     return rows;
   }
 
+  /** Compares the view with the table. */
+  async viewRows(): Promise<ViewRows> {
+    const place = '_partition, _offset, _epoch';
+    const text = await this.#run(`SELECT (SELECT count() FROM ${this.#seen}),
+        sumIf(more, more > 0), sumIf(-more, more < 0)
+      FROM (
+        SELECT sum(side) AS more FROM (
+          SELECT ${place}, 1 AS side FROM ${this.name} UNION ALL SELECT ${place}, -1 AS side FROM ${this.#seen}
+        ) GROUP BY ${place}
+      ) FORMAT JSONCompactEachRow`);
+    const [rows, lacking, extra] = (JSON.parse(text) as string[]).map(Number) as [number, number, number];
+    return { rows, lacking, extra };
+  }
+
+  /** What the view writes to. */
+  get #seen(): string {
+    return `${this.name}_seen`;
+  }
+
+  get #view(): string {
+    return `${this.name}_view`;
+  }
+
+  async #changeView(query: string): Promise<void> {
+    await this.#run(`ALTER TABLE ${this.#view} MODIFY QUERY ${query}`);
+  }
+
+  async #exists(table: string): Promise<boolean> {
+    return (await this.#run(`EXISTS TABLE ${table}`)).trim() === '1';
+  }
+
   async #run(statement: string): Promise<string> {
     const signal = AbortSignal.timeout(STATEMENT_MS);
     const response = await fetch(this.#url, { method: 'POST', body: statement, signal });
@@ -69,3 +128,5 @@ export class ChaosTable {
     return text;
   }
 }
+
+const SEEN_COLUMNS_OF = 'SELECT id, _partition, _offset, _epoch FROM';

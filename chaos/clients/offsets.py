@@ -14,10 +14,16 @@ from confluent_kafka import KafkaException, TopicPartition
 options = arguments()
 client = consumer(options["brokers"], **{"group.id": options["group"]})
 topic = options["topic"]
-partitions = [TopicPartition(topic, partition) for partition in partitions_of(client, topic)]
+known = 1
 with open(options["out"], "w", encoding="utf-8") as out:
     while True:
         try:
+            # Some may be added.
+            numbers = partitions_of(client, topic)
+            if len(numbers) < known:
+                raise KafkaException(f"a broker knows {len(numbers)} of {known} partitions")
+            known = len(numbers)
+            partitions = [TopicPartition(topic, partition) for partition in numbers]
             committed = [max(0, each.offset) for each in client.committed(partitions, timeout=5)]
             ends = [client.get_watermark_offsets(each, timeout=5)[1] for each in partitions]
             sample = {"atMs": int(time.time() * 1_000), "committed": committed, "ends": ends}

@@ -50,7 +50,7 @@ def record(draw, number):
     """Key and value. Every one that is bad is bad in another way than the last one."""
     key = f"key-{draw.randrange(options['keys'])}"
     fields = {"id": number, "key": key, "amount": draw.randrange(1_000_000), "text": text_of(draw, number)}
-    if number < TRANSACTION_IDS and number % options["badEvery"] == options["badEvery"] - 1:
+    if number < TRANSACTION_IDS and options["badEvery"] and number % options["badEvery"] == options["badEvery"] - 1:
         kind = number // options["badEvery"] % 3
         if kind == 0:
             return key, f"#{number} is no JSON".encode()
@@ -67,6 +67,8 @@ def common():
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "message.timeout.ms": 240_000,
+        # Partitions may be added.
+        "topic.metadata.refresh.interval.ms": 5_000,
     }
 
 

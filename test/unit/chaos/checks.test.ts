@@ -24,6 +24,8 @@ const RIGHT: Observed = {
     ack({ replyOffset: 2, key: 'b', partition: 1, offset: 0 }),
     ack({ replyOffset: 3, key: 'b', partition: 1, offset: 1, status: 'rejected', code: 'not_json' }),
   ],
+  view: { rows: 3, lacking: 0, extra: 0 },
+  told: { missedByViews: 0 },
   offsets: [
     { atMs: 0, committed: [0, 0], ends: [2, 1] },
     { atMs: 1, committed: [2, 2], ends: [2, 2] },
@@ -77,6 +79,8 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     rows: [],
     letters: [],
     acks: [],
+    view: { rows: 0, lacking: 0, extra: 0 },
+    told: { missedByViews: 0 },
     offsets: [],
     replies: [],
     runs: [],

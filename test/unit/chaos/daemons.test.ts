@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -8,8 +8,7 @@ import { Watchdog } from '../../../stack/processes.js';
 import { eventually } from '../../support/eventually.js';
 
 /** A daemon that is this script. It notes `up` in its log when it can be ended. */
-async function daemonOf(script: string): Promise<ChaosDaemon> {
-  const directory = mkdtempSync(join(tmpdir(), 'ktb-daemons-'));
+async function daemonOf(script: string, directory = mkdtempSync(join(tmpdir(), 'ktb-daemons-'))): Promise<ChaosDaemon> {
   const watchdog = new Watchdog();
   const cli = join(directory, 'cli.cjs');
   writeFileSync(cli, script);
@@ -69,4 +68,50 @@ it('is not started after it was closed, even by a start that had begun', async (
   await eventually(() => expect(daemon.running).toBe(false));
   await daemon.start();
   expect(daemon.running).toBe(false);
+});
+
+/** What a daemon has noted in its log, a line each. */
+const logOf = (directory: string): string[] => readFileSync(join(directory, 'one.log'), 'utf8').trim().split('\n');
+
+it('runs in another role, and with less memory, while it is told to', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-daemons-'));
+  const script = `
+    console.log([process.argv[6] ?? 'both', process.env.NODE_OPTIONS ?? 'as usual'].join());
+    setInterval(() => undefined, 1_000);
+  `;
+  const daemon = await daemonOf(script, directory);
+  const noted = ['consumer,--max-old-space-size=40', 'both,as usual'];
+  for (const [index, conditions] of [{ role: 'consumer', heapMiB: 40 } as const, {}].entries()) {
+    daemon.under(conditions);
+    await daemon.start();
+    await eventually(() => expect(logOf(directory)).toEqual(noted.slice(0, index + 1)));
+    await daemon.kill();
+  }
+});
+
+it.each([
+  [{}, 1],
+  [{ heapMiB: 40 }, 0],
+])('the end of a daemon is wrong unless it had too little memory: %o', async (conditions, wrong) => {
+  const daemon = await daemonOf('setTimeout(() => process.abort(), 100)');
+  daemon.under(conditions);
+  await daemon.start();
+  await eventually(() => expect(daemon.running).toBe(false));
+  await daemon.kill();
+  expect(daemon.wrongEnds).toHaveLength(wrong);
+});
+
+it('has a clock that is ahead, is set back, and is right again', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-daemons-'));
+  const script = `setInterval(() => console.log(Date.now(), new Date().getTime(), new Date(5).getTime()), 50)`;
+  const daemon = await daemonOf(script, directory);
+  for (const clockMs of [3_600_000, -7_200_000, 0]) {
+    daemon.under({ clockMs });
+    if (clockMs > 0) await daemon.start();
+    await eventually(() => {
+      const [now, made, fixed] = (logOf(directory).at(-1) ?? '').split(' ').map(Number) as [number, number, number];
+      for (const time of [now, made]) expect(Math.abs(time - clockMs - Date.now())).toBeLessThan(10_000);
+      expect(fixed).toBe(5);
+    });
+  }
 });

@@ -59,3 +59,61 @@ it.each([
   expect(isDone).toBe(hasPartitions);
   expect(log).toEqual(expected);
 });
+
+/** Victims that note what is done to their two daemons, and what they are told. */
+function noted(): { victims: Victims; log: string[] } {
+  const log: string[] = [];
+  const note = (what: string) => () => Promise.resolve(void log.push(what));
+  const daemons = [1, 2].map((number) => ({
+    terminate: note(`end ${number}`),
+    start: note(`start ${number}`),
+    under: (conditions: object) => void log.push(`${number} under ${JSON.stringify(conditions)}`),
+  }));
+  const victims = {
+    daemons,
+    configure: (changes: object) => void log.push(`configure ${JSON.stringify(changes)}`),
+    send: ({ records }: { records: number }) => note(`send ${records}`)(),
+    disks: { fill: note('fill'), free: note('free') },
+    stack: { parts: { temporal: { start: note('start temporal') } } },
+  };
+  return { victims: victims as unknown as Victims, log };
+}
+
+const BURST = { records: 9, badEvery: 0 };
+
+it.each<[PlannedFault['fault'], string[]]>([
+  [
+    { kind: 'workers away', burst: BURST },
+    [
+      ...['end 1', '1 under {"role":"consumer"}', 'start 1', 'end 2', '2 under {"role":"consumer"}', 'start 2'],
+      ...['send 9', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+    ],
+  ],
+  [
+    { kind: 'short histories', burst: BURST },
+    [
+      ...['configure {"maxHistory":"1MiB"}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+      ...['send 9', 'configure {}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+    ],
+  ],
+  [
+    { kind: 'memory tight', daemon: 1, heapMiB: 40 },
+    ['end 2', '2 under {"heapMiB":40}', 'start 2', 'end 2', '2 under {}', 'start 2'],
+  ],
+  [
+    { kind: 'clock wrong', daemon: 0, shiftMs: 5_000 },
+    [
+      'end 1',
+      '1 under {"clockMs":5000}',
+      'start 1',
+      '1 under {"clockMs":-5000}',
+      '1 under {"clockMs":0}',
+      '1 under {}',
+    ],
+  ],
+  [{ kind: 'disk full', full: 'temporal' }, ['fill', 'free', 'start temporal']],
+])('does and undoes %o', async (fault, expected) => {
+  const { victims, log } = noted();
+  expect(await inject({ atMs: 0, lastsMs: 2, fault }, victims, new AbortController().signal)).toBe(true);
+  expect(log).toEqual(expected);
+});

@@ -1,8 +1,22 @@
 import { expect, it } from 'vitest';
-import { describeFault, drawPlan, FAULT_KINDS } from '../../../chaos/plan.js';
+import {
+  describeFault,
+  drawPlan,
+  FAULT_KINDS,
+  overlap,
+  type FaultKind,
+  type PlannedFault,
+  type Setting,
+} from '../../../chaos/plan.js';
 import { Random } from '../../../chaos/random.js';
 
-const SETTING = { daemons: 2, brokers: 3, batchers: 4, sessionMs: 6_000 };
+const SETTING: Setting = {
+  daemons: 2,
+  brokers: 3,
+  batchers: 4,
+  sessionMs: 6_000,
+  disks: ['temporal', 'clickhouse'],
+};
 const HOUR_MS = 3_600_000;
 
 const plan = (seed: number) => drawPlan(new Random(seed), SETTING, HOUR_MS);
@@ -15,6 +29,73 @@ it('draws the same faults for the same seed, and others for another one', () => 
 it('draws every kind of fault in an hour', () => {
   const kinds = new Set(plan(3).map(({ fault }) => fault.kind));
   expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());
+});
+
+it('draws only the kinds that are asked for', () => {
+  const drawn = drawPlan(new Random(7), SETTING, HOUR_MS, ['disk full', 'burst']);
+  expect(new Set(drawn.map(({ fault }) => fault.kind))).toEqual(new Set(['disk full', 'burst']));
+});
+
+it('fills no disk if there is none to fill', () => {
+  const kinds = drawPlan(new Random(8), { ...SETTING, disks: [] }, HOUR_MS).map(({ fault }) => fault.kind);
+  expect(kinds).not.toContain('disk full');
+  expect(drawPlan(new Random(8), { ...SETTING, disks: [] }, HOUR_MS, ['disk full'])).toEqual([]);
+});
+
+/** Faults of one kind, of a plan of an hour. */
+function only<K extends FaultKind>(kind: K): Extract<PlannedFault['fault'], { kind: K }>[] {
+  const drawn = drawPlan(new Random(9), SETTING, HOUR_MS, [kind]).map(({ fault }) => fault);
+  expect(drawn.length).toBeGreaterThan(20);
+  return drawn as Extract<PlannedFault['fault'], { kind: K }>[];
+}
+
+it('fills the disk of each part that has one', () => {
+  expect(new Set(only('disk full').map(({ full }) => full))).toEqual(new Set(['temporal', 'clickhouse']));
+});
+
+it('sets clocks by seconds, minutes and hours, up to a day', () => {
+  const shifts = only('clock wrong').map(({ shiftMs }) => shiftMs);
+  for (const [min, max] of [
+    [2_000, 60_000],
+    [60_000, 3_600_000],
+    [3_600_000, 86_400_000],
+  ] as const)
+    expect(shifts.some((shiftMs) => shiftMs >= min && shiftMs <= max)).toBe(true);
+  expect(Math.max(...shifts)).toBeLessThanOrEqual(86_400_000);
+});
+
+it('sends bursts of many records, and bursts of which many are bad', () => {
+  const bursts = only('burst').map(({ burst }) => burst);
+  expect(bursts.some(({ records, badEvery }) => records >= 5_000 && badEvery === 0)).toBe(true);
+  expect(bursts.some(({ badEvery }) => badEvery > 0 && badEvery < 10)).toBe(true);
+});
+
+it('has views refuse all rows, and some', () => {
+  expect(new Set(only('view failing').map(({ rows }) => rows))).toEqual(new Set(['all', 'some']));
+});
+
+it('gives a daemon less memory than it has as a rule', () => {
+  for (const { heapMiB } of only('memory tight')) expect(heapMiB).toBeLessThan(100);
+});
+
+it.each(['short histories', 'workers away'] as const)('%s: records come meanwhile', (kind) => {
+  for (const { burst } of only(kind)) expect(burst.records).toBeGreaterThan(1_000);
+});
+
+it('gives the group time to find the partitions that are added', () => {
+  const drawn = drawPlan(new Random(10), SETTING, HOUR_MS, ['partitions added']);
+  for (const { lastsMs } of drawn) expect(lastsMs).toBeGreaterThan(60_000);
+});
+
+it('starts no daemon while a fault has stopped all of them', () => {
+  const lost = { kind: 'offsets lost' } as const;
+  expect(overlap(lost, { kind: 'daemon killed', daemon: 1 })).toBe(true);
+  expect(overlap({ kind: 'members come and go', rounds: 1 }, lost)).toBe(true);
+  expect(overlap(lost, { kind: 'link reset', daemon: 1, part: 'kafka', delayMs: 0 })).toBe(false);
+  expect(overlap({ kind: 'daemon killed', daemon: 0 }, { kind: 'daemon killed', daemon: 1 })).toBe(false);
+  expect(overlap({ kind: 'disk full', full: 'temporal' }, { kind: 'part killed', part: 'temporal', index: 0 })).toBe(
+    true,
+  );
 });
 
 it('freezes daemons for less and for more than the session timeout', () => {
