@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { overlap, type PlannedFault } from './plan.js';
 
@@ -15,6 +16,8 @@ export async function doFaults(
   const begunAtMs = Date.now();
   const failed = new AbortController();
   const { signal } = failed;
+  // Each fault listens to it.
+  setMaxListeners(0, signal);
   const doOne = async (planned: PlannedFault, before: Promise<unknown>): Promise<void> => {
     try {
       await sleep(begunAtMs + planned.atMs - Date.now(), undefined, { signal });
