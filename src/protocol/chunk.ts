@@ -92,9 +92,14 @@ export const COVERED_RANGES_MAX = 4;
  */
 export function chunkBytes(segments: readonly Segment[], keep: BufferedChunk['keep'], bodyBytes: number): number {
   let bytes = bodyBytes + 100;
-  for (const { topic, epoch } of segments) bytes += 200 + topic.length + epoch.length;
+  for (const segment of segments) bytes += segmentBytes(segment);
   for (const ranges of keep) bytes += ranges === null ? 5 : RANGE_BYTES * ranges.length;
   return bytes;
+}
+
+/** A generous estimate of a segment's metadata as JSON. */
+export function segmentBytes({ topic, epoch }: RecordSource): number {
+  return 200 + topic.length + epoch.length;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError, type Payload } from '@temporalio/common';
 import { grpcErrorOf, isNotFound } from './errors.js';
 import { GRPC_STATUS } from './grpcStatus.js';
 import {
@@ -16,14 +16,14 @@ import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistorySize } from './flowControl.js';
 import { isOpen } from './openRuns.js';
-import { signalWithStart, type SignalledRun } from './signalWithStart.js';
+import { payloadsOf, signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
 
-/** What became of a signal. */
+/** What became of a signal. `bytes`: what it adds to the history of the run. */
 export type SendOutcome =
-  | ({ readonly type: 'accepted' } & SignalledRun)
+  | ({ readonly type: 'accepted'; readonly bytes: number } & SignalledRun)
   /** Not accepted, or unknown. Send exactly the same again. */
-  | { readonly type: 'retry'; readonly message: string }
+  | { readonly type: 'retry'; readonly message: string; readonly bytes: number }
   /** Refused because of its size. Send less. */
   | { readonly type: 'tooLarge'; readonly message: string }
   /** The run takes no more signals until it has continued as new. */
@@ -101,10 +101,12 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
+    const payloads = payloadsOf(meta, body);
+    const bytes = payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     try {
-      return { type: 'accepted', ...(await this.#signal(BATCHER.signals.records, [meta, body])) };
+      return { type: 'accepted', bytes, ...(await this.#signal(BATCHER.signals.records, payloads)) };
     } catch (error) {
-      return classifySignalError(error);
+      return classifySignalError(error, bytes);
     }
   }
 
@@ -114,11 +116,11 @@ export class TemporalBatcherClient implements BatcherClient {
    */
   async close(request: CloseRequest): Promise<void> {
     try {
-      await this.#signal(BATCHER.signals.close, [request]);
+      await this.#signal(BATCHER.signals.close, payloadsOf(request));
     } catch (error) {
       if (classifySignalError(error).type !== 'closed') throw error;
       await this.startHeir({ drained: true });
-      await this.#signal(BATCHER.signals.close, [request]);
+      await this.#signal(BATCHER.signals.close, payloadsOf(request));
     }
   }
 
@@ -145,7 +147,7 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  #signal(signal: string, signalArgs: readonly unknown[]): Promise<SignalledRun> {
+  #signal(signal: string, signalInput: Payload[]): Promise<SignalledRun> {
     const request = {
       workflowType: BATCHER.workflowType,
       workflowId: this.workflowId,
@@ -153,7 +155,7 @@ export class TemporalBatcherClient implements BatcherClient {
       workflowTaskTimeoutMs: BATCHER.workflowTaskTimeoutMs,
       args: [this.#input(), NO_BODIES],
       signal,
-      signalArgs,
+      signalInput,
     };
     return this.#counted(
       'signal_with_start',
@@ -232,8 +234,10 @@ const NEVER_STARTED: EpochStatus = { coveredTo: null, closedAt: null, flushed: t
  * full, and for what no smaller chunk can help, such as a task queue with too long a name. Only the message tells which
  * (`common.ErrBlobSizeExceedsLimit`, `consts.ErrSignalsLimitExceeded`, `historySizeExceedsLimit` in
  * temporalio/temporal). gRPC itself refuses a message over 4 MiB with RESOURCE_EXHAUSTED.
+ *
+ * @param bytes of the signal
  */
-export function classifySignalError(error: unknown): SendOutcome {
+export function classifySignalError(error: unknown, bytes = 0): SendOutcome {
   const grpcError = grpcErrorOf(error);
   const code = grpcError?.code;
   // A native connection has in `message` what a JavaScript connection has in `details`.
@@ -246,5 +250,5 @@ export function classifySignalError(error: unknown): SendOutcome {
   }
   if (code === GRPC_STATUS.alreadyExists) return { type: 'closed' };
   if (code === GRPC_STATUS.resourceExhausted && /larger than max/i.test(message)) return { type: 'tooLarge', message };
-  return { type: 'retry', message };
+  return { type: 'retry', message, bytes };
 }

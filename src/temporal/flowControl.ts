@@ -13,7 +13,7 @@ export interface FlowControlLimits {
   readonly lowEvents: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
-  /** Payload bytes of one signal, at most. */
+  /** Bytes of one signal, at most: its records before compression, and the metadata of its segments. */
   readonly signalBytesMax: number;
 }
 
@@ -22,8 +22,8 @@ export interface FlowControlLimits {
  * Everything in the history counts:
  *
  * - what the run before handed on: 2 MiB at most;
- * - each byte of a chunk up to twice: as a signal, and as the input of its flush if the batch is small. This holds while
- *   draining, too.
+ * - each byte of a chunk, body and metadata, up to twice: as a signal, and as the input of its flush if the batch is
+ *   small. This holds while draining, too.
  *
  * So all senders together stay below 20 MiB and 10,000 signals, including what they send between two reads of the
  * history. Above the high mark there is a margin, and each member has a share of it: one half to send before it reads
@@ -99,7 +99,7 @@ export class FlowControl {
     this.#signalsSinceCheck = 0;
   }
 
-  /** A signal was accepted by this run, or may have been. `bytes`: its payload. */
+  /** A signal was accepted by this run, or may have been. `bytes`: what it adds to the history. */
   sent(runId: string | null, bytes: number): void {
     this.#bytesSinceCheck += bytes;
     this.#signalsSinceCheck++;

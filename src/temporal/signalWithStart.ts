@@ -5,6 +5,7 @@ import {
   encodeWorkflowIdConflictPolicy,
   encodeWorkflowIdReusePolicy,
   toPayloads,
+  type Payload,
 } from '@temporalio/common';
 import { msToTs } from '@temporalio/common/lib/time.js';
 
@@ -17,7 +18,8 @@ export interface SignalWithStart {
   /** Arguments of the workflow. */
   readonly args: readonly unknown[];
   readonly signal: string;
-  readonly signalArgs: readonly unknown[];
+  /** The signal's arguments, see {@link payloadsOf}. */
+  readonly signalInput: Payload[];
 }
 
 /** The run that got the signal, and whether it was started by this call. */
@@ -34,7 +36,7 @@ export interface SignalledRun {
  * Rejects with gRPC's own errors: ALREADY_EXISTS if the last run is closed.
  */
 export async function signalWithStart(client: Client, request: SignalWithStart): Promise<SignalledRun> {
-  const { workflowType, workflowId, taskQueue, workflowTaskTimeoutMs, args, signal, signalArgs } = request;
+  const { workflowType, workflowId, taskQueue, workflowTaskTimeoutMs, args, signal, signalInput } = request;
   const { namespace, identity } = client.options;
   const { runId, started } = await client.workflowService.signalWithStartWorkflowExecution({
     namespace,
@@ -44,11 +46,16 @@ export async function signalWithStart(client: Client, request: SignalWithStart):
     workflowType: { name: workflowType },
     taskQueue: { name: taskQueue },
     workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
-    input: { payloads: toPayloads(defaultPayloadConverter, ...args) ?? [] },
+    input: { payloads: payloadsOf(...args) },
     signalName: signal,
-    signalInput: { payloads: toPayloads(defaultPayloadConverter, ...signalArgs) ?? [] },
+    signalInput: { payloads: signalInput },
     workflowIdReusePolicy: encodeWorkflowIdReusePolicy('REJECT_DUPLICATE') ?? null,
     workflowIdConflictPolicy: encodeWorkflowIdConflictPolicy('USE_EXISTING') ?? null,
   });
   return { runId, started };
+}
+
+/** Arguments as they travel, and as the history has them. */
+export function payloadsOf(...args: readonly unknown[]): Payload[] {
+  return toPayloads(defaultPayloadConverter, ...args) ?? [];
 }

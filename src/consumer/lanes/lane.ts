@@ -1,6 +1,7 @@
 import type { SignalLimits } from '../../config/config.js';
 import type { SegmentRecords } from '../../codecs/chunkCodec.js';
 import { RecordColumns } from '../../codecs/recordColumns.js';
+import { segmentBytes } from '../../protocol/chunk.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
@@ -118,15 +119,17 @@ export class Lane {
    * The oldest records: as many as a signal may carry, and at least one.
    *
    * @param maxRecords fewer than the limit, after a refusal for size
-   * @param maxBytes less than the limit, if many members send to one batcher
+   * @param signalBytesMax for the records and the metadata of their segments: what flow control allows
    */
-  pack(maxRecords = this.#limits.maxRecords, maxBytes = this.#limits.maxBytes): Pack {
+  pack(maxRecords = this.#limits.maxRecords, signalBytesMax = Infinity): Pack {
     const byTracker = new Map<PartitionTracker, RecordColumns[]>();
-    const bytesMax = Math.min(maxBytes, this.#limits.maxBytes);
     let records = 0;
     let bytes = 0;
+    let metaBytes = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const { tracker, columns } = this.#queue[at] as Queued;
+      if (!byTracker.has(tracker)) metaBytes += segmentBytes(tracker);
+      const bytesMax = Math.min(this.#limits.maxBytes, signalBytesMax - metaBytes);
       const fitting = columns.fitting(maxRecords - records, bytesMax - bytes);
       const taken = columns.slice(0, records === 0 ? Math.max(1, fitting) : fitting);
       if (taken.length > 0) {

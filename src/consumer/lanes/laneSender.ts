@@ -154,13 +154,13 @@ export class LaneSender {
       ...(this.#settingsSent === settings ? {} : { settings }),
     };
     const outcome = await this.#batcher.send(meta, chunk.body);
-    if (outcome.type === 'retry') this.#flow.sent(null, chunk.body.length);
+    if (outcome.type === 'retry') this.#flow.sent(null, outcome.bytes);
     if (outcome.type !== 'accepted') return outcome;
-    const { runId, started } = outcome;
+    const { runId, started, bytes } = outcome;
     // Another member may have started the run with older settings.
     this.#settingsSent = meta.settings !== undefined || runId === this.#lastRunId ? settings : null;
     this.#lastRunId = runId;
-    this.#flow.sent(runId, chunk.body.length);
+    this.#flow.sent(runId, bytes);
     this.#resumed('accepted');
     this.#lane.accepted(pack);
     this.#observer.accepted(pack, { seconds: (performance.now() - startedAt) / 1000, started });

@@ -245,7 +245,7 @@ class World {
         for (const segment of decodeChunk(meta.segments, body))
           for (const { offset } of segment.records)
             this.accepted.push(`${segment.partition}/${offset}/${segment.epoch}`);
-        return { type: 'accepted', runId: 'r', started: false };
+        return { type: 'accepted', bytes: 0, runId: 'r', started: false };
       },
       taskFailure: () => Promise.resolve(''),
       epochStatus: (source) => Promise.resolve(state.epochStatus(source)!),

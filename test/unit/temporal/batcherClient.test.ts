@@ -44,7 +44,7 @@ it.each([
   'Context timeout is too short.',
   'Identity too long.',
 ])('what no smaller chunk can help is none that is too large: %s', (message) => {
-  expect(classifySignalError(grpc(3, message))).toEqual({ type: 'retry', message });
+  expect(classifySignalError(grpc(3, message))).toEqual({ type: 'retry', message, bytes: 0 });
 });
 
 it('understands both kinds of connection', () => {
@@ -166,9 +166,11 @@ it('says whether a signal has begun the first run, asks for none after a closed 
   });
   const { meta, body } = encodeChunk([]);
   const outcomes = [await batcher.send(meta, body), await batcher.send(meta, body), await batcher.send(meta, body)];
+  // What the history gets.
+  const bytes = Buffer.byteLength(JSON.stringify(meta)) + body.length;
   expect(outcomes).toEqual([
-    { type: 'accepted', runId: 'r', started: true },
-    { type: 'accepted', runId: 'r', started: false },
+    { type: 'accepted', bytes, runId: 'r', started: true },
+    { type: 'accepted', bytes, runId: 'r', started: false },
     { type: 'closed' },
   ]);
   const { REJECT_DUPLICATE } = WorkflowIdReusePolicy;

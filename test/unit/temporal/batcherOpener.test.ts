@@ -32,7 +32,7 @@ function bridge(
       },
       send: (meta: { records: number; settings?: unknown }) => {
         done.push(`${meta.records} records, ${meta.settings === undefined ? 'no ' : ''}settings`);
-        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r1', started: false });
+        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', bytes: 0, runId: 'r1', started: false });
       },
       startHeir: () => {
         done.push('heir');
@@ -105,7 +105,7 @@ it('nobody is sent to one that is full, or that did not take the settings: the a
   const full = bridge({ ...QUIET, events: 8_000 });
   await expect(full.opener.open({ pipeline: 'orders', id: 'x' })).rejects.toMatchObject({ type: 'BatcherFull' });
   expect(full.done).toEqual([]);
-  const away = bridge(QUIET, [{ type: 'retry', message: 'no answer' }]);
+  const away = bridge(QUIET, [{ type: 'retry', bytes: 0, message: 'no answer' }]);
   await expect(away.opener.open({ pipeline: 'orders', id: 'x' })).rejects.toMatchObject({
     type: 'BatcherNotOpen',
     nonRetryable: false,

@@ -6,6 +6,7 @@ import { expect, it } from 'vitest';
 import { firstRecord, inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 import { COLUMNS_BYTES, memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
+import { segmentBytes } from '../../../../src/protocol/chunk.js';
 import { recordBytes, type RecordHeader } from '../../../../src/protocol/record.js';
 import { plain, record } from '../../../support/records.js';
 
@@ -69,6 +70,22 @@ it('packs at least one record, however large, and fewer when asked', () => {
   hand(wide, other, 0);
   hand(wide, other, 1);
   expect(wide.pack(1).records).toBe(1);
+});
+
+it('counts the metadata of each segment against what flow control allows, and one segment always fits', () => {
+  const lane = new Lane(0, { ...LIMITS, maxRecords: 100 });
+  const sources = [0, 1, 2].map((partition) => tracker(partition));
+  for (const offset of [0, 1]) for (const source of sources) hand(lane, source, offset);
+  const whole = lane.pack();
+  const meta = segmentBytes(sources[0]!);
+  expect(offsets(lane.pack(100, whole.bytes + 3 * meta))).toEqual(offsets(whole));
+  expect(offsets(lane.pack(100, whole.bytes + 3 * meta - 1)).length).toBe(3);
+  expect(lane.pack(100, whole.bytes + 3 * meta - 1).records).toBe(5);
+  expect(offsets(lane.pack(100, whole.bytes + 2 * meta))).toEqual([
+    [0, [0]],
+    [1, [0]],
+  ]);
+  expect(offsets(lane.pack(100, 1))).toEqual([[0, [0]]]);
 });
 
 it('covers without a hole: from where the last accepted chunk ended, to all that was handed over', () => {

@@ -43,7 +43,7 @@ function start(
     history: () => Promise.resolve(null),
     send: (meta: ChunkMeta) => {
       sent.push(meta);
-      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r', started: false });
+      return Promise.resolve(outcomes.shift() ?? { type: 'accepted', bytes: 0, runId: 'r', started: false });
     },
     startHeir: () => Promise.resolve({ closed: { runId: 'closed', status: 'TERMINATED' }, dueTask: null }),
     ...batcherOverrides,
@@ -75,7 +75,12 @@ function start(
 }
 
 it('tells how long records have waited for others, and not what they have waited for Temporal', async () => {
-  const { sent, lane, add } = start([{ type: 'retry', message: 'away' }], {}, {}, { lingerMs: 30, maxRecords: 2 });
+  const { sent, lane, add } = start(
+    [{ type: 'retry', bytes: 0, message: 'away' }],
+    {},
+    {},
+    { lingerMs: 30, maxRecords: 2 },
+  );
   add(2);
   add(1);
   await eventually(() => expect(lane.records).toBe(0));
@@ -110,8 +115,35 @@ it('goes on where a record too large for a signal cannot be set aside, and says 
   await expect(ended).resolves.toBeUndefined();
 });
 
+it('counts the metadata of chunks: 8 members with 1,000 partitions send less than 12 MiB between reads of the history', async () => {
+  const [members, partitions] = [8, 125];
+  const betweenReads = [0];
+  const send = (meta: ChunkMeta, body: Uint8Array) => {
+    const bytes = Buffer.byteLength(JSON.stringify(meta)) + body.length;
+    betweenReads[0]! += bytes;
+    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
+  };
+  const history = () => {
+    betweenReads.unshift(0);
+    return Promise.resolve({ runId: 'r', bytes: 0, events: 1 });
+  };
+  const { lane, sender } = start([], {}, { send, history }, { maxRecords: partitions });
+  sender.setMembers(members);
+  const sources = Array.from({ length: partitions }, (_, partition) => tracker({ partition, epoch: 'abcdef012345' }));
+  for (let signal = 0; signal < 250; signal++) {
+    for (const source of sources) {
+      lane.add(source, inColumns([record(source.next)]), 0);
+      source.advanceTo(source.next + 1);
+    }
+  }
+  sender.wake();
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(betweenReads.length).toBeGreaterThan(3);
+  expect(members * Math.max(...betweenReads)).toBeLessThan(12 * 1024 * 1024);
+});
+
 it('brings the settings along to every new run, and after each rebalance', async () => {
-  const run = (runId: string): SendOutcome => ({ type: 'accepted', runId, started: false });
+  const run = (runId: string): SendOutcome => ({ type: 'accepted', bytes: 0, runId, started: false });
   const { sent, lane, add, sender } = start([run('a'), run('a'), run('b'), run('b'), run('b')]);
   const withSettings: boolean[] = [];
   for (let chunk = 0; chunk < 5; chunk++) {
@@ -139,7 +171,7 @@ it('a lane whose stop gets another cause does not go on before a signal is accep
   const answers: (() => Promise<SendOutcome>)[] = [
     () => Promise.reject(new Error('no answer')),
     () => Promise.resolve({ type: 'full', message: 'too many signals' }),
-    () => Promise.resolve({ type: 'accepted', runId: 'r', started: false }),
+    () => Promise.resolve({ type: 'accepted', bytes: 0, runId: 'r', started: false }),
   ];
   const send = () => answers.shift()!();
   const { stopped, resumed, lane, add } = start([], {}, { send });
@@ -240,7 +272,7 @@ it('what nobody has thought of stops a lane for a moment, not for ever', async (
   const send = () =>
     ++sends === 1
       ? Promise.reject(new TypeError('no function'))
-      : Promise.resolve<SendOutcome>({ type: 'accepted', runId: 'r', started: false });
+      : Promise.resolve<SendOutcome>({ type: 'accepted', bytes: 0, runId: 'r', started: false });
   const { told, lane, add } = start([], {}, { send });
   add(1);
   await eventually(() => expect(lane.records).toBe(0));
@@ -277,7 +309,7 @@ it.each([0, 1, 4])(
         state.finishFlush({ inserted: spec.chunks.length, rejected: 0, skipped: 0 }, spec.id, 0);
       }
       records += meta.records;
-      return Promise.resolve<SendOutcome>({ type: 'accepted', runId: 'r', started: false });
+      return Promise.resolve<SendOutcome>({ type: 'accepted', bytes: 0, runId: 'r', started: false });
     };
     const { lane, sender } = start([], {}, { send }, { maxRecords: partitions, batch: { payloadBytesMax } });
     for (let partition = 0; partition < partitions; partition++) {

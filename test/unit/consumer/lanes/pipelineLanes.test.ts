@@ -41,7 +41,7 @@ function start({
       workflowId,
       taskFailure: () => Promise.resolve('nondeterminism'),
       history: () => Promise.resolve(null),
-      send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', runId: 'r' }),
+      send: () => Promise.resolve(outcomes.shift() ?? { type: 'accepted', bytes: 0, runId: 'r' }),
       startHeir: () => {
         looked.push(workflowId);
         if (away.has(workflowId)) return Promise.reject(new Error('its shard is away'));
@@ -146,7 +146,7 @@ it('counts what waits over all layouts, until it is accepted or cleared', async 
 });
 
 it('says that a batcher takes signals again only once it has taken one, and else that nothing waits for it', async () => {
-  const away = () => Array.from({ length: 4 }, (): SendOutcome => ({ type: 'retry', message: 'no answer' }));
+  const away = () => Array.from({ length: 4 }, (): SendOutcome => ({ type: 'retry', bytes: 0, message: 'no answer' }));
   const outcomes = away().concat({ type: 'full', message: 'too many signals' });
   const { lanes, told, well, metrics } = start({ outcomes });
   const causes = async () =>
