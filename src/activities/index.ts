@@ -20,7 +20,7 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
   const answers = new Answers({ ...dependencies, memos });
   const flusher = new Flusher({ ...dependencies, memos, answers });
   const unpacker = new Unpacker({ ...dependencies, memos });
-  const { histories, batchBodies = new BatchBodies(histories) } = dependencies;
+  const { histories, metrics, batchBodies = new BatchBodies(histories, metrics) } = dependencies;
   const parts = { ...dependencies, memos, attempts, answers, flusher, unpacker, batchBodies };
   return {
     insertBatch: insertBatch(parts),

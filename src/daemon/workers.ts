@@ -55,7 +55,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const admin = kafka.admin({ retry: FEW_RETRIES });
   const partitions = new TopicPartitions(admin, options.stateLog);
   const histories = new RunHistories(client, config.temporal.namespace);
-  const batchBodies = new BatchBodies(histories);
+  const batchBodies = new BatchBodies(histories, metrics);
   const { schemaRegistry } = config;
   const registry = schemaRegistry === null ? undefined : new SchemaRegistry(schemaRegistry);
   const decoders = registry === undefined ? undefined : new Decoders(registry);

@@ -252,6 +252,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     flushRetries: counter('ktb_flush_retries_total', 'Attempts of a flush after the first one that began.', [
       'pipeline',
     ]),
+    bodyReads: counter(
+      'ktb_batch_history_reads_total',
+      'Histories of batchers that were read to find a large batch, because this worker did not have it in memory.',
+      ['pipeline'],
+    ),
     completed: counter(
       'ktb_completed_records_total',
       'Records that are finished, by outcome: inserted, rejected, skipped.',

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import { isNotFound } from './errors.js';
 import type { CoverageState } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
-import { UNKNOWN_RUN } from '../protocol/flush.js';
+import { UNKNOWN_RUN, type BatchSpec } from '../protocol/flush.js';
 import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
@@ -13,8 +13,23 @@ import { quotedText } from './visibilityQuery.js';
 /** Runs for which the answer of {@link RunHistories.anyWasReset} is remembered. */
 const RESETS_REMEMBERED = 10_000;
 
-/** How long the leftover of the last closed run (some megabytes) is kept after it was last asked for. */
+/** How long the leftover of a closed run (some megabytes) is kept after it was last asked for. */
 const LEFTOVER_KEPT_MS = 60_000;
+
+/** The leftovers of so many runs are kept, at most. */
+const LEFTOVERS_KEPT_MAX = 4;
+
+/** Bytes of all leftovers that are kept. The first one is kept in any case. */
+const LEFTOVERS_BYTES_MAX = 32 * 1024 * 1024;
+
+/** See {@link RunHistories.flushing}. */
+export type FlushedBatch = Pick<BatchSpec, 'id' | 'number'>;
+
+interface KeptLeftover {
+  readonly leftover: readonly Buffered[];
+  readonly bytes: number;
+  readonly forgetting: NodeJS.Timeout;
+}
 
 /** See {@link RunHistories.acceptedBy}. */
 export interface AcceptedRecords {
@@ -42,8 +57,8 @@ export class RunHistories {
   readonly #client: Client;
   readonly #namespace: string;
   readonly #resets = new Map<string, boolean>();
-  #kept: { readonly runId: string; readonly leftover: readonly Buffered[] } | null = null;
-  #forgetting: NodeJS.Timeout | undefined;
+  /** By run id. */
+  readonly #leftovers = new Map<string, KeptLeftover>();
 
   constructor(client: Client, namespace: string) {
     this.#client = client;
@@ -169,12 +184,29 @@ export class RunHistories {
    * history of a closed run cannot change.
    */
   async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
-    const leftover =
-      this.#kept?.runId === runId ? this.#kept.leftover : (await this.#closedRun(workflowId, runId)).run.unflushed;
-    this.#kept = { runId, leftover };
-    clearTimeout(this.#forgetting);
-    this.#forgetting = setTimeout(() => (this.#kept = null), LEFTOVER_KEPT_MS).unref();
+    const kept = this.#leftovers.get(runId);
+    if (kept !== undefined) {
+      kept.forgetting.refresh();
+      return kept.leftover;
+    }
+    const leftover = (await this.#closedRun(workflowId, runId)).run.unflushed;
+    this.#keep(runId, leftover);
     return leftover;
+  }
+
+  /**
+   * Keeps a leftover if there is room. Nothing else makes room for it: with one heir too many, each would find its own
+   * leftover gone.
+   */
+  #keep(runId: string, leftover: readonly Buffered[]): void {
+    const kept = this.#leftovers;
+    const bytes = leftover.reduce((sum, { body }) => sum + body.length, 0);
+    const together = [...kept.values()].reduce((sum, other) => sum + other.bytes, bytes);
+    const isFull = kept.size >= LEFTOVERS_KEPT_MAX || (kept.size > 0 && together > LEFTOVERS_BYTES_MAX);
+    // Two may have read it at the same time.
+    if (isFull || kept.has(runId)) return;
+    const forgetting = setTimeout(() => kept.delete(runId), LEFTOVER_KEPT_MS).unref();
+    kept.set(runId, { leftover, bytes, forgetting });
   }
 
   /**
@@ -196,15 +228,22 @@ export class RunHistories {
   }
 
   /**
-   * The bodies of the batch that a run is flushing, one after the other. For batches that are stored once.
+   * The bodies of the batch that a run is flushing, one after the other. For batches that are stored once. What the run
+   * has accepted since it scheduled the insert is not read: while ClickHouse is away, that is most of the history.
    *
    * @throws Error if it is flushing another batch
    */
-  async flushing(workflowId: string, runId: string, batch: string): Promise<Uint8Array> {
-    const { flushing } = (await this.#closedRun(workflowId, runId)).run;
-    if (flushing.length === 0 || batchId(workflowId, flushing) !== batch)
+  async flushing(workflowId: string, runId: string, { id, number }: FlushedBatch): Promise<Uint8Array> {
+    const run = new ClosedRun({ workflowId, runId });
+    for await (const event of this.events(workflowId, runId)) {
+      run.apply(event);
+      // After a rewind a later batch may have the same id.
+      if (event.type === 'insertScheduled' && event.spec.id === id && event.spec.number === number) break;
+    }
+    const { flushing } = run;
+    if (flushing.length === 0 || batchId(workflowId, flushing) !== id)
       throw new Error(
-        `run ${runId} of ${workflowId} is not flushing batch ${batch}, as this version reads its history: a worker of the version that made the batch has to insert it`,
+        `run ${runId} of ${workflowId} is not flushing batch ${id}, as this version reads its history: a worker of the version that made the batch has to insert it`,
       );
     return inOwnBuffer(joinBodies(flushing));
   }

@@ -446,9 +446,10 @@ export class World {
   }
 
   /** A worker that has not kept a batch which is stored once has to find the same bytes in the history. */
-  async #checkHistory({ runId }: BatcherRun, { batcher, id, chunks }: BatchSpec, bodies: Uint8Array): Promise<void> {
+  async #checkHistory({ runId }: BatcherRun, spec: BatchSpec, bodies: Uint8Array): Promise<void> {
+    const { batcher, id, chunks } = spec;
     if (chunks.some(({ segments }) => segments.some(isRequestSource))) return;
-    const found = await this.#reader.flushing(batcher, runId, id);
+    const found = await this.#reader.flushing(batcher, runId, spec);
     if (!Buffer.from(found).equals(bodies)) throw new Error(`batch ${id} has other bytes in the history`);
   }
 

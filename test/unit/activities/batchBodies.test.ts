@@ -1,21 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { BatchBodies } from '../../../src/activities/batchBodies.js';
+import { createMetrics } from '../../../src/telemetry/metrics.js';
+import type { FlushedBatch } from '../../../src/temporal/runHistories.js';
 
 const MIB = 1024 * 1024;
 const batch = (id: string, bodyBytes = 1, batcher = 'b') => ({
+  pipeline: 'orders',
   batcher,
   id,
+  number: 1,
   chunks: [{ segments: [], keep: [], records: 1, bytes: 1, bodyBytes }],
 });
 
-/** Bodies beside a history that has one byte for each batch. */
-function bodiesWithHistory(): { bodies: BatchBodies; read: string[] } {
+/** Bodies beside a history that has so many bytes for each batch. `clock` is in milliseconds. */
+function bodiesWithHistory(bytes = 1) {
   const read: string[] = [];
-  const flushing = (batcher: string, runId: string, id: string): Promise<Uint8Array> => {
+  const flushing = (batcher: string, runId: string, { id }: FlushedBatch): Promise<Uint8Array> => {
     read.push(`${batcher} ${runId} ${id}`);
-    return Promise.resolve(Uint8Array.of(1));
+    return Promise.resolve(new Uint8Array(bytes).fill(1));
   };
-  return { bodies: new BatchBodies({ flushing }), read };
+  const clock = { nowMs: 0 };
+  const metrics = createMetrics({ runtime: false });
+  return { bodies: new BatchBodies({ flushing }, metrics, () => clock.nowMs), read, clock, metrics };
 }
 
 describe('the bodies of a batch that is stored once', () => {
@@ -55,7 +61,7 @@ describe('the bodies of a batch that is stored once', () => {
     expect(bodies.bytes).toBe(2);
   });
 
-  it('are kept up to 32 MiB, those that were used last', async () => {
+  it('are kept up to 32 MiB: a batch that is handed over takes the place of the one that was used least lately', async () => {
     const { bodies, read } = bodiesWithHistory();
     const of = (batcher: number) => bodies.of(batch('id', MIB, String(batcher)), 'r');
     for (let batcher = 0; batcher < 32; batcher++) bodies.keep(String(batcher), 'id', new Uint8Array(MIB));
@@ -66,5 +72,29 @@ describe('the bodies of a batch that is stored once', () => {
     expect(read).toEqual([]);
     await of(1);
     expect(read).toEqual(['1 r id']);
+  });
+
+  it('with more batches than places, those that have a place keep it from attempt to attempt, and reads are counted', async () => {
+    const { bodies, read, clock, metrics } = bodiesWithHistory(MIB);
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      for (let batcher = 0; batcher < 40; batcher++) await bodies.of(batch('id', MIB, String(batcher)), 'r');
+      expect(read.length).toBe(40 + (attempt - 1) * 8);
+      clock.nowMs += 60_000;
+    }
+    const { values } = await metrics.bodyReads.get();
+    expect(values).toMatchObject([{ labels: { pipeline: 'orders' }, value: 72 }]);
+  });
+
+  it('that nobody has used for ten minutes make room for those that are read from a history', async () => {
+    const { bodies, read, clock } = bodiesWithHistory(MIB);
+    for (let batcher = 0; batcher < 32; batcher++) bodies.keep(`elsewhere-${batcher}`, 'id', new Uint8Array(MIB));
+    const of = () => bodies.of(batch('id', MIB), 'r');
+    await of();
+    await of();
+    expect(read.length).toBe(2);
+    clock.nowMs += 10 * 60_000;
+    await of();
+    await of();
+    expect([read.length, bodies.bytes]).toEqual([3, 32 * MIB]);
   });
 });

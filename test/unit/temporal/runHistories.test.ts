@@ -45,23 +45,28 @@ it('reads the history of a closed run once for all batches of its heir', async (
   expect(histories.read).toEqual(['r1']);
 });
 
-it('keeps what one run has left, and not for long', async () => {
+it('keeps what a few runs have left, and not for long', async () => {
   vi.useFakeTimers();
   const histories = new Histories();
-  await histories.offsets('r1', 0, 1);
-  expect(await histories.offsets('r2', 0, 1)).toEqual([['r2', 0]]);
-  expect(await histories.offsets('r1', 0, 1)).toEqual([['r1', 0]]);
-  expect(histories.read).toEqual(['r1', 'r2', 'r1']);
-  vi.advanceTimersByTime(60_000);
+  const runs = ['r1', 'r2', 'r3', 'r4'];
+  for (const at of [0, 1]) for (const run of runs) expect(await histories.offsets(run, at, 1)).toEqual([[run, at]]);
+  expect(histories.read).toEqual(runs);
+  // With one too many the others keep their places.
+  for (const run of ['r5', 'r5', ...runs]) await histories.offsets(run, 0, 1);
+  expect(histories.read).toEqual([...runs, 'r5', 'r5']);
+  vi.advanceTimersByTime(40_000);
   await histories.offsets('r1', 1, 1);
-  expect(histories.read).toEqual(['r1', 'r2', 'r1', 'r1']);
+  vi.advanceTimersByTime(20_000);
+  await histories.offsets('r1', 1, 1);
+  await histories.offsets('r2', 1, 1);
+  expect(histories.read).toEqual([...runs, 'r5', 'r5', 'r2']);
 });
 
 describe('a batch that is stored once', () => {
   const WORKFLOW_ID = 'ktb:orders:8-key:0';
 
   /** A run that has accepted two chunks, and puts both into a batch. */
-  function flushingRun(): { histories: RunHistories; spec: BatchSpec; bodies: Uint8Array } {
+  function flushingRun(readsOn = true): { histories: RunHistories; spec: BatchSpec; bodies: Uint8Array } {
     const state = new BatcherState({ workflowId: WORKFLOW_ID, runId: 'r1' }, input(), new Uint8Array(0));
     const signals = [0, 1].map((to) => {
       const segment = { topic: 'orders', partition: 0, epoch: 'e1', from: to - 1, to, records: [record(to)] };
@@ -75,6 +80,8 @@ describe('a batch that is stored once', () => {
         yield { type: 'started', input: input(), bodies: new Uint8Array(0) };
         yield* signals;
         yield await Promise.resolve({ type: 'insertScheduled' as const, spec, atMs: 0, bytes: new Uint8Array(0) });
+        if (readsOn) yield* signals.slice(0, 1);
+        else throw new Error('read too far');
       }
     })({} as unknown as Client, 'default');
     return { histories, spec, bodies };
@@ -82,11 +89,18 @@ describe('a batch that is stored once', () => {
 
   it('is found in the history of the run that flushes it', async () => {
     const { histories, spec, bodies } = flushingRun();
-    expect(await histories.flushing(WORKFLOW_ID, 'r1', spec.id)).toEqual(bodies);
+    expect(await histories.flushing(WORKFLOW_ID, 'r1', spec)).toEqual(bodies);
+  });
+
+  it('is found without what the run has accepted since', async () => {
+    const { histories, spec, bodies } = flushingRun(false);
+    expect(await histories.flushing(WORKFLOW_ID, 'r1', spec)).toEqual(bodies);
+    // A later batch may have the same id.
+    await expect(histories.flushing(WORKFLOW_ID, 'r1', { ...spec, number: 2 })).rejects.toThrow('read too far');
   });
 
   it('is not taken for another one', async () => {
-    await expect(flushingRun().histories.flushing(WORKFLOW_ID, 'r1', 'other')).rejects.toThrow(
+    await expect(flushingRun().histories.flushing(WORKFLOW_ID, 'r1', { id: 'other', number: 1 })).rejects.toThrow(
       `run r1 of ${WORKFLOW_ID} is not flushing batch other`,
     );
   });
