@@ -1,6 +1,5 @@
-import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { crc32 } from '../lib/crc32.js';
-import { compress, decompress } from './compression.js';
+import { packCompressed, unpackCompressed } from './packing.js';
 import {
   CHUNK_FORMAT,
   isWithin,
@@ -40,8 +39,6 @@ export class ChunkCorruptError extends Error {
   override readonly name = 'ChunkCorruptError';
 }
 
-const packr = new Packr({ useRecords: false });
-
 /** For what is copied together before it is packed. */
 const scratch = new Scratch();
 
@@ -79,8 +76,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
     totalRecords += records;
     totalBytes += bytes;
   }
-  // What is packed is compressed at once, so the next chunk may be packed into the same buffer.
-  const body = compress(packr.pack(packed, RESET_BUFFER_MODE));
+  const body = packCompressed(packed);
   const meta = {
     format: CHUNK_FORMAT,
     crc32: crc32(body),
@@ -134,7 +130,7 @@ export function decodeBody(body: Uint8Array): KafkaRecord[][] {
 
 function unpack(body: Uint8Array): SegmentColumns[] {
   try {
-    return packr.unpack(decompress(body)) as SegmentColumns[];
+    return unpackCompressed(body) as SegmentColumns[];
   } catch (error) {
     throw new ChunkCorruptError('the body cannot be decompressed and unpacked', { cause: error });
   }

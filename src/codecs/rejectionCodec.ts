@@ -1,4 +1,3 @@
-import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { groupBy } from '../lib/groupBy.js';
 import type { Rejection } from '../protocol/ack.js';
 import type { BufferedChunk } from '../protocol/chunk.js';
@@ -6,8 +5,8 @@ import type { PackedChunks } from '../protocol/chunkBodies.js';
 import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
 import { encodeRecords, type SegmentColumns } from './columns.js';
-import { compress, decompress } from './compression.js';
 import { decodeColumns } from './decodeColumns.js';
+import { packCompressed, unpackCompressed } from './packing.js';
 import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
 
 /** A record that was rejected, and why. */
@@ -46,8 +45,6 @@ interface WholeBatchHead {
   readonly verdictsBytes: number;
 }
 
-const packr = new Packr({ useRecords: false });
-
 /**
  * Encodes the rejected records of one batch, for the result of the insert. There are three layouts, and the first that
  * fits is used:
@@ -68,7 +65,7 @@ export function encodeRejected(
   const asTheyAre = (message: string): string => message;
   const leftOut = (): string => '';
   for (const messageOf of [asTheyAre, leftOut]) {
-    const bytes = compress(packr.pack(pack(rejected, messageOf), RESET_BUFFER_MODE));
+    const bytes = packCompressed(pack(rejected, messageOf));
     if (bytes.length <= bytesMax) return bytes;
   }
   const bytes = encodeWholeBatch(rejected, batch, asTheyAre);
@@ -85,7 +82,7 @@ export const REJECTED_BYTES_MAX = 1_500_000;
 export function decodeRejected(bytes: Uint8Array): RejectedRecord[] {
   // An envelope begins with its length, whose first byte is 0. Zstandard never begins with 0.
   if (bytes[0] === 0) return decodeWholeBatch(bytes);
-  const packed = packr.unpack(decompress(bytes)) as PackedSource[];
+  const packed = unpackCompressed(bytes) as PackedSource[];
   return packed.flatMap(([[topic, partition, epoch], columns, verdicts]) => {
     const source = { topic, partition, epoch };
     return decodeColumns(columns).map((record, index) => {
@@ -112,7 +109,7 @@ function encodeWholeBatch(
     numberOf.set(name, number);
     return number;
   });
-  const packed = compress(packr.pack([chunks, verdicts, numbers] satisfies PackedVerdicts, RESET_BUFFER_MODE));
+  const packed = packCompressed([chunks, verdicts, numbers] satisfies PackedVerdicts);
   const head: WholeBatchHead = { format: WHOLE_BATCH_FORMAT, verdictsBytes: packed.length };
   return sealEnvelope(head, Buffer.concat([packed, bodies]));
 }
@@ -122,7 +119,7 @@ function decodeWholeBatch(bytes: Uint8Array): RejectedRecord[] {
   if (json.format !== WHOLE_BATCH_FORMAT)
     throw new Error('rejected records of a format that this version does not know');
   const bodiesAt = json.verdictsBytes ?? 0;
-  const [chunks, verdicts, numbers] = packr.unpack(decompress(packed.subarray(0, bodiesAt))) as PackedVerdicts;
+  const [chunks, verdicts, numbers] = unpackCompressed(packed.subarray(0, bodiesAt)) as PackedVerdicts;
   const sourceOf = sharedSources();
   const rejected: RejectedRecord[] = [];
   let place = 0;

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -45,6 +48,22 @@ it('gives back every byte of records that came in parts, although one chunk is p
       expect(decoded).toEqual(all.map((partitions) => partitions.map((some) => some.flat().map(plain))));
     }),
   );
+});
+
+it('a large record leaves no large buffer behind', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const heldBytes = async () => {
+    await setImmediate();
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const encode = (bytes: number) =>
+    void chunkOf({ ...source(0), from: -1, to: 0, records: [record(0, { value: Buffer.alloc(bytes) })] });
+  encode(1);
+  const before = await heldBytes();
+  encode(15 * 1024 * 1024);
+  expect((await heldBytes()) - before).toBeLessThan(1024 * 1024);
 });
 
 it('a timestamp in other units changes none of its neighbours', () => {
