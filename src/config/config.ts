@@ -280,11 +280,11 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
 
 /**
  * Records wait in the lane for others, where waiting costs nothing, and a batcher flushes at once what has waited for
- * `batch.maxDelay`. Of several members each would cause flushes of its own: they wait for half of the time, and what
- * they send meets in the batcher in the other half.
+ * `batch.maxDelay`. They wait no longer than that, whatever is set. Of several members each would cause flushes of its
+ * own: they wait for half of the time, and what they send meets in the batcher in the other half.
  */
 function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLimits, 'lingerMs' | 'sharedLingerMs'> {
-  const lingerMs = linger ?? Math.min(maxDelayMs, LINGER_MAX_MS);
+  const lingerMs = Math.min(linger ?? LINGER_MAX_MS, maxDelayMs);
   return { lingerMs, sharedLingerMs: linger === undefined ? lingerMs / 2 : Math.min(linger, maxDelayMs / 2) };
 }
 

@@ -74,7 +74,7 @@ const signal = z.strictObject({
     .optional()
     .describe(
       'How long a signal that is not full waits for more records. What they have waited counts for batch.maxDelay. ' +
-        'Default: batch.maxDelay, at most 1s; half of it while several consumers read the pipeline. These wait for half of batch.maxDelay at most, whatever is set. With 0ms, batches are stored as version 0.1.0 needs them.',
+        'Default: batch.maxDelay, at most 1s; half of it if several consumers read the pipeline. More than batch.maxDelay, with several half of it, has no effect. With 0ms, batches are stored as version 0.1.0 needs them.',
     ),
 });
 

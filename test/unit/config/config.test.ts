@@ -73,6 +73,18 @@ log: { level: info, format: auto }
   });
 });
 
+it('lets no record wait in its lane for longer than for its batch', () => {
+  const linger = (batch: object, signal: object) => {
+    const pipelines = { p: { topics: ['a'], table: 't', batch, signal } };
+    const { lingerMs, sharedLingerMs } = parse(JSON.stringify({ pipelines })).pipelines[0]!.signal;
+    return [lingerMs, sharedLingerMs];
+  };
+  expect(linger({}, {})).toEqual([1_000, 500]);
+  expect(linger({ maxDelay: '200ms' }, {})).toEqual([200, 100]);
+  expect(linger({ maxDelay: '200ms' }, { linger: '5s' })).toEqual([200, 100]);
+  expect(linger({ maxDelay: '20s' }, { linger: '5s' })).toEqual([5_000, 5_000]);
+});
+
 it('lets batches be stored as version 0.1.0 needs them, where records do not wait in lanes', () => {
   const { settings } = parse(`pipelines: { p: { topics: [a], table: t, signal: { linger: 0ms } } }`).pipelines[0]!;
   expect(settings.batch).not.toHaveProperty('storesOnce');
