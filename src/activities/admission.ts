@@ -1,8 +1,8 @@
 import { FLUSHES_PER_SLOT } from '../lib/clickhouseConnections.js';
 
 /**
- * As many flushes of the pipeline wait in this worker as may. Another worker should take this one, or this worker
- * later.
+ * As many flushes of the pipeline wait in this worker as may, or it drains. Another worker should take this one, or this
+ * worker later.
  */
 export class CrowdedError extends Error {
   override readonly name = 'CrowdedError';
@@ -15,7 +15,20 @@ export interface AdmissionLimits {
   readonly flushesMax: number;
   /** Flushes of one pipeline that wait, at most. So they never keep those of another pipeline away from this worker. */
   readonly waitingMax: number;
+  /** Aborted when the worker drains. Then no flush begins any more, and those that wait are handed back. */
+  readonly draining?: AbortSignal;
 }
+
+/**
+ * Activities that a worker may have at once: all that run, one more of each pipeline, and all that wait.
+ *
+ * @param pipelines those of the configuration, and one that only another member has
+ */
+export function activitiesMax({ slots, flushesMax, waitingMax }: AdmissionLimits, pipelines: number): number {
+  return Math.min(slots * FLUSHES_PER_SLOT, flushesMax) + (1 + waitingMax) * pipelines;
+}
+
+const DRAINING = 'this worker drains';
 
 /** Memory of a small flush. */
 const SMALL_BYTES = 128 * 1024;
@@ -30,7 +43,7 @@ interface Waiting {
   readonly share: number;
   readonly sinceMs: number;
   readonly admit: () => void;
-  readonly handBack: () => void;
+  readonly handBack: (why: string) => void;
 }
 
 /**
@@ -42,6 +55,7 @@ interface Waiting {
  * - Within the pipeline it goes to the flush that has waited longest.
  * - If too many flushes of a pipeline wait, the youngest is handed back. It comes again some seconds later. Then
  *   others may have arrived before it, so the time since it was first scheduled counts.
+ * - While the worker drains, all that wait are handed back: another worker can begin them at once.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
@@ -55,6 +69,9 @@ export class Admission {
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
+    limits.draining?.addEventListener('abort', () => {
+      for (const waiting of [...this.#waiting]) waiting.handBack(DRAINING);
+    });
   }
 
   /**
@@ -83,6 +100,7 @@ export class Admission {
 
   async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal, share: number): Promise<void> {
     signal.throwIfAborted();
+    if (this.#limits.draining?.aborted === true) throw new CrowdedError(DRAINING);
     await new Promise<void>((resolve, reject) => {
       const leave = (reason: Error): void => {
         signal.removeEventListener('abort', onAbort);
@@ -98,8 +116,7 @@ export class Admission {
           signal.removeEventListener('abort', onAbort);
           resolve();
         },
-        handBack: () =>
-          leave(new CrowdedError(`${this.#limits.waitingMax} other flushes of pipeline ${pipeline} wait here`)),
+        handBack: (why) => leave(new CrowdedError(why)),
       };
       signal.addEventListener('abort', onAbort, { once: true });
       // The list is sorted by waiting time, the longest first.
@@ -107,7 +124,9 @@ export class Admission {
       this.#waiting.splice(before + 1, 0, waiting);
       this.#admitNext();
       const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
-      if (crowd.length > this.#limits.waitingMax) crowd.at(-1)?.handBack();
+      const { waitingMax } = this.#limits;
+      if (crowd.length > waitingMax)
+        crowd.at(-1)?.handBack(`${waitingMax} other flushes of pipeline ${pipeline} wait here`);
     });
   }
 

@@ -14,8 +14,8 @@ import { NOTES_BYTES_MAX } from './notesLimit.js';
 /** After this time a worker of another installation may have polled, or claimed the pipeline. */
 const OTHERS_RETRY = '5 seconds';
 
-/** The publisher does not try a topic that is away for as long. */
-const PUBLISH_RETRY = '5 seconds';
+/** The publisher does not try a topic that is away for as long. Chance spreads the attempts around it. */
+const PUBLISH_RETRY_MS = 5_000;
 
 /** The shortest and the longest pause of a flush that was handed back. */
 const CROWDED_RETRY_MIN_MS = 250;
@@ -63,13 +63,13 @@ export class Attempts {
    * Does an activity's work when it may begin: when it belongs to this installation, and has a slot if it needs one.
    * Heartbeats are sent from the start.
    *
-   * @param memoryBytes that the work takes. Not given: much, or not known
+   * @param memoryBytes that the work takes, about. Not given: much, or not known
    */
   async admit<T>(
     activity: keyof typeof NEEDS,
     owner: Owner,
     work: (attempt: Attempt) => Promise<T>,
-    memoryBytes = Infinity,
+    memoryBytes = (): number => Infinity,
   ): Promise<T> {
     const { beat, memos, stateLog, payloadBytesMax } = this.#dependencies;
     const { batcher } = owner;
@@ -84,7 +84,7 @@ export class Attempts {
           await this.#mustBeOurs(owner);
           if (needs === 'nothing') return work(attempt);
           const begin = (): Promise<T> => (needs === 'slot' ? work(attempt) : this.#withBatch(owner, attempt, work));
-          return this.#inSlot(owner, attempt, begin, shareOfSlot(memoryBytes));
+          return this.#inSlot(owner, attempt, begin, shareOfSlot(memoryBytes()));
         },
         notesBytesMax,
       );
@@ -168,7 +168,7 @@ export class Attempts {
       return ApplicationFailure.create({
         message: error.message,
         type: 'PublishError',
-        nextRetryDelay: PUBLISH_RETRY,
+        nextRetryDelay: aroundMs(PUBLISH_RETRY_MS),
       });
     }
     metrics.flushErrors.inc({ pipeline, code: UNEXPECTED });
@@ -194,11 +194,17 @@ async function noteHandedBack(attempt: Attempt): Promise<number> {
 /**
  * How soon a flush comes back that was handed back because there are too many of its pipeline: each time twice as late.
  * If only many batchers flush at once, slots are free again within a second. If inserts hang, few attempts are made.
- * Chance keeps those that were handed back together from coming back together: most would find no room again, and slots
- * would be idle until then.
  */
 function crowdedRetryMs(times: number): number {
-  return Math.min(CROWDED_RETRY_MIN_MS * 2 ** (times - 1), CROWDED_RETRY_MAX_MS) * (0.75 + Math.random() / 2);
+  return aroundMs(Math.min(CROWDED_RETRY_MIN_MS * 2 ** (times - 1), CROWDED_RETRY_MAX_MS));
+}
+
+/**
+ * A pause of up to a quarter more or less. Chance keeps attempts that failed together from coming back together: most
+ * would find no room again, or that one of them is still trying whether a topic is back.
+ */
+function aroundMs(pauseMs: number): number {
+  return pauseMs * (0.75 + Math.random() / 2);
 }
 
 /** The message of any error. A JSON parser's message is left out, because it may quote a record. */

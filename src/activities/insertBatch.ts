@@ -1,3 +1,4 @@
+import { sourcesOf } from '../protocol/columnSource.js';
 import { BATCH_FORMATS, type BatchSpec } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
@@ -38,7 +39,7 @@ export function insertBatch({
         batchBodies.forget(spec.batcher);
         return outcome;
       },
-      isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : memoryBytesOf(spec),
+      () => (isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : memoryBytesOf(spec)),
     );
 }
 
@@ -55,8 +56,29 @@ const RECORD_MEMORY_BYTES = 1_024;
 /** Avro has no names of fields, and JSON has them in each record. */
 const AVRO_GROWTH = 8;
 
+/** A text in quotes: each quote in it gets a backslash. */
+const TEXT_GROWTH = 2;
+
+/** Bytes in quotes: a zero byte becomes six characters. */
+const BYTES_GROWTH = 6;
+
 /** About how much memory the flush of a batch takes. */
 export function memoryBytesOf({ chunks, destination }: Pick<BatchSpec, 'chunks' | 'destination'>): number {
-  const growth = destination.mapping.format === 'avro' ? AVRO_GROWTH : 1;
+  const growth = growthOf(destination);
   return chunks.reduce((sum, { records, bytes }) => sum + bytes * growth + records * RECORD_MEMORY_BYTES, 0);
+}
+
+/** How many times as large as a record its row may be: the record itself, and each copy of a part of it. */
+function growthOf({ mapping: { format }, columns }: BatchSpec['destination']): number {
+  const decoded = format === 'avro' ? AVRO_GROWTH : 1;
+  const ofValue = format === 'bytes' ? BYTES_GROWTH : TEXT_GROWTH * decoded;
+  // Headers that are taken one by one are not larger than all of them together.
+  let [copies, ofHeaders] = [0, 0];
+  for (const source of Object.values(columns)) {
+    const from = sourcesOf(source);
+    if (from.some((one) => one === 'value' || one === 'document')) copies += ofValue;
+    else if (from.some((one) => one === 'headers' || one === 'key')) copies += TEXT_GROWTH;
+    else if (from.some((one) => one.startsWith('header:'))) ofHeaders = TEXT_GROWTH;
+  }
+  return decoded + copies + ofHeaders;
 }

@@ -2,11 +2,11 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
-import type { AdmissionLimits } from '../activities/admission.js';
+import { activitiesMax, type AdmissionLimits } from '../activities/admission.js';
 import { BatchBodies } from '../activities/batchBodies.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
-import { FLUSHES_PER_SLOT, flushesMax } from '../lib/clickhouseConnections.js';
+import { flushesMax } from '../lib/clickhouseConnections.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { Decoders } from '../formats/decoders.js';
 import { SchemaRegistry } from '../formats/schemaRegistry.js';
@@ -59,7 +59,9 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const { schemaRegistry } = config;
   const registry = schemaRegistry === null ? undefined : new SchemaRegistry(schemaRegistry);
   const decoders = registry === undefined ? undefined : new Decoders(registry);
+  const draining = new AbortController();
   const activities = createFlushActivities(options, {
+    draining: draining.signal,
     decoders,
     client,
     publisher,
@@ -90,6 +92,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     ],
     problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
     drain: async () => {
+      draining.abort();
       const waitMs = forceTimeMs(config) + WORKER_LATE_MS;
       await Promise.all(workers.map(({ name, worker }) => endInAnyCase(logger, name, waitMs, () => worker.drain())));
     },
@@ -125,8 +128,10 @@ function createFlushActivities(
   options: WorkersOptions,
   {
     client,
+    draining,
     ...parts
   }: {
+    readonly draining: AbortSignal;
     readonly decoders: Decoders | undefined;
     readonly client: Client;
     readonly publisher: Publisher;
@@ -147,7 +152,7 @@ function createFlushActivities(
     deliverConfirmation: signalRequester(client),
     payloadBytesMax,
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
-    admission: admissionOf(options),
+    admission: { ...admissionOf(options), draining },
   });
 }
 
@@ -166,13 +171,11 @@ function admissionOf({ config: { worker, clickhouse, pipelines } }: Shared): Adm
  */
 function flushWorkers(options: Shared, activities: FlushActivities, sinks: ReturnType<typeof batcherSinks>): OfQueue[] {
   const { config, metrics, installations } = options;
-  const { slots, waitingMax } = admissionOf(options);
-  const pipelines = config.pipelines.length + 1;
-  metrics.flushesLimit.set(slots);
+  const limits = admissionOf(options);
+  metrics.flushesLimit.set(limits.slots);
   const flushing = {
     activities,
-    // All slots full of small flushes, one more of each pipeline, and what waits.
-    maxConcurrentActivityTaskExecutions: slots * FLUSHES_PER_SLOT + (1 + waitingMax) * pipelines,
+    maxConcurrentActivityTaskExecutions: activitiesMax(limits, config.pipelines.length + 1),
     // The activities wait until each heartbeat is sent.
     maxHeartbeatThrottleInterval: 1,
   };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { Admission, CrowdedError, shareOfSlot } from '../../../src/activities/admission.js';
+import { activitiesMax, Admission, CrowdedError, shareOfSlot } from '../../../src/activities/admission.js';
 import { createClickHouse } from '../../../src/clickhouse/clients.js';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
 import { CONNECTIONS_OF_FLUSH, connectionsNeeded, flushesMax } from '../../../src/lib/clickhouseConnections.js';
@@ -58,6 +58,29 @@ it('small flushes share a slot, and a large one waits until there is a whole one
     1,
     1,
   ]);
+});
+
+it('a worker that drains hands back what waits, and begins nothing any more', async () => {
+  const draining = new AbortController();
+  const admission = new Admission({ slots: 1, flushesMax: 8, waitingMax: 8, draining: draining.signal });
+  const running = flush(admission, 'p');
+  const waiting = [flush(admission, 'p'), flush(admission, 'p')];
+  const refused = (one: { readonly ended: Promise<unknown> }) =>
+    expect(one.ended).rejects.toMatchObject({ name: 'CrowdedError', message: 'this worker drains' });
+  await settle();
+  draining.abort();
+  await Promise.all([...waiting, flush(admission, 'other')].map(refused));
+  running.end();
+  await running.ended;
+  expect(waiting.map(({ isAtWork }) => isAtWork)).toEqual([false, false]);
+});
+
+it('a worker takes as many activities as may run and wait there, and no more', () => {
+  const of = (slots: number, flushesMax: number) => activitiesMax({ slots, flushesMax, waitingMax: 8 }, 3);
+  expect(of(3, 24)).toBe(24 + 27);
+  expect(of(3, 1_000)).toBe(24 + 27);
+  // Few connections to ClickHouse: no more would run.
+  expect(of(3, 3)).toBe(3 + 27);
 });
 
 it('leaves connections for other pipelines and for questions, however many small flushes hang', async () => {

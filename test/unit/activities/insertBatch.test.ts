@@ -23,13 +23,14 @@ import {
   type InsertOutcome,
   type Parking,
 } from '../../../src/protocol/flush.js';
-import { decodeRejected, encodeRejected } from '../../../src/codecs/rejectionCodec.js';
+import { decodeRejected, encodeRejected, type RejectedRecord } from '../../../src/codecs/rejectionCodec.js';
 import { HistoryGoneError, type RunHistories } from '../../../src/temporal/runHistories.js';
 import type { Inheritance } from '../../../src/protocol/inheritance.js';
 import type { InheritedBatch } from '../../../src/protocol/leftover.js';
 import { PAYLOAD_BYTES_MAX } from '../../../src/protocol/payloadLimit.js';
 import { encodedBytesOf } from '../../../src/workflows/batchPlanning.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
+import type { Mapping } from '../../../src/protocol/settings.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
@@ -377,7 +378,15 @@ it('a table that holds its batch is reported although Kafka does not answer eith
   const run = () => attemptOf(() => activities.insertBatch({ ...spec, destination }, bodies), {});
   await expect(run()).rejects.toMatchObject({ type: 'StructuralInsertError', message: 'ClickHouse error 242' });
   missing.now = false;
-  await expect(run()).rejects.toMatchObject({ type: 'PublishError', nextRetryDelay: '5 seconds' });
+  const failures = await Promise.all(Array.from({ length: 8 }, () => run().catch((error: unknown) => error)));
+  const pauses = (failures as ApplicationFailure[]).map(({ type, nextRetryDelay }) => {
+    expect(type).toBe('PublishError');
+    return Number(nextRetryDelay);
+  });
+  // Attempts that failed together do not come back together.
+  expect(new Set(pauses).size).toBe(8);
+  expect(Math.min(...pauses)).toBeGreaterThanOrEqual(3_750);
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(6_250);
 });
 
 it('heartbeats stay within what Temporal takes, however many tables have rejected however much beside one that holds the batch', async () => {
@@ -1037,13 +1046,73 @@ it('a batch that was only handed back is not looked up and is no retry; one that
   expect(await retries()).toEqual([1]);
 });
 
-it('a batch of Avro counts as the JSON that it becomes', () => {
+it('a batch counts as the rows that it becomes: Avro as JSON, and each column that takes a part of the record again', () => {
   const chunks = [{ records: 2, bytes: 1_000 }] as unknown as BatchSpec['chunks'];
-  const bytesOf = (format: 'json' | 'avro' | 'json-schema') => {
+  const growth = (format: Mapping['format'], columns: BatchSpec['destination']['columns'] = {}) => {
     const mapping = { format, unknownFields: 'ignore', tombstones: 'reject' } as const;
-    const destination = { table: 't', columns: {}, deadLetterTopic: 'dlq', mapping };
-    return memoryBytesOf({ chunks, destination });
+    const destination = { table: 't', columns, deadLetterTopic: 'dlq', mapping };
+    return (memoryBytesOf({ chunks, destination }) - 2 * 1_024) / 1_000;
   };
-  expect(bytesOf('json-schema')).toBe(bytesOf('json'));
-  expect(bytesOf('avro') - bytesOf('json')).toBe(7_000);
+  expect([growth('json'), growth('json-schema'), growth('avro')]).toEqual([1, 1, 8]);
+  const ofJson = [{ a: '/a', t: 'timestamp' }, { d: 'document' }, { d: 'document', k: 'key', h: 'headers' }];
+  expect(ofJson.map((columns) => growth('json', columns))).toEqual([1, 3, 7]);
+  expect(growth('avro', { d: 'document' })).toBe(24);
+  expect(growth('text', { value: 'value' })).toBe(3);
+  // A zero byte becomes six characters.
+  expect(growth('bytes', { value: 'value', copy: 'value' })).toBe(13);
+  expect(growth('json', { d: { first: ['header:a', 'document'] } })).toBe(3);
+  expect(growth('json', { a: 'header:a', b: 'header:b' })).toBe(3);
 });
+
+it('a batch that a worker cannot even measure is reported as any other error', async () => {
+  const failing = worker();
+  const [spec, bodies] = batch(VALUES);
+  const chunks = undefined as unknown as BatchSpec['chunks'];
+  await expect(attemptOf(() => failing.activities.insertBatch({ ...spec, chunks }, bodies), {})).rejects.toThrow(
+    TypeError,
+  );
+  expect((await failing.metrics.flushErrors.get()).values).toMatchObject([
+    { value: 1, labels: { pipeline: 'orders', code: 'unexpected' } },
+  ]);
+  expect(failing.lines.join()).toContain('insertBatch fails unexpectedly');
+});
+
+it('a few rejected records do not wait for a whole slot', async () => {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const table = new FakeTable();
+  const own = worker(
+    undefined,
+    {
+      ...table.tables,
+      send: async (...args) => {
+        await released;
+        return table.tables.send(...args);
+      },
+    },
+    {},
+    undefined,
+    { slots: 1, flushesMax: 24, waitingMax: 0 },
+  );
+  const insert = attempt(own);
+  const { pipeline, batcher, number, id, destination } = batch(VALUES)[0];
+  const rejected = [rejectedRecord(0)];
+  const reject = (of: readonly RejectedRecord[]) =>
+    new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS }).run(() =>
+      own.activities.rejectRecords({ pipeline, batcher, number, id, destination }, encodeRejected(of, NO_BATCH)),
+    );
+  await reject(rejected);
+  expect(own.published.map(([topic]) => topic)).toEqual(['orders.dead-letters', 'orders.replies']);
+  const many = Array.from({ length: 40 }, (_, offset) => rejectedRecord(offset, randomBytes(1_024)));
+  await expect(reject(many)).rejects.toMatchObject({ type: 'CrowdedError' });
+  release();
+  await insert;
+});
+
+function rejectedRecord(offset: number, value = Buffer.from('no JSON')): RejectedRecord {
+  return {
+    source: { topic: 'orders', partition: 0, epoch: 'e1' },
+    record: record(offset, { value }),
+    rejection: { code: 'not_json', message: 'the value is not JSON' },
+  };
+}
