@@ -40,10 +40,7 @@ export class Counters {
 
   /** @param addresses where the processes of the bridge serve metrics, as `127.0.0.1:9464` */
   static async of(stack: Stack, addresses: readonly string[]): Promise<Counters> {
-    // The dev server picks a port at each start, and prints it.
-    const log = await stack.parts.temporal.logTail();
-    const temporal = [...log.matchAll(/^Metrics:\s+(\S+)$/gm)].at(-1)?.[1];
-    const counters = new Counters(temporal, addresses);
+    const counters = new Counters(await metricsOf(stack), addresses);
     counters.#actionsBefore = await counters.#actions();
     return counters;
   }
@@ -103,6 +100,17 @@ export class Counters {
     }
     return sums;
   }
+}
+
+/** Where Temporal's server of each stack has said that its metrics are. */
+const METRICS = new WeakMap<Stack, string>();
+
+/** The dev server picks a port at each start, and prints it. Later it prints more than the end of its log holds. */
+async function metricsOf(stack: Stack): Promise<string | undefined> {
+  const log = await stack.parts.temporal.logTail();
+  const printed = [...log.matchAll(/^Metrics:\s+(\S+)$/gm)].at(-1)?.[1];
+  if (printed !== undefined) METRICS.set(stack, printed);
+  return METRICS.get(stack);
 }
 
 /** The signals among them. */

@@ -1,10 +1,11 @@
+import type { Latency } from '../bench/latency.js';
 import type { Run } from '../bench/run.js';
 import { actionsOf, signalActionsOf } from '../bench/counters.js';
 import { MAIN, medianCpu, number, rowsAnInsert, spread, type FigureTable } from '../bench/tables.js';
 import { lastRunWith, madeBy, markdown } from './benchmarks.js';
 
 /** What is planned for. */
-const RATES = [10_000, 100_000, 1_000_000];
+const RATES = [100, 10_000, 100_000, 1_000_000];
 
 /** What is assumed, beside what is measured. */
 const ASSUMED = {
@@ -12,6 +13,10 @@ const ASSUMED = {
   load: 0.5,
   /** Fewest batchers that are planned. */
   batchers: 2,
+  /** Fewest pods: one may go. */
+  pods: 2,
+  /** Default of worker.maxConcurrentFlushes: batches that one worker inserts at a time. */
+  slots: 3,
   /** Writes to a workflow's history that one shard takes a second. */
   writesPerShard: 20,
   shardsMin: 512,
@@ -20,16 +25,22 @@ const ASSUMED = {
   /** List price of Temporal Cloud, before discounts: docs.temporal.io/cloud/pricing. */
   dollarsPerMillionActions: 50,
   secondsPerMonth: 30 * 24 * 3_600,
-  /** Default of batch.maxDelay. */
-  maxDelaySeconds: 1,
-  /** After so long a consumer signals what it has for a batcher: `signal.linger`. With several consumers half of it. */
-  lingerSeconds: 1,
+  /** Values of batch.maxDelay and signal.linger to choose from: their default, and up to the longest linger. */
+  delaySeconds: [1, 2, 5, 10],
+  /** With several consumers a batcher waits for the second half of batch.maxDelay itself, by a timer. */
+  timersPerBatch: 1,
+  /** What a record of 200 bytes takes in a history, until the namespace's retention is over. */
+  bytesStored: 75,
 };
 
 /** Costs of one record, or of a million where the name says so. */
 interface Measured {
   readonly cpuPerMillion: Readonly<Record<string, number>>;
   readonly mainThreadPerMillion: number;
+  /** Of each part, beside that of its records. */
+  readonly cpuPerBatch: Readonly<Record<string, number>>;
+  /** Cores of a process that has next to nothing to do. */
+  readonly idleCores: number;
   readonly actionsPerBatch: number;
   readonly signalsPerMillion: number;
   readonly batchesPerMillion: number;
@@ -61,11 +72,20 @@ function measured(runs: readonly Run[]): Measured {
   const { sweep } = lastRunWith(runs, 'sweep');
   const rateOf = (name: string): number =>
     sweep.find(({ factor, point }) => factor === name && point === '1')?.recordsPerSecond ?? NaN;
-  const slow = lastRunWith(runs, 'latencies').latencies.find(({ maxDelay }) => maxDelay === undefined);
+  const { latencies } = lastRunWith(runs, 'latencies');
+  const slow = latencies.find(({ maxDelay }) => maxDelay === undefined);
+  const often = latencies.find(
+    ({ maxDelay, batchers, recordsPerSecond }) =>
+      maxDelay !== undefined && batchers === slow?.batchers && recordsPerSecond === slow.recordsPerSecond,
+  );
+  const cpuPerBatch = slow === undefined || often === undefined ? {} : batchCpu(slow, often);
   const perMillion = (count: number): number => (count * 1_000_000) / records;
   return {
     cpuPerMillion: medianCpu(bridge),
     mainThreadPerMillion: spread(bridge.map((drain) => drain.mainThreadSecondsPerMillion)).median,
+    cpuPerBatch,
+    idleCores:
+      slow === undefined ? NaN : (slow.cpu['tested'] ?? NaN) - batchesPerSecond(slow) * (cpuPerBatch['tested'] ?? NaN),
     actionsPerBatch:
       slow === undefined ? NaN : (actionsOf(slow.counts) - signalActionsOf(slow.counts)) / slow.counts.flushes,
     signalsPerMillion: perMillion(counts.signals),
@@ -76,8 +96,20 @@ function measured(runs: readonly Run[]): Measured {
   };
 }
 
+/** From two runs with the same records in more and in fewer batches. */
+function batchCpu(slow: Latency, often: Latency): Record<string, number> {
+  const more = batchesPerSecond(often) - batchesPerSecond(slow);
+  const parts = Object.entries(often.cpu);
+  return Object.fromEntries(parts.map(([part, cores]) => [part, (cores - (slow.cpu[part] ?? 0)) / more]));
+}
+
+function batchesPerSecond({ counts, seconds }: Latency): number {
+  return counts.flushes / seconds;
+}
+
 function costTable(costs: Measured): FigureTable {
-  const { cpuPerMillion: cpu } = costs;
+  const { cpuPerMillion: cpu, cpuPerBatch: batch } = costs;
+  const milliseconds = (part: string): string => ((batch[part] ?? NaN) * 1_000).toFixed(0);
   return {
     head: ['', 'symbol', 'value'],
     rows: [
@@ -86,6 +118,10 @@ function costTable(costs: Measured): FigureTable {
       ['CPU seconds of Kafka, a million records', '`kafka`', (cpu['kafka'] ?? 0).toFixed(1)],
       ['CPU seconds of Temporal, a million records', '`temporal`', (cpu['temporal'] ?? 0).toFixed(1)],
       ['CPU seconds of ClickHouse, a million records', '`clickhouse`', (cpu['clickhouse'] ?? 0).toFixed(1)],
+      ['CPU milliseconds of the bridge, a batch of a few records', '`batchCpu`', milliseconds('tested')],
+      ['CPU milliseconds of Temporal, a batch', '`batchTemporal`', milliseconds('temporal')],
+      ['CPU milliseconds of ClickHouse, a batch', '`batchClickhouse`', milliseconds('clickhouse')],
+      ['cores of a process with next to nothing to do', '`idle`', costs.idleCores.toFixed(1)],
       ['signals, a million records', '`signals`', number(costs.signalsPerMillion)],
       ['batches, a million records', '`batches`', number(costs.batchesPerMillion)],
       ['actions a batch, beside its signals', '`perBatch`', costs.actionsPerBatch.toFixed(1)],
@@ -101,11 +137,13 @@ function assumptionTable(): FigureTable {
     head: ['', 'symbol', 'value'],
     rows: [
       ['share of each limit that is planned with', '`load`', String(ASSUMED.load)],
+      ['fewest pods, so that one may go', '', String(ASSUMED.pods)],
       ['fewest batchers', '', String(ASSUMED.batchers)],
-      ['`batch.maxDelay` in seconds', '`maxDelay`', String(ASSUMED.maxDelaySeconds)],
-      ['`signal.linger` in seconds; half of it with several pods', '`linger`', String(ASSUMED.lingerSeconds)],
+      ['batches that a pod inserts at a time (`worker.maxConcurrentFlushes`)', '`slots`', String(ASSUMED.slots)],
+      ['timers of a batch, as several pods signal its batcher', '`timers`', String(ASSUMED.timersPerBatch)],
       ['writes a second to a history shard of Temporal', '`writes`', String(ASSUMED.writesPerShard)],
       ['fewest history shards', '', String(ASSUMED.shardsMin)],
+      ['bytes of a record in a history', '`stored`', String(ASSUMED.bytesStored)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
       ['dollars for a million actions of Temporal Cloud', '`price`', String(ASSUMED.dollarsPerMillionActions)],
     ],
@@ -115,19 +153,37 @@ function assumptionTable(): FigureTable {
 function needTable(costs: Measured): FigureTable {
   const plans = RATES.map((rate) => plan(rate, costs));
   const lines: [string, string, (of: ReturnType<typeof plan>) => string][] = [
-    ['pods', '`R × main ÷ 1e6 ÷ load`', ({ pods }) => number(pods)],
-    ['cores a pod', '`R × cpu ÷ 1e6 ÷ load ÷ pods`', ({ coresPerPod }) => coresPerPod.toFixed(1)],
-    ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
     ['batchers', '`R ÷ (batcher × load)`, at least two', ({ batchers }) => number(batchers)],
-    ['signals a second', '`R × signals ÷ 1e6`, at least `pods × batchers ÷ linger`', ({ signals }) => number(signals)],
-    ['batches a second', '`R × batches ÷ 1e6`, at least `batchers ÷ maxDelay`', ({ batches }) => number(batches)],
-    ['actions a second', '`signals/s + batches/s × perBatch`', ({ actions }) => number(actions)],
+    ['pods', '`R × main ÷ 1e6 ÷ load`, at least `batchers ÷ slots`', ({ pods }) => number(pods)],
+    ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
+    ['`maxDelay` and `linger`, s', 'so that a batcher has fewer than `writes`', ({ delay }) => String(delay)],
+    [
+      'signals a second',
+      '`R × signals ÷ 1e6`, at least `pods × batchers ÷ (linger ÷ 2)`',
+      ({ signals }) => number(signals),
+    ],
+    ['batches a second', '`R × batches ÷ 1e6`, at least `batchers ÷ maxDelay`', ({ batches }) => perSecond(batches)],
+    [
+      'cores a pod',
+      '`(R × cpu ÷ 1e6 + batches/s × batchCpu ÷ 1e3) ÷ load ÷ pods + idle`',
+      ({ coresPerPod }) => coresPerPod.toFixed(1),
+    ],
+    ['actions a second', '`signals/s + batches/s × (perBatch + timers)`', ({ actions }) => number(actions)],
     ['dollars a month for them', '`actions/s × 30 days × price ÷ 1e6`', ({ dollars }) => number(dollars)],
     ['history shards', '`(signals/s + 5 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
-    ['cores of Temporal', '`R × temporal ÷ 1e6 ÷ load`', ({ temporalCores }) => number(temporalCores)],
-    ['inserts a second', '`R ÷ rows`, at least `batchers ÷ maxDelay`', ({ inserts }) => number(inserts)],
+    [
+      'cores of Temporal',
+      '`(R × temporal ÷ 1e6 + batches/s × batchTemporal ÷ 1e3) ÷ load`',
+      ({ temporalCores }) => number(temporalCores),
+    ],
+    ['GB that histories grow, a day', '`R × stored × 86,400 ÷ 1e9`', ({ storedPerDay }) => number(storedPerDay)],
+    ['inserts a second', '`R ÷ rows`, at least `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
     ['shards of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
-    ['cores of ClickHouse', '`R × clickhouse ÷ 1e6 ÷ load`', ({ clickhouseCores }) => number(clickhouseCores)],
+    [
+      'cores of ClickHouse',
+      '`(R × clickhouse ÷ 1e6 + batches/s × batchClickhouse ÷ 1e3) ÷ load`',
+      ({ clickhouseCores }) => number(clickhouseCores),
+    ],
     ['cores of Kafka', '`R × kafka ÷ 1e6 ÷ load`', ({ kafkaCores }) => number(kafkaCores)],
   ];
   return {
@@ -139,34 +195,57 @@ function needTable(costs: Measured): FigureTable {
 /** What a rate of records/s needs. */
 function plan(rate: number, costs: Measured) {
   const millions = rate / 1_000_000;
-  const cores = (part: string): number => Math.ceil((millions * (costs.cpuPerMillion[part] ?? 0)) / ASSUMED.load);
-  const pods = Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load);
   const batchers = Math.max(ASSUMED.batchers, Math.ceil(rate / (costs.perBatcher * ASSUMED.load)));
-  const fewestBatches = batchers / ASSUMED.maxDelaySeconds;
-  const lingerSeconds = ASSUMED.lingerSeconds / (pods > 1 ? 2 : 1);
-  const batches = Math.max(millions * costs.batchesPerMillion, fewestBatches);
-  // Each pod signals each batcher by itself.
-  const signals = Math.max(millions * costs.signalsPerMillion, (pods * batchers) / lingerSeconds);
-  const actions = signals + batches * costs.actionsPerBatch;
-  const inserts = Math.max(rate / costs.rowsPerInsert, fewestBatches);
-  const shards = (signals + WRITES_A_BATCH * batches) / ASSUMED.writesPerShard;
+  const pods = Math.max(
+    ASSUMED.pods,
+    Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load),
+    Math.ceil(batchers / ASSUMED.slots),
+  );
+  const flowOf = (delay: number): ReturnType<typeof flow> => flow(millions, { pods, batchers, delay }, costs);
+  const delay =
+    ASSUMED.delaySeconds.find((each) => flowOf(each).writes / batchers < ASSUMED.writesPerShard) ??
+    Math.max(...ASSUMED.delaySeconds);
+  const { signals, batches, writes } = flowOf(delay);
+  const cpu = (part: string, batchesToo = true): number =>
+    (millions * (costs.cpuPerMillion[part] ?? NaN) + (batchesToo ? batches * (costs.cpuPerBatch[part] ?? NaN) : 0)) /
+    ASSUMED.load;
+  const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
+  const inserts = Math.max(rate / costs.rowsPerInsert, batchers / delay);
   return {
-    pods,
-    coresPerPod: (millions * (costs.cpuPerMillion['tested'] ?? 0)) / ASSUMED.load / pods,
-    partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
     batchers,
+    pods,
+    partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
+    delay,
     signals,
     batches,
+    coresPerPod: cpu('tested') / pods + costs.idleCores,
     actions,
     dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
-    shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(shards))),
-    temporalCores: cores('temporal'),
+    shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
+    temporalCores: Math.ceil(cpu('temporal')),
+    storedPerDay: (rate * ASSUMED.bytesStored * 86_400) / 1e9,
     inserts,
     servers: Math.ceil(inserts / ASSUMED.insertsPerServer),
-    clickhouseCores: cores('clickhouse'),
-    kafkaCores: cores('kafka'),
+    clickhouseCores: Math.ceil(cpu('clickhouse')),
+    kafkaCores: Math.ceil(cpu('kafka', false)),
   };
+}
+
+/** What a second asks of Temporal, if a batch and a lane wait for so long. */
+function flow(
+  millions: number,
+  { pods, batchers, delay }: { pods: number; batchers: number; delay: number },
+  costs: Measured,
+) {
+  // Each pod signals each batcher by itself, after half of the delay.
+  const signals = Math.max(millions * costs.signalsPerMillion, (pods * batchers) / (delay / 2));
+  const batches = Math.max(millions * costs.batchesPerMillion, batchers / delay);
+  return { signals, batches, writes: signals + WRITES_A_BATCH * batches };
 }
 
 /** Two workflow tasks begin and end, and the activity begins. */
 const WRITES_A_BATCH = 5;
+
+function perSecond(count: number): string {
+  return count < 10 ? count.toFixed(1) : number(count);
+}

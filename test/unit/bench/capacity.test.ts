@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Latency } from '../../../bench/latency.js';
 import type { Run } from '../../../bench/run.js';
 import { benchmarkCharts, benchmarksReference } from '../../../scripts/benchmarks.js';
 import { capacityReference } from '../../../scripts/capacity.js';
@@ -18,6 +19,16 @@ const cost = {
   memoryPeakBytes: 300 * 1024 * 1024,
   counts,
 };
+/** 100 records a second for ten seconds. */
+const steady = ({ flushes, ...more }: Pick<Latency, 'cpu' | 'maxDelay'> & { flushes: number }): Latency => ({
+  variant: 'bridge',
+  recordsPerSecond: 100,
+  batchers: 'default',
+  milliseconds: { '0.5': 10, '0.99': 20, '0.999': 30 },
+  seconds: 10,
+  counts: { ...counts, flushes },
+  ...more,
+});
 const RUN: Run = {
   command: 'npm run bench -- --json x.json',
   commit: 'abc',
@@ -29,15 +40,8 @@ const RUN: Run = {
   ],
   sweep: ['partitions', 'batchers'].map((factor) => ({ factor, point: '1', records: 200_000, ...cost })),
   latencies: [
-    {
-      variant: 'bridge',
-      recordsPerSecond: 100,
-      batchers: 'default',
-      milliseconds: { '0.5': 10, '0.99': 20, '0.999': 30 },
-      seconds: 10,
-      counts: { ...counts, flushes: 50 },
-      cpu: { tested: 0.1 },
-    },
+    steady({ cpu: { tested: 0.2, temporal: 0.1, clickhouse: 0.05 }, flushes: 50 }),
+    steady({ maxDelay: '100ms', cpu: { tested: 0.4, temporal: 0.2, clickhouse: 0.1 }, flushes: 150 }),
   ],
   restarts: [{ part: 'Kafka, killed', seconds: 1.5 }],
 };
@@ -53,19 +57,39 @@ const lineOf = (page: string, name: string): string[] =>
 
 it('capacity is what a million records cost, divided by the share of each limit that is planned with', () => {
   const page = capacityReference([RUN]);
-  expect(lineOf(page, 'pods').slice(2)).toEqual(['1', '2', '20']);
-  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '5', '50']);
-  expect(lineOf(page, 'partitions').slice(2)).toEqual(['2', '5', '50']);
-  expect(lineOf(page, 'cores of Temporal').slice(2)).toEqual(['1', '2', '12']);
+  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '2', '5', '50']);
+  // The main thread takes 10 s a million, and three batchers need a pod.
+  expect(lineOf(page, 'pods').slice(2)).toEqual(['2', '2', '2', '20']);
+  expect(lineOf(page, 'partitions').slice(2)).toEqual(['4', '4', '5', '50']);
+  expect(lineOf(page, 'cores of Kafka').slice(2)).toEqual(['1', '1', '1', '4']);
+});
+
+it('as many pods are planned as have slots for all batchers', () => {
+  const light = { ...RUN, drains: RUN.drains.map((drain) => ({ ...drain, mainThreadSecondsPerMillion: 1 })) };
+  expect(lineOf(capacityReference([light]), 'pods').slice(2)).toEqual(['2', '2', '2', '17']);
+});
+
+it('a batch costs by itself, whatever is in it', () => {
+  const page = capacityReference([RUN]);
+  const value = (name: string): string | undefined => lineOf(page, name)[2];
+  expect(value('CPU milliseconds of the bridge, a batch of a few records')).toBe('20');
+  expect(value('CPU milliseconds of Temporal, a batch')).toBe('10');
+  expect(value('cores of a process with next to nothing to do')).toBe('0.1');
+  // 2 batches a second are 0.04 cores, planned twice, over two pods, and 0.1 of each process.
+  expect(lineOf(page, 'cores a pod').slice(2)).toEqual(['0.1', '0.3', '2.3', '2.3']);
 });
 
 it('signals are those of full chunks, or of one from each pod to each batcher in each linger if that is more', () => {
   const page = capacityReference([RUN]);
-  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['4', '40', '2,000']);
-  expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2', '10', '100']);
-  // Two actions a batch, beside its signals.
-  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['8', '60', '2,200']);
-  expect(lineOf(page, 'dollars a month for them').slice(2)).toEqual(['1,037', '7,776', '285,120']);
+  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['8', '8', '40', '400']);
+  expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2.0', '2.0', '10', '100']);
+  // Two actions a batch beside its signals, and a timer.
+  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '700']);
+});
+
+it('records wait longer where their batcher would get too many signals', () => {
+  // 20 pods signal each of 50 batchers 40 times a second with the default, 20 times with twice of it, 8 with five seconds.
+  expect(lineOf(capacityReference([RUN]), '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '5']);
 });
 
 it('a page names, for each part, the last run that has measured it', () => {
