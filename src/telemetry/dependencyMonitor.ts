@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StateLog } from './logging.js';
 import type { Dependency, Metrics } from './metrics.js';
 import { asError } from '../lib/asError.js';
+import { unlessAborted } from '../lib/unlessAborted.js';
 
 /**
  * Rejects, with a message that says what to do, while the dependency cannot be used. Rejects with
@@ -49,14 +50,18 @@ export class DependencyMonitor {
 
   /**
    * Resolves when every dependency has answered once since the start. A problem of some pipelines only does not stop
-   * the others from starting. Rejects when stopped before.
+   * the others from starting. Rejects when stopped before, without the answers that are due: a part that hangs must not
+   * keep the process from ending in time.
    */
   async untilUp(): Promise<void> {
-    await Promise.all(
-      [...this.#checks].map(async ([dependency, check]) => {
-        while (!(await this.#answers(dependency, check)))
-          await sleep(1_000, undefined, { signal: this.#stopping.signal });
-      }),
+    const { signal } = this.#stopping;
+    await unlessAborted(
+      signal,
+      Promise.all(
+        [...this.#checks].map(async ([dependency, check]) => {
+          while (!(await this.#answers(dependency, check))) await sleep(1_000, undefined, { signal });
+        }),
+      ),
     );
   }
 

@@ -92,6 +92,15 @@ it('waits on for a check that is too slow, and begins one that is lost anew', as
   monitor.stop();
 });
 
+it('waits for no answer any more once it is stopped', async () => {
+  const check: Check = () => new Promise<void>(() => undefined);
+  const checks = new Map<Dependency, Check>([['clickhouse', check]]);
+  const monitor = new DependencyMonitor(checks, createMetrics({ runtime: false }), recordingLog().stateLog);
+  const up = monitor.untilUp();
+  monitor.stop();
+  await expect(up).rejects.toThrow();
+}, 5_000);
+
 let server: HealthServer | undefined;
 afterEach(() => server?.close());
 
