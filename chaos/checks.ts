@@ -1,52 +1,10 @@
 import type { BatcherRun } from './batchers.js';
-import { viewComplete } from './viewCheck.js';
+import { flatness, type ProcessSample } from './flatness.js';
+import type { Ledger, RecordState } from './ledger.js';
 import type { ViewRows } from './table.js';
 import type { Told } from './told.js';
-
-/** A record of the input topic, as librdkafka reads it: what is committed. */
-export interface InputRecord {
-  readonly partition: number;
-  readonly offset: number;
-  readonly key: string | null;
-  /** The producer's, -1 if there is none. */
-  readonly id: number;
-  /** Digest of the field `text`, empty if there is none. */
-  readonly text: string;
-  /** Digest of the whole value. */
-  readonly value: string;
-}
-
-/** A row of the table. */
-export interface Row {
-  readonly id: number;
-  readonly partition: number;
-  readonly offset: number;
-  readonly key: string;
-  readonly text: string;
-  /** Microseconds since 1970 at which ClickHouse took it. */
-  readonly insertedAtUs: number;
-}
-
-/** A message of the dead-letter topic: where its record was, and what it holds. */
-export interface Letter {
-  readonly partition: number;
-  readonly offset: number;
-  readonly id: number;
-  readonly code: string;
-  readonly value: string;
-}
-
-/** An acknowledgement, in the order of its partition of the reply topic. */
-export interface Ack {
-  readonly replyPartition: number;
-  readonly replyOffset: number;
-  readonly key: string | null;
-  readonly partition: number;
-  readonly offset: number;
-  readonly status: string;
-  readonly batch: string;
-  readonly code: string;
-}
+import { viewComplete } from './viewCheck.js';
+import { Violations } from './violations.js';
 
 export interface OffsetSample {
   readonly atMs: number;
@@ -61,10 +19,12 @@ export interface ReplySample {
   readonly acks: number;
   /** Different records. */
   readonly acknowledged: number;
-  /** Rows that were asked for when their acknowledgement came, so far. */
+  /** Records whose row was asked for when they were acknowledged as inserted, so far. */
   readonly asked: number;
-  /** Places of those that were not there. */
-  readonly absent: readonly (readonly [number, number])[];
+  /** The same of records that were rejected, of which no row may be there, but the dead letter. */
+  readonly askedRejected: number;
+  /** Place of each of which something else was there, and what is wrong. */
+  readonly wrong: readonly (readonly [number, number, string])[];
 }
 
 /** Ranges of ids, both ends included. */
@@ -78,34 +38,53 @@ export interface Produced {
   readonly unknown: IdRanges;
 }
 
+/** How much there is at a moment. */
+export interface Standing {
+  readonly rows: number;
+  /** Sum of the ends of the logs. */
+  readonly letters: number;
+  readonly acks: number;
+}
+
+/** A history that was replayed with the workflows of the build. */
+export interface Replayed {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly error?: string;
+}
+
 /** All that was read when a run was over. */
 export interface Observed {
   readonly produced: Produced;
-  readonly input: readonly InputRecord[];
-  readonly rows: readonly Row[];
-  readonly letters: readonly Letter[];
-  readonly acks: readonly Ack[];
+  readonly ledger: Ledger;
   /** How the materialized view differs from the table. */
   readonly view: ViewRows;
   readonly told: Told;
   readonly offsets: readonly OffsetSample[];
   readonly replies: readonly ReplySample[];
   readonly runs: readonly BatcherRun[];
-  /** Times during which faults took the group's offsets away. */
+  readonly replayed: readonly Replayed[];
+  /** Activities that Temporal still had to do when the daemons were gone, a text each. */
+  readonly underWay: readonly string[];
+  /** Before everything was read, and after it: the daemons were gone. */
+  readonly standings: readonly [Standing, Standing];
+  /** Times at which the group had no offsets: a fault has taken them. */
   readonly offsetsLost: readonly { readonly fromMs: number; readonly toMs: number }[];
-  /** Whether a fault has changed the number of batchers: those of the other layout end then, when they are empty. */
+  /** Whether batchers may have ended with their layout. */
   readonly layoutChanged: boolean;
-  /** Ids of the runs that faults have closed. */
+  /** Ids of runs that faults have closed. */
   readonly closedRuns: ReadonlySet<string>;
   /** From the end of the faults until all was acknowledged; undefined if that was not waited for any longer. */
   readonly drainMs: number | undefined;
   /** Records that were not acknowledged when the faults ended. */
   readonly backlog: number;
-  /** Bytes that each daemon had at most; 0 if it has not run. */
-  readonly peakMemory: Readonly<Record<string, number>>;
+  /** Of the daemons, and of the histories of batchers, all along. */
+  readonly samples: readonly ProcessSample[];
   readonly wrongEnds: readonly string[];
-  /** Faults that were done. */
+  /** Faults that have hit something. */
   readonly faults: number;
+  /** Faults that were done, and hit nothing. */
+  readonly misses: number;
 }
 
 /** What a check has to say. */
@@ -113,17 +92,26 @@ export interface Verdict {
   readonly name: string;
   /** How much was looked at. */
   readonly checked: number;
-  /** What is wrong, one text each. */
+  /** How much of it is wrong. */
+  readonly wrong: number;
+  /** What is wrong, one text each, of the first ones. */
   readonly violations: readonly string[];
+  /** What is right, and still worth to know. */
+  readonly note?: string;
 }
 
 /** What a run has to reach, beside being right. */
 export interface Bounds {
   readonly recordsMin: number;
   readonly memoryBytesMax: number;
+  readonly handlesMax: number;
   readonly faultsMin: number;
   /** Factor for the time of the drain: 1 on a machine that does nothing else. */
   readonly slowness: number;
+  /** Dead letters and acknowledgements that may come once more for each fault: those of the batches that are under way. */
+  readonly repeatsPerFault: number;
+  /** Memory, handles, cache and histories may not grow. */
+  readonly isSoak: boolean;
 }
 
 /** After the faults, beside the time for the backlog. */
@@ -138,7 +126,9 @@ export function drainMsMax(backlog: number, slowness: number): number {
 /** Every check, in the order in which they are shown. One that has looked at nothing has not passed. */
 export function check(observed: Observed, bounds: Bounds): Verdict[] {
   return allOf(observed, bounds).map((verdict) =>
-    verdict.checked > 0 ? verdict : { ...verdict, violations: ['nothing was looked at', ...verdict.violations] },
+    verdict.checked > 0
+      ? verdict
+      : { ...verdict, wrong: verdict.wrong + 1, violations: ['nothing was looked at', ...verdict.violations] },
   );
 }
 
@@ -146,180 +136,224 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
   return [
     producedIsThere(observed),
     rowOrLetter(observed),
+    rejectedForItself(observed),
     nothingElse(observed),
     valuesMatch(observed),
     answered(observed),
     answersTrue(observed),
-    rowsThereWhenAnswered(observed),
+    seldomRepeated(observed, bounds),
+    thereWhenAnswered(observed),
     viewComplete(observed),
     orderByKey(observed),
     commitsForward(observed),
     runsClosedByFaults(observed),
+    historiesReplay(observed),
+    nothingComesLate(observed),
     drained(observed, bounds),
     memoryBounded(observed, bounds),
+    handlesBounded(observed, bounds),
+    ...(bounds.isSoak ? [flat(observed)] : []),
     daemonsStayUp(observed),
     enoughTraffic(observed, bounds),
   ];
 }
 
-/** What the broker has confirmed is in the log once, and what was aborted is not: else nothing else here means anything. */
-function producedIsThere({ produced, input }: Observed): Verdict {
-  const times = counted(input.map(({ id }) => id));
-  const written = idsOf(produced.written);
-  return {
-    name: 'what was produced is in the log, once',
-    checked: written.length,
-    violations: [
-      ...written
-        .filter((id) => times.get(id) !== 1)
-        .map((id) => `id ${id} was confirmed and is in the log ${times.get(id) ?? 0} times`),
-      ...idsOf(produced.aborted)
-        .filter((id) => times.has(id))
-        .map((id) => `id ${id} was aborted and is in the log`),
-    ],
-  };
+function verdictOf(name: string, checked: number, violations: Violations, note?: string): Verdict {
+  const { count: wrong, texts } = violations;
+  return { name, checked, wrong, violations: texts, ...(note === undefined ? {} : { note }) };
 }
 
-/**
- * Every record is one row or a dead letter, and never both. Dead letters come at least once: of those of one record all have
- * to say the same, and without a fault there is one.
- */
-function rowOrLetter({ input, rows, letters, faults }: Observed): Verdict {
-  const rowsAt = counted(rows.map(placeOf));
-  const lettersAt = new Map<string, string[]>();
-  for (const letter of letters)
-    lettersAt.set(placeOf(letter), [...(lettersAt.get(placeOf(letter)) ?? []), `${letter.code} ${letter.value}`]);
-  const violations = input.flatMap((record) => {
-    const [inTable, said] = [rowsAt.get(placeOf(record)) ?? 0, lettersAt.get(placeOf(record)) ?? []];
-    if (inTable === 1 && said.length === 0) return [];
-    if (inTable === 0 && (faults > 0 ? new Set(said).size : said.length) === 1) return [];
-    return [`record ${describe(record)} is ${inTable} rows and ${said.length} dead letters`];
+/** A check of each record by itself. The text is made only of those that are wrong. */
+function ofEach(name: string, ledger: Ledger, textOf: (record: RecordState) => string | undefined): Verdict {
+  const violations = new Violations();
+  ledger.forEach((record) => {
+    const text = textOf(record);
+    if (text !== undefined) violations.add(() => text);
   });
-  return { name: 'each record is one row or a dead letter', checked: input.length, violations };
+  return verdictOf(name, ledger.counts.records, violations);
+}
+
+/** What the broker has confirmed is in the log once, and what was aborted is not: else nothing else here means anything. */
+function producedIsThere({ produced, ledger }: Observed): Verdict {
+  const ids = sortedIds(ledger);
+  const violations = new Violations();
+  let checked = 0;
+  for (const [first, last] of produced.written) {
+    let at = lowerBound(ids, first);
+    for (let id = first; id <= last; id++) {
+      checked++;
+      const from = at;
+      while (ids[at] === id) at++;
+      const times = at - from;
+      if (times !== 1) violations.add(() => `id ${id} was confirmed and is in the log ${times} times`);
+    }
+  }
+  for (const [first, last] of produced.aborted)
+    for (let at = lowerBound(ids, first); (ids[at] ?? Infinity) <= last; at++)
+      violations.add(() => `id ${ids[at]} was aborted and is in the log`);
+  return verdictOf('what was produced is in the log, once', checked, violations);
+}
+
+function sortedIds(ledger: Ledger): Float64Array {
+  const ids = new Float64Array(ledger.counts.records);
+  let count = 0;
+  ledger.forEach(({ id }) => {
+    ids[count++] = id;
+  });
+  return ids.subarray(0, count).sort();
+}
+
+/** Index of the first that is not smaller. */
+function lowerBound(sorted: Float64Array, value: number): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((sorted[middle] as number) < value) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** Every record is one row or a dead letter, and never both. Dead letters come at least once, and have to say the same. */
+function rowOrLetter({ ledger }: Observed): Verdict {
+  return ofEach('each record is one row or a dead letter', ledger, (record) => {
+    const { rows, letters } = record;
+    if (rows === 1 && letters === 0) return undefined;
+    if (rows === 0 && letters > 0 && !record.has('lettersDisagree')) return undefined;
+    const disagree = record.has('lettersDisagree') ? ', which disagree' : '';
+    return `record ${record.name} is ${rows} rows and ${letters} dead letters${disagree}`;
+  });
+}
+
+/** The producer knows which records are bad, and in which way. */
+function rejectedForItself({ ledger }: Observed): Verdict {
+  return ofEach('only bad records are rejected, each for its own reason', ledger, (record) => {
+    const code = record.letters === 0 ? '' : record.letterCode;
+    if (code === record.expects) return undefined;
+    return `record ${record.name} is ${record.expects || 'good'}, and was ${code === '' ? 'not rejected' : `rejected as ${code}`}`;
+  });
 }
 
 /** No row, dead letter or acknowledgement without a record: what was aborted is nowhere. */
-function nothingElse({ input, rows, letters, acks, produced }: Observed): Verdict {
-  const ids = new Map(input.map((record) => [placeOf(record), record.id]));
-  const aborted = new Set(idsOf(produced.aborted));
-  const strange = (what: string, found: { partition: number; offset: number; id?: number }): string[] => {
-    if (!ids.has(placeOf(found))) return [`a ${what} of ${placeOf(found)}, where no record is`];
-    if (found.id !== undefined && found.id !== ids.get(placeOf(found)))
-      return [`a ${what} of ${placeOf(found)} has id ${found.id}, its record ${ids.get(placeOf(found))}`];
-    return found.id !== undefined && aborted.has(found.id) ? [`a ${what} of id ${found.id}, which was aborted`] : [];
-  };
-  return {
-    name: 'nothing is there that was not produced',
-    checked: rows.length + letters.length + acks.length,
-    violations: [
-      ...rows.flatMap((row) => strange('row', row)),
-      ...letters.flatMap((letter) => strange('dead letter', letter)),
-      ...acks.flatMap((ack) => strange('acknowledgement', ack)),
-    ],
-  };
+function nothingElse({ ledger }: Observed): Verdict {
+  const violations = new Violations();
+  violations.addAll(ledger.strange);
+  ledger.forEach((record) => {
+    if (record.has('rowOfOtherId')) violations.add(() => `the row of ${record.name} has another id`);
+    if (record.has('letterOfOtherId')) violations.add(() => `the dead letter of ${record.name} has another id`);
+  });
+  const { rows, letters, acks } = ledger.counts;
+  return verdictOf('nothing is there that was not produced', rows + letters + acks, violations);
 }
 
-/** A row has the text and the key of its record, a dead letter its value, byte for byte. */
-function valuesMatch({ input, rows, letters }: Observed): Verdict {
-  const records = byPlace(input);
-  return {
-    name: 'rows and dead letters hold what was produced',
-    checked: rows.length + letters.length,
-    violations: [
-      ...rows
-        .filter((row) => {
-          const record = records.get(placeOf(row));
-          return record !== undefined && (record.text !== row.text || record.key !== row.key);
-        })
-        .map((row) => `the row of ${placeOf(row)} differs from its record`),
-      ...letters
-        .filter((letter) => {
-          const record = records.get(placeOf(letter));
-          return record !== undefined && record.value !== letter.value;
-        })
-        .map((letter) => `the dead letter of ${placeOf(letter)} differs from its record`),
-    ],
-  };
+/** A row has all values of its record, a dead letter is its record, byte for byte. */
+function valuesMatch({ ledger }: Observed): Verdict {
+  const violations = new Violations();
+  ledger.forEach((record) => {
+    if (record.has('rowDiffers')) violations.add(() => `the row of ${record.name} differs from its record`);
+    if (record.has('letterDiffers')) violations.add(() => `the dead letter of ${record.name} differs from its record`);
+  });
+  return verdictOf(
+    'rows and dead letters hold what was produced',
+    ledger.counts.rows + ledger.counts.letters,
+    violations,
+  );
 }
 
 /** Every record is acknowledged, and all acknowledgements of a record say the same. */
-function answered({ input, acks }: Observed): Verdict {
-  const saidOf = new Map<string, Set<string>>();
-  for (const ack of acks) {
-    const said = saidOf.get(placeOf(ack)) ?? new Set();
-    saidOf.set(placeOf(ack), said.add(`${ack.status} ${ack.code}`.trim()));
-  }
-  return {
-    name: 'each record is acknowledged, and always in the same way',
-    checked: input.length,
-    violations: input.flatMap((record) => {
-      const said = saidOf.get(placeOf(record));
-      if (said === undefined) return [`record ${describe(record)} has no acknowledgement`];
-      return said.size > 1 ? [`record ${describe(record)} was acknowledged as ${[...said].join(' and ')}`] : [];
-    }),
-  };
+function answered({ ledger }: Observed): Verdict {
+  return ofEach('each record is acknowledged, and always in the same way', ledger, (record) => {
+    if (record.acks === 0) return `record ${record.name} has no acknowledgement`;
+    return record.has('acksDisagree')
+      ? `record ${record.name} was acknowledged as ${record.said}, and then otherwise`
+      : undefined;
+  });
 }
 
 /** A record that is acknowledged as inserted has its row, one that is rejected has none and is a dead letter. */
-function answersTrue({ rows, letters, acks }: Observed): Verdict {
-  const rowsAt = new Set(rows.map(placeOf));
-  const codes = new Map(letters.map((letter) => [placeOf(letter), letter.code]));
-  return {
-    name: 'acknowledgements are true',
-    checked: acks.length,
-    violations: acks.flatMap((ack) => {
-      const place = placeOf(ack);
-      if (ack.status === 'inserted') return rowsAt.has(place) ? [] : [`${place} is acknowledged and not in the table`];
-      if (ack.status !== 'rejected') return [`${place} has an acknowledgement '${ack.status}'`];
-      if (rowsAt.has(place)) return [`${place} is rejected and in the table`];
-      const code = codes.get(place);
-      return code === ack.code
-        ? []
-        : [`${place} is rejected as ${ack.code}, its dead letter says ${code ?? 'nothing'}`];
-    }),
-  };
+function answersTrue({ ledger }: Observed): Verdict {
+  return ofEach('acknowledgements are true', ledger, (record) => {
+    const { acks, said, rows, place } = record;
+    if (acks === 0) return undefined;
+    if (said === 'inserted') return rows > 0 ? undefined : `${place} is acknowledged and not in the table`;
+    if (!said.startsWith('rejected')) return `${place} has an acknowledgement '${said}'`;
+    if (rows > 0) return `${place} is rejected and in the table`;
+    const code = record.letters === 0 ? 'nothing' : record.letterCode;
+    return said === `rejected ${code}` ? undefined : `${place} is ${said}, its dead letter says ${code}`;
+  });
 }
 
-/** A row could be queried when its acknowledgement came. */
-function rowsThereWhenAnswered({ replies }: Observed): Verdict {
-  return {
-    name: 'a row is there when its acknowledgement comes',
-    checked: replies.at(-1)?.asked ?? 0,
-    violations: replies.flatMap(({ absent }) =>
-      absent.map(([partition, offset]) => `${partition}/${offset} was acknowledged before its row could be queried`),
-    ),
-  };
+/** A record gets a dead letter and an acknowledgement for each try of its batch. Faults end few tries of one batch. */
+const COPIES_MAX = 8;
+
+/** Dead letters and acknowledgements come again only after faults, and only those of batches that were under way. */
+function seldomRepeated({ ledger, faults, misses }: Observed, { repeatsPerFault }: Bounds): Verdict {
+  const violations = new Violations();
+  const { secondAcks, secondLetters, acks, letters } = ledger.counts;
+  // What has hit nothing by our count may have done something all the same.
+  const repeatsMax = (faults + misses) * repeatsPerFault;
+  for (const [what, count] of [
+    ['acknowledgements', secondAcks],
+    ['dead letters', secondLetters],
+  ] as const)
+    if (count > repeatsMax) violations.add(() => `${count} ${what} came again, more than ${repeatsMax}`);
+  ledger.forEach((record) => {
+    if (record.acks > COPIES_MAX) violations.add(() => `record ${record.name} has ${record.acks} acknowledgements`);
+    if (record.letters > COPIES_MAX) violations.add(() => `record ${record.name} has ${record.letters} dead letters`);
+  });
+  const note = `${secondAcks} acknowledgements and ${secondLetters} dead letters came again`;
+  return verdictOf('answers are seldom repeated', acks + letters, violations, note);
+}
+
+/** A row could be queried when its acknowledgement came, and no row but a dead letter when its rejection came. */
+function thereWhenAnswered({ replies }: Observed): Verdict {
+  const violations = new Violations();
+  for (const { wrong } of replies)
+    for (const [partition, offset, text] of wrong) violations.add(() => `${partition}/${offset} ${text}`);
+  const { asked = 0, askedRejected = 0 } = replies.at(-1) ?? {};
+  const note = `${asked} inserted, ${askedRejected} rejected`;
+  // Both kinds have to be there.
+  const checked = asked > 0 && askedRejected > 0 ? asked + askedRejected : 0;
+  return verdictOf('acknowledgements are true when they come', checked, violations, note);
 }
 
 /** ClickHouse refuses rows of a batch only after some of its rows went in, so that order ends there: docs/guarantees.md. */
-const REFUSED = 'refused_by_clickhouse';
+const REFUSED = 'rejected refused_by_clickhouse';
 
-/** Records of one key were inserted and first acknowledged in their order. */
-function orderByKey({ rows, acks, input }: Observed): Verdict {
-  const keyOf = new Map(input.map((record) => [placeOf(record), record.key]));
-  const first = new Map<string, Ack>();
-  for (const ack of [...acks].sort((one, other) => one.replyOffset - other.replyOffset))
-    if (!first.has(placeOf(ack))) first.set(placeOf(ack), ack);
-  const unordered = new Set(acks.filter(({ code }) => code === REFUSED).map(({ batch }) => batch));
-  const violations: string[] = [];
-  let checked = 0;
-  for (const [key, own] of groupedByKey(rows, keyOf)) {
-    let before: Row | undefined;
-    for (const row of own.sort((one, other) => one.offset - other.offset)) {
-      const ack = first.get(placeOf(row));
-      const ackBefore = before === undefined ? undefined : first.get(placeOf(before));
-      if (before && ack && ackBefore) {
-        const isFree = ack.batch === ackBefore.batch && unordered.has(ack.batch);
-        checked++;
-        if (!isFree && row.insertedAtUs < before.insertedAtUs)
-          violations.push(`${placeOf(row)} of ${key} was inserted before ${placeOf(before)}`);
-        if (!isFree && ack.replyPartition === ackBefore.replyPartition && ack.replyOffset < ackBefore.replyOffset)
-          violations.push(`${placeOf(row)} of ${key} was acknowledged before ${placeOf(before)}`);
-      }
-      before = row;
+/** Records of one key were inserted and first acknowledged in their order. A key has an order in each partition. */
+function orderByKey({ ledger }: Observed): Verdict {
+  const unordered = new Set<number>();
+  ledger.forEach((record) => {
+    if (record.acks > 0 && record.said === REFUSED) unordered.add(record.batchIndex);
+  });
+  const violations = new Violations();
+  const last = new Map<number, LastOfKey>();
+  let [checked, lastPartition] = [0, -1];
+  ledger.forEach((record, partition) => {
+    if (partition !== lastPartition) last.clear();
+    lastPartition = partition;
+    if (record.rows === 0 || record.acks === 0 || record.keyIndex === 0) return;
+    const { insertedAtUs, repliedIn, repliedAt, batchIndex, place, key } = record;
+    const before = last.get(record.keyIndex);
+    if (before !== undefined) {
+      checked++;
+      const isFree = batchIndex === before.batchIndex && unordered.has(batchIndex);
+      if (!isFree && insertedAtUs < before.insertedAtUs)
+        violations.add(() => `${place} of ${key} was inserted before ${before.place}`);
+      if (!isFree && repliedIn === before.repliedIn && repliedAt < before.repliedAt)
+        violations.add(() => `${place} of ${key} was acknowledged before ${before.place}`);
     }
-  }
-  return { name: 'rows and acknowledgements of a key are in order', checked, violations };
+    last.set(record.keyIndex, { insertedAtUs, repliedIn, repliedAt, batchIndex, place });
+  });
+  return verdictOf('rows and acknowledgements of a key are in order', checked, violations);
+}
+
+interface LastOfKey {
+  readonly insertedAtUs: number;
+  readonly repliedIn: number;
+  readonly repliedAt: number;
+  readonly batchIndex: number;
+  readonly place: string;
 }
 
 /** After the offsets were lost, until the group has committed again. */
@@ -332,116 +366,119 @@ const COMMITTED_AGAIN_MS = 60_000;
 function commitsForward({ offsets, offsetsLost }: Observed): Verdict {
   const isExcused = (atMs: number): boolean =>
     offsetsLost.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + COMMITTED_AGAIN_MS);
-  const violations = offsets.flatMap(({ atMs, committed, ends }, index) =>
-    committed.flatMap((offset, partition) => {
+  const violations = new Violations();
+  for (const [index, { atMs, committed, ends }] of offsets.entries()) {
+    for (const [partition, offset] of committed.entries()) {
       const before = offsets[index - 1]?.committed[partition] ?? 0;
       const at = `partition ${partition} at ${new Date(atMs).toISOString()}`;
-      return [
-        ...(offset > (ends[partition] ?? 0) ? [`${at}: committed ${offset}, the log ends at ${ends[partition]}`] : []),
-        ...(offset < before && !isExcused(atMs) ? [`${at}: committed ${before}, then ${offset}`] : []),
-      ];
-    }),
-  );
+      if (offset > (ends[partition] ?? 0))
+        violations.add(() => `${at}: committed ${offset}, the log ends at ${ends[partition]}`);
+      if (offset < before && !isExcused(atMs)) violations.add(() => `${at}: committed ${before}, then ${offset}`);
+    }
+  }
   const last = offsets.at(-1);
-  const uncommitted = (last?.ends ?? []).flatMap((end, partition) =>
-    last?.committed[partition] === end
-      ? []
-      : [`partition ${partition} at the end: committed ${last?.committed[partition]} of ${end}`],
-  );
-  return {
-    name: 'commits go forward, up to the ends of the logs',
-    checked: offsets.length,
-    violations: [...violations, ...uncommitted],
-  };
+  for (const [partition, end] of (last?.ends ?? []).entries()) {
+    const committed = last?.committed[partition];
+    if (committed !== end) violations.add(() => `partition ${partition} at the end: committed ${committed} of ${end}`);
+  }
+  return verdictOf('commits go forward, up to the ends of the logs', offsets.length, violations);
 }
 
 /** No run of a batcher ended otherwise than by continuing as new, by the end of its layout, or by a fault. */
 function runsClosedByFaults({ runs, closedRuns, layoutChanged }: Observed): Verdict {
   const ownEnds = ['RUNNING', 'CONTINUED_AS_NEW', ...(layoutChanged ? ['COMPLETED'] : [])];
-  return {
-    name: 'runs of batchers end by continue-as-new, or by a fault',
-    checked: runs.length,
-    violations: runs
-      .filter(({ runId, status }) => !ownEnds.includes(status) && !closedRuns.has(runId))
-      .map(({ workflowId, runId, status }) => `${workflowId}, run ${runId}: ${status}`),
-  };
+  const violations = new Violations();
+  for (const { workflowId, runId, status } of runs)
+    if (!ownEnds.includes(status) && !closedRuns.has(runId))
+      violations.add(() => `${workflowId}, run ${runId}: ${status}`);
+  return verdictOf('runs of batchers end by continue-as-new, or by a fault', runs.length, violations);
+}
+
+/** The build's workflows decide in each history again what was decided in it. */
+function historiesReplay({ replayed }: Observed): Verdict {
+  const violations = new Violations();
+  for (const { workflowId, runId, error } of replayed)
+    if (error !== undefined) violations.add(() => `${workflowId}, run ${runId}: ${error}`);
+  return verdictOf('histories replay', replayed.length, violations);
+}
+
+/** All was read when nothing could come any more: no activity is due, and nothing came while it was read. */
+function nothingComesLate({ underWay, standings: [before, after], runs }: Observed): Verdict {
+  const violations = new Violations();
+  for (const activity of underWay) violations.add(() => activity);
+  for (const what of ['rows', 'letters', 'acks'] as const)
+    if (before[what] !== after[what]) violations.add(() => `${before[what]} ${what}, then ${after[what]}`);
+  return verdictOf('nothing is under way at the end', runs.length + before.rows, violations);
 }
 
 /** Everything is acknowledged soon after the faults. */
-function drained({ drainMs, backlog, input }: Observed, { slowness }: Bounds): Verdict {
+function drained({ drainMs, backlog, ledger }: Observed, { slowness }: Bounds): Verdict {
   const maxMs = drainMsMax(backlog, slowness);
-  const isLate = drainMs === undefined || drainMs > maxMs;
+  const violations = new Violations();
   const took = drainMs === undefined ? 'never' : `after ${(drainMs / 1_000).toFixed(1)} s`;
-  return {
-    name: 'all is acknowledged soon after the faults',
-    checked: input.length,
-    violations: isLate ? [`${took}, not within ${(maxMs / 1_000).toFixed(1)} s`] : [],
-  };
+  if (drainMs === undefined || drainMs > maxMs)
+    violations.add(() => `${took}, not within ${(maxMs / 1_000).toFixed(1)} s`);
+  return verdictOf('all is acknowledged soon after the faults', ledger.counts.records, violations, took);
 }
 
-function memoryBounded({ peakMemory }: Observed, { memoryBytesMax }: Bounds): Verdict {
+function memoryBounded({ samples }: Observed, { memoryBytesMax }: Bounds): Verdict {
   const mebibytes = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MiB`;
-  return {
-    name: 'the memory of each daemon is bounded',
-    // A further consumer may not have run.
-    checked: Object.values(peakMemory).filter((bytes) => bytes > 0).length,
-    violations: Object.entries(peakMemory)
-      .filter(([, bytes]) => bytes > memoryBytesMax)
-      .map(([name, bytes]) => `${name} had ${mebibytes(bytes)}, more than ${mebibytes(memoryBytesMax)}`),
-  };
+  return bounded('the memory of each daemon is bounded', samples, 'bytes', memoryBytesMax, mebibytes);
 }
 
-function daemonsStayUp({ wrongEnds, peakMemory }: Observed): Verdict {
-  const checked = Object.values(peakMemory).filter((bytes) => bytes > 0).length;
-  return { name: 'daemons end only when they are told', checked, violations: wrongEnds };
+function handlesBounded({ samples }: Observed, { handlesMax }: Bounds): Verdict {
+  return bounded(
+    'the open files of each daemon are bounded',
+    samples,
+    'handles',
+    handlesMax,
+    (count) => `${count} files`,
+  );
+}
+
+function bounded(
+  name: string,
+  samples: readonly ProcessSample[],
+  of: 'bytes' | 'handles',
+  most: number,
+  text: (value: number) => string,
+): Verdict {
+  const peaks = new Map<string, number>();
+  let checked = 0;
+  for (const sample of samples) {
+    const value = sample[of];
+    if (value === undefined) continue;
+    checked++;
+    peaks.set(sample.name, Math.max(peaks.get(sample.name) ?? 0, value));
+  }
+  const violations = new Violations();
+  for (const [daemon, peak] of peaks)
+    if (peak > most) violations.add(() => `${daemon} had ${text(peak)}, more than ${text(most)}`);
+  const note = `at most ${text(Math.max(0, ...peaks.values()))}`;
+  return verdictOf(name, checked, violations, note);
+}
+
+/** In a long run without faults nothing grows. */
+function flat({ samples }: Observed): Verdict {
+  const { checked, growing } = flatness(samples);
+  const violations = new Violations();
+  for (const text of growing) violations.add(() => text);
+  return verdictOf('memory, open files, cache and histories do not grow', checked, violations);
+}
+
+function daemonsStayUp({ wrongEnds, samples }: Observed): Verdict {
+  const violations = new Violations();
+  for (const text of wrongEnds) violations.add(() => text);
+  const daemons = new Set(samples.flatMap(({ name, bytes }) => (bytes === undefined ? [] : [name])));
+  return verdictOf('daemons end only when they are told', daemons.size, violations);
 }
 
 /** A run without records or faults proves nothing. */
-function enoughTraffic({ input, letters, faults }: Observed, { recordsMin, faultsMin }: Bounds): Verdict {
-  const wanted = Math.max(1, faultsMin);
-  return {
-    name: 'there was enough to go wrong',
-    checked: input.length,
-    violations: [
-      ...(input.length < recordsMin ? [`only ${input.length} of ${recordsMin} records are in the log`] : []),
-      ...(letters.length === 0 ? ['no record was bad'] : []),
-      ...(faults < wanted ? [`only ${faults} of ${wanted} faults were done`] : []),
-    ],
-  };
-}
-
-function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): string {
-  return `${partition}/${offset}`;
-}
-
-function describe(record: InputRecord): string {
-  return `${placeOf(record)} (id ${record.id})`;
-}
-
-function byPlace(input: readonly InputRecord[]): Map<string, InputRecord> {
-  return new Map(input.map((record) => [placeOf(record), record]));
-}
-
-function idsOf(ranges: IdRanges): number[] {
-  return ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
-}
-
-function counted<T>(values: readonly T[]): Map<T, number> {
-  const counts = new Map<T, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return counts;
-}
-
-/** A key has an order in each partition. */
-function groupedByKey(rows: readonly Row[], keyOf: ReadonlyMap<string, string | null>): Map<string, Row[]> {
-  const groups = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = keyOf.get(placeOf(row));
-    if (key === undefined || key === null) continue;
-    const name = `${key} in partition ${row.partition}`;
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, [row]);
-    else group.push(row);
-  }
-  return groups;
+function enoughTraffic({ ledger, faults, misses }: Observed, { recordsMin, faultsMin }: Bounds): Verdict {
+  const { records, letters } = ledger.counts;
+  const violations = new Violations();
+  if (records < recordsMin) violations.add(() => `only ${records} of ${recordsMin} records are in the log`);
+  if (letters === 0) violations.add(() => 'no record was bad');
+  if (faults < faultsMin) violations.add(() => `only ${faults} of ${faultsMin} faults have hit something`);
+  return verdictOf('there was enough to go wrong', records, violations, `${misses} faults hit nothing`);
 }

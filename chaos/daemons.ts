@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,7 +47,7 @@ export interface DaemonSpec {
   readonly role: Role;
   /** The parts' own. */
   readonly addresses: Addresses;
-  /** One for each broker, Temporal, ClickHouse and the daemon's HTTP server: {@link portsOf}. */
+  /** One for each broker, Temporal, ClickHouse and the daemon's two HTTP servers: {@link portsOf}. */
   readonly ports: readonly number[];
   /** For the configuration and the log. */
   readonly directory: string;
@@ -60,7 +60,7 @@ export interface DaemonSpec {
 
 /** How many ports a {@link DaemonSpec} needs. */
 export function portsOf(brokers: number): number {
-  return brokers + 3;
+  return brokers + 4;
 }
 
 /**
@@ -74,8 +74,6 @@ export class ChaosDaemon {
   readonly name: string;
   /** Ends that nobody asked for, and those that SIGTERM did not bring. */
   readonly wrongEnds: string[] = [];
-  /** Bytes, the most that were seen. */
-  peakMemory = 0;
   readonly #spec: DaemonSpec;
   readonly #links: Readonly<Record<Part, readonly Link[]>>;
   readonly #file: string;
@@ -103,7 +101,7 @@ export class ChaosDaemon {
       kafka: { ...kafka, brokers: links.kafka.map(({ address }) => address) },
       temporal: { ...temporal, address: links.temporal[0]?.address },
       clickhouse: { url: `http://${links.clickhouse[0]?.address}` },
-      http: { listen: `127.0.0.1:${this.#httpPort}` },
+      http: { listen: `127.0.0.1:${this.#httpPort}`, temporalListen: `127.0.0.1:${this.#temporalPort}` },
     };
     writeFileSync(this.#file, stringify(configuration));
   }
@@ -112,16 +110,20 @@ export class ChaosDaemon {
   static async create(spec: DaemonSpec): Promise<ChaosDaemon> {
     const { brokers, temporal, clickhouse } = spec.addresses;
     const ports = [...spec.ports];
-    const open = (part: string, target: string) =>
-      Link.open(`${spec.name} to ${part}`, target, ports.shift() as number);
-    const kafka = await Promise.all(brokers.map((broker, index) => open(`broker ${index + 1}`, broker)));
+    const open = (to: string, target: string, part: Part) =>
+      Link.open(`${spec.name} to ${to}`, target, ports.shift() as number, part);
+    const kafka = await Promise.all(brokers.map((broker, index) => open(`broker ${index + 1}`, broker, 'kafka')));
     const map = new Map(brokers.map((broker, index) => [Number(broker.split(':')[1]), kafka[index]?.port as number]));
     for (const link of kafka) link.tellPorts(map);
     return new ChaosDaemon(spec, {
       kafka,
-      temporal: [await open('temporal', temporal)],
-      clickhouse: [await open('clickhouse', new URL(clickhouse).host)],
+      temporal: [await open('temporal', temporal, 'temporal')],
+      clickhouse: [await open('clickhouse', new URL(clickhouse).host, 'clickhouse')],
     });
+  }
+
+  get role(): Role {
+    return this.#spec.role;
   }
 
   links(part: Part): readonly Link[] {
@@ -140,6 +142,11 @@ export class ChaosDaemon {
   under(conditions: Conditions): void {
     this.#conditions = conditions;
     writeFileSync(this.#clockFile, String(conditions.clockMs ?? 0));
+  }
+
+  /** Of the metrics of Temporal's SDK. */
+  get #temporalPort(): number {
+    return this.#spec.ports.at(-2) as number;
   }
 
   /** Does nothing once it is closed. */
@@ -230,20 +237,30 @@ export class ChaosDaemon {
   }
 
   async #partitions(): Promise<number> {
-    const url = `http://127.0.0.1:${this.#httpPort}/metrics`;
-    const text = await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
-    return Number(/^ktb_assigned_partitions\{.*\} (\d+)$/m.exec(text)?.[1] ?? 0);
+    return (await this.#metric(this.#httpPort, /^ktb_assigned_partitions\{.*\} (\d+)$/gm)) ?? 0;
   }
 
-  /** Bytes of memory that it has now; undefined while it does not run, and where Linux's /proc is missing. */
-  memory(): number | undefined {
+  /** How many workflows it keeps in memory; undefined if it does not answer. */
+  cachedWorkflows(): Promise<number | undefined> {
+    return this.#metric(this.#temporalPort, /^temporal_sticky_cache_size(?:\{.*\})? (\d+)$/gm).catch(() => undefined);
+  }
+
+  /** The sum of what a metric says; undefined if there is none. */
+  async #metric(port: number, line: RegExp): Promise<number | undefined> {
+    const url = `http://127.0.0.1:${port}/metrics`;
+    const text = await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
+    const values = Array.from(text.matchAll(line), ([, value]) => Number(value));
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
+  }
+
+  /** Bytes of memory and open files that it has now; undefined while it does not run, and without Linux's /proc. */
+  uses(): { readonly bytes: number; readonly handles: number } | undefined {
     if (!this.running) return undefined;
     try {
-      const status = readFileSync(`/proc/${this.#process?.pid}/status`, 'utf8');
+      const directory = `/proc/${this.#process?.pid}`;
+      const status = readFileSync(`${directory}/status`, 'utf8');
       const bytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? NaN) * 1024;
-      if (Number.isNaN(bytes)) return undefined;
-      this.peakMemory = Math.max(this.peakMemory, bytes);
-      return bytes;
+      return Number.isNaN(bytes) ? undefined : { bytes, handles: readdirSync(`${directory}/fd`).length };
     } catch {
       return undefined; // It has ended.
     }

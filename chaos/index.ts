@@ -16,7 +16,10 @@ import { runChaos, type Outcome, type RunOptions } from './run.js';
  * seed draws. Then everything is healed, and what is there is judged by readers that share no code with the product. Ends
  * with 1 if something is wrong, and keeps all that was seen.
  */
-interface Options extends RunOptions {
+interface Options extends Omit<RunOptions, 'faults' | 'gapSeconds' | 'soak'> {
+  readonly rate?: number;
+  readonly gap: number;
+  readonly soak?: true;
   readonly keep?: true;
   readonly result?: string;
   readonly data?: string;
@@ -24,11 +27,16 @@ interface Options extends RunOptions {
 
 const ROOT = resolve(import.meta.dirname, '..');
 const VIOLATIONS_SHOWN = 10;
+/** Of more records the data do not fit into the memory of a usual machine. */
+const RECORDS_IN_MEMORY_MAX = 2_000_000;
 
 const options = new Command('chaos')
   .option('--seed <number>', 'draws the faults; the same one draws the same', Number, Date.now() % 1_000_000)
   .option('--minutes <minutes>', 'how long records are produced and faults are done', Number, 5)
   .option('--records <count>', 'records that are produced', Number, 100_000)
+  .option('--rate <records>', 'records a second, in the place of --records', Number)
+  .option('--gap <seconds>', 'between the begins of two faults, on average', Number, 5)
+  .option('--soak', 'no faults, and nothing may grow: memory, open files, cached workflows, histories')
   .option('--slowness <factor>', 'allow so many times as long for the drain, on a busy machine', Number, 1)
   .option('--cli <file>', 'dist/cli.js of another build, to be tested in the place of this one', (file) =>
     resolve(file),
@@ -36,7 +44,10 @@ const options = new Command('chaos')
   .option('--only <kind>', 'only faults of this kind; may be repeated', kindsOf, [])
   .option('--keep', 'keep logs, journal and all that was read also if nothing is wrong')
   .option('--result <file>', 'append the figures to this file, for `npm run docs`')
-  .option('--data <directory>', 'where the parts keep their data; disk: as temporary files (default: in memory)')
+  .option(
+    '--data <directory>',
+    'where the parts keep their data; disk: as temporary files (default: in memory, if there are few)',
+  )
   .parse()
   .opts<Options>();
 
@@ -51,7 +62,9 @@ if (problem !== null) {
 // Before the run: the working copy may be another one at its end.
 const commit = commitNow();
 const python = await pythonWith('confluent-kafka', VERSIONS.confluentKafka, report);
-const dataIn = await dataDirectory(options.data);
+const { minutes, rate, gap, soak = false } = options;
+const records = rate === undefined ? options.records : Math.round(rate * minutes * 60);
+const dataIn = await dataDirectory(options.data ?? (records > RECORDS_IN_MEMORY_MAX ? 'disk' : undefined));
 const stack = await startStack({
   brokers: 3,
   flavour: 'native',
@@ -59,7 +72,7 @@ const stack = await startStack({
   onProgress: report,
 });
 try {
-  const outcome = await runChaos(stack, python, options);
+  const outcome = await runChaos(stack, python, { ...options, records, faults: !soak, gapSeconds: gap, soak });
   show(outcome);
   if (options.result !== undefined) appendResult(options.result, resultOf(outcome));
 } finally {
@@ -73,53 +86,64 @@ function kindsOf(name: string, before: FaultKind[]): FaultKind[] {
   return [...before, kind];
 }
 
-function show({ verdicts, observed, faults, directory }: Outcome): void {
-  const table = new Table({ head: ['check', 'looked at', 'wrong'], style: { head: [], border: [] } });
-  for (const { name, checked, violations } of verdicts)
-    table.push([name, checked.toLocaleString('en'), violations.length === 0 ? 'none' : violations.length]);
+function show({ verdicts, observed, faults, judging, directory }: Outcome): void {
+  const table = new Table({ head: ['check', 'looked at', 'wrong', ''], style: { head: [], border: [] } });
+  for (const { name, checked, wrong, note = '' } of verdicts)
+    table.push([name, checked.toLocaleString('en'), wrong === 0 ? 'none' : wrong.toLocaleString('en'), note]);
   console.log(table.toString());
-  const wrong = verdicts.filter(({ violations }) => violations.length > 0);
-  for (const verdict of wrong) console.log(excerptOf(verdict));
-  const { input, rows, letters, acks } = observed;
-  const count = (list: readonly unknown[]): string => list.length.toLocaleString('en');
+  const failed = verdicts.filter(({ wrong }) => wrong > 0);
+  for (const verdict of failed) console.log(excerptOf(verdict));
+  const count = (value: number): string => value.toLocaleString('en');
+  const { records, rows, letters, acks } = observed.ledger.counts;
   console.log(
-    `${count(faults)} faults, ${count(input)} records: ${count(rows)} rows, ${count(letters)} dead letters, ${count(acks)} acknowledgements.`,
+    `${count(observed.faults)} faults, and ${count(observed.misses)} that hit nothing. ` +
+      `${count(records)} records: ${count(rows)} rows, ${count(letters)} dead letters, ${count(acks)} acknowledgements. ` +
+      `Judged in ${judging.seconds.toFixed(0)} s, with ${count(judging.mebibytes)} MiB.`,
   );
-  if (wrong.length === 0) {
+  const missed = faults.filter(({ hits }) => hits === 0);
+  if (missed.length > 0) console.log(`Hit nothing: ${missed.map(({ text }) => text).join('; ')}.`);
+  if (failed.length === 0) {
     console.log(`Passed: seed ${options.seed}.`);
     if (options.keep !== true) rmSync(directory, { recursive: true });
   } else {
     console.log(`Failed: seed ${options.seed}.`);
     process.exitCode = 1;
   }
-  if (wrong.length > 0 || options.keep === true) console.log(`Logs, journal and timeline.svg are in ${directory}`);
+  if (failed.length > 0 || options.keep === true) console.log(`Logs, journal and timeline.svg are in ${directory}`);
 }
 
-function excerptOf({ name, violations }: Verdict): string {
-  const more = violations.length - VIOLATIONS_SHOWN;
-  const lines = violations.slice(0, VIOLATIONS_SHOWN).map((violation) => `  ${violation}`);
-  return [`${name}:`, ...lines, ...(more > 0 ? [`  and ${more} more`] : [])].join('\n');
+function excerptOf({ name, wrong, violations }: Verdict): string {
+  const shown = violations.slice(0, VIOLATIONS_SHOWN).map((violation) => `  ${violation}`);
+  const more = wrong - shown.length;
+  return [`${name}:`, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join('\n');
 }
 
-function resultOf({ observed, verdicts, faults }: Outcome): ChaosResult {
-  const kinds = [...new Set(faults.map(({ kind }) => kind))].sort();
+function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult {
+  const { counts } = observed.ledger;
+  const counted = (list: Outcome['faults']): Record<string, number> => {
+    const kinds = [...new Set(list.map(({ kind }) => kind))].sort();
+    return Object.fromEntries(kinds.map((kind) => [kind, list.filter((fault) => fault.kind === kind).length]));
+  };
+  const peakOf = (of: 'bytes' | 'handles'): number =>
+    observed.samples.reduce((most, sample) => Math.max(most, sample[of] ?? 0), 0);
   return {
     seed: options.seed,
     commit,
     date: new Date().toISOString().slice(0, 10),
     minutes: options.minutes,
     slowness: options.slowness,
-    records: observed.input.length,
-    rows: observed.rows.length,
-    deadLetters: observed.letters.length,
-    acknowledgements: observed.acks.length,
-    faults: Object.fromEntries(kinds.map((kind) => [kind, faults.filter((fault) => fault.kind === kind).length])),
+    ...(options.soak === true ? { soak: true } : {}),
+    records: counts.records,
+    rows: counts.rows,
+    deadLetters: counts.letters,
+    acknowledgements: counts.acks,
+    faults: counted(faults.filter(({ hits }) => hits > 0)),
+    misses: counted(faults.filter(({ hits }) => hits === 0)),
     drainSeconds: observed.drainMs === undefined ? null : observed.drainMs / 1_000,
-    peakMemoryMiB: Math.round(Math.max(...Object.values(observed.peakMemory)) / 1024 ** 2),
-    violations: Object.fromEntries(
-      verdicts
-        .filter(({ violations }) => violations.length > 0)
-        .map(({ name, violations }) => [name, violations.length]),
-    ),
+    peakMemoryMiB: Math.round(peakOf('bytes') / 1024 ** 2),
+    peakHandles: peakOf('handles'),
+    judgeSeconds: Math.round(judging.seconds),
+    judgeMiB: judging.mebibytes,
+    violations: Object.fromEntries(verdicts.filter(({ wrong }) => wrong > 0).map(({ name, wrong }) => [name, wrong])),
   };
 }

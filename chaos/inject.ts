@@ -52,32 +52,29 @@ const CLOSE_PAUSE_MS = 500;
  * Does a fault and ends it. Resolves when what it was done to is back, which may take longer than the fault lasts.
  *
  * @param signal ends it at once, without bringing anything back
- * @returns whether it was done: a batcher may have no open run
+ * @returns whether it has hit something, or how often: a batcher may have no open run, a link no connection
  */
 export async function inject(
   { fault, lastsMs }: PlannedFault,
   victims: Victims,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<boolean | number> {
   const wait = () => sleep(lastsMs, undefined, { signal });
   switch (fault.kind) {
     case 'daemon terminated':
     case 'daemon killed':
     case 'daemon frozen':
-      await disturbDaemon(fault.kind, daemonOf(victims, fault), wait);
-      return true;
+      return disturbDaemon(fault.kind, daemonOf(victims, fault), wait);
     case 'part killed':
     case 'part stopped':
     case 'part frozen':
-      await disturbPart(fault.kind, partOf(victims, fault.part, fault.index), wait);
-      return true;
+      return disturbPart(fault.kind, partOf(victims, fault.part, fault.index), wait);
     case 'link slow':
     case 'link reset':
     case 'link half-open':
     case 'link partitioned':
     case 'answers dropped':
-      await disturbLinks(fault, daemonOf(victims, fault), wait);
-      return true;
+      return disturbLinks(fault, daemonOf(victims, fault), wait);
     case 'batcher terminated':
       return close(victims, fault.batcher, 'terminate');
     case 'batcher cancelled':
@@ -277,44 +274,53 @@ export async function healAll({ stack, daemons, guest }: Victims): Promise<void>
   await Promise.all(daemons.map((daemon) => daemon.start()));
 }
 
+/** False if it did not run. */
 async function disturbDaemon(
   kind: 'daemon terminated' | 'daemon killed' | 'daemon frozen',
   daemon: ChaosDaemon,
   wait: () => Promise<void>,
-): Promise<void> {
+): Promise<boolean> {
+  const { running } = daemon;
   if (kind === 'daemon frozen') {
     await daemon.freeze();
     await wait();
     await daemon.unfreeze();
-    return;
+    return running;
   }
   await (kind === 'daemon killed' ? daemon.kill() : daemon.terminate());
   await wait();
   await daemon.start();
+  return running;
 }
 
+/** False if it did not run. */
 async function disturbPart(
   kind: 'part killed' | 'part stopped' | 'part frozen',
   part: StackPart,
   wait: () => Promise<void>,
-): Promise<void> {
+): Promise<boolean> {
+  const { running } = part;
   if (kind === 'part frozen') {
     await part.suspend();
     await wait();
     await part.resume();
-    return;
+    return running;
   }
   await (kind === 'part killed' ? part.kill() : part.stop());
   await wait();
   await part.start();
+  return running;
 }
 
+/** @returns how many connections, answers or pieces of them it has hit */
 async function disturbLinks(
   fault: Extract<Fault, { daemon: number; part: Part }>,
   daemon: ChaosDaemon,
   wait: () => Promise<void>,
-): Promise<void> {
+): Promise<number> {
   const links = daemon.links(fault.part);
+  const hits = (): number => links.reduce((sum, link) => sum + link.hits, 0);
+  const before = hits();
   for (const link of links) {
     if (fault.kind === 'link slow') link.set({ type: 'slow', delayMs: fault.delayMs });
     else if (fault.kind === 'link partitioned') link.set({ type: 'partitioned' });
@@ -324,6 +330,7 @@ async function disturbLinks(
   }
   await wait();
   for (const link of links) link.heal();
+  return hits() - before;
 }
 
 /** Between two runs of a batcher there is none, for a moment. */

@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { answers, calledIn, Http2Reader, type TemporalRequest } from './grpcFrames.js';
 import { AddressMap, answeredIn, FrameReader, KAFKA_REQUESTS, requestIn, type KafkaRequest } from './kafkaFrames.js';
 
-/** Whose answer is dropped: a request of Kafka's, a statement of ClickHouse's, or whatever comes next. */
-export type Asked = KafkaRequest | 'insert' | 'lookUp' | 'any';
+/** Whose answer is dropped: a request of Kafka's or Temporal's, a statement of ClickHouse's, or whatever comes next. */
+export type Asked = KafkaRequest | TemporalRequest | 'insert' | 'lookUp' | 'any';
+
+/** How a link's two ends talk, so that it knows whose answer is whose. */
+export type Protocol = 'kafka' | 'temporal' | 'clickhouse';
 
 export type LinkState =
   | { readonly type: 'healthy' }
@@ -16,7 +20,7 @@ const HOST = '127.0.0.1';
 /** A statement begins within the first bytes of a request's body. */
 const STATEMENTS: Readonly<Record<'insert' | 'lookUp', string>> = { insert: 'INSERT INTO', lookUp: 'SELECT ' };
 const HEAD_BYTES = 16 * 1024;
-/** Several requests may be on one connection: what is answered after the first one is lost, too. */
+/** A statement of ClickHouse's is answered by several pieces. */
 const DROP_MS = 300;
 
 interface Connection {
@@ -24,8 +28,6 @@ interface Connection {
   readonly server: Socket;
   /** Swallows what comes from either side. */
   halfOpen: boolean;
-  /** Swallows the next answer, and is cut soon after. */
-  dropsAnswer: boolean;
 }
 
 /**
@@ -42,19 +44,25 @@ export class Link {
   cut = 0;
   /** Answers that were dropped. */
   dropped = 0;
+  /** Connections that were made half-open. */
+  #halfOpened = 0;
+  /** Pieces that had to wait. */
+  #held = 0;
   readonly #server: Server;
+  readonly #protocol: Protocol;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #connections = new Set<Connection>();
   #state: LinkState = { type: 'healthy' };
   readonly #pipes = new Set<Pipe>();
-  #kafka: AddressMap | undefined;
+  #addresses = new AddressMap(HOST, new Map());
   #drops: { readonly asked: Asked; left: number } | undefined;
 
-  private constructor(name: string, target: string, server: Server, port: number) {
+  private constructor(name: string, target: string, server: Server, port: number, protocol: Protocol) {
     const { hostname, port: targetPort } = new URL(`tcp://${target}`);
     this.name = name;
     this.port = port;
     this.#server = server;
+    this.#protocol = protocol;
     this.#target = { host: hostname, port: Number(targetPort) };
     server.on('connection', (client) => this.#forward(client));
   }
@@ -63,20 +71,25 @@ export class Link {
    * @param target `host:port`
    * @param port one that is free
    */
-  static async open(name: string, target: string, port: number): Promise<Link> {
+  static async open(name: string, target: string, port: number, protocol: Protocol): Promise<Link> {
     const server = createServer();
     server.listen(port, HOST);
     await once(server, 'listening');
-    return new Link(name, target, server, port);
+    return new Link(name, target, server, port, protocol);
   }
 
   get address(): string {
     return `${HOST}:${this.port}`;
   }
 
+  /** How often a fault has hit something: a connection, an answer, or a piece of one. */
+  get hits(): number {
+    return this.cut + this.dropped + this.#halfOpened + this.#held;
+  }
+
   /** It leads to a broker: answers tell these ports in the place of the brokers' own. */
   tellPorts(ports: ReadonlyMap<number, number>): void {
-    this.#kafka = new AddressMap(HOST, ports);
+    this.#addresses = new AddressMap(HOST, ports);
   }
 
   set(state: LinkState): void {
@@ -86,12 +99,18 @@ export class Link {
 
   /** Cuts all connections with a reset. */
   reset(): void {
-    for (const connection of this.#connections) this.#cut(connection);
+    for (const connection of this.#connections) {
+      if (!connection.client.destroyed) this.cut++;
+      cut(connection);
+    }
   }
 
   /** From now on all that is sent on the open connections is lost, and they stay open. New ones work. */
   halfOpen(): void {
-    for (const connection of this.#connections) connection.halfOpen = true;
+    for (const connection of this.#connections) {
+      if (!connection.halfOpen && !connection.client.destroyed) this.#halfOpened++;
+      connection.halfOpen = true;
+    }
   }
 
   /** The next requests of a kind are passed on, their answers are not, and their connections are cut. */
@@ -103,7 +122,7 @@ export class Link {
   heal(): void {
     this.#drops = undefined;
     this.set({ type: 'healthy' });
-    for (const connection of this.#connections) if (connection.halfOpen) this.#cut(connection);
+    for (const connection of this.#connections) if (connection.halfOpen) cut(connection);
   }
 
   async close(): Promise<void> {
@@ -116,57 +135,30 @@ export class Link {
     await once(this.#server, 'close');
   }
 
-  #cut({ client, server }: Connection): void {
-    this.cut++;
-    client.resetAndDestroy();
-    server.destroy();
-  }
-
   #forward(client: Socket): void {
     const server = connect(this.#target.port, this.#target.host);
-    const connection: Connection = { client, server, halfOpen: false, dropsAnswer: false };
+    const connection: Connection = { client, server, halfOpen: false };
     this.#connections.add(connection);
-    const answers = new Set<number>();
-    const requests = this.#kafka === undefined ? undefined : new FrameReader();
-    const replies = this.#kafka === undefined ? undefined : new FrameReader();
     const there = this.#pipe(server);
     const back = this.#pipe(client);
+    const watch: Watch = {
+      isAsked: (matches) => this.#isAsked(matches),
+      drop: () => this.#drop(connection),
+      dropSoon: () => {
+        connection.halfOpen = true;
+        setTimeout(() => this.#drop(connection), DROP_MS);
+      },
+    };
+    const talk = this.#talk(watch);
 
     client.on('data', (data) => {
       if (connection.halfOpen) return;
-      if (requests === undefined) {
-        if (this.#isAsked((asked) => asksFor(asked, data))) connection.dropsAnswer = true;
-      } else {
-        for (const frame of requests.take(data)) {
-          const request = requestIn(frame);
-          if (
-            request !== undefined &&
-            this.#isAsked((asked) => asked === 'any' || KAFKA_REQUESTS[asked as KafkaRequest] === request.key)
-          )
-            answers.add(request.correlation);
-        }
-      }
+      talk.asked(data);
       there.write(data);
     });
     server.on('data', (data) => {
       if (connection.halfOpen) return;
-      if (connection.dropsAnswer) {
-        connection.halfOpen = true;
-        setTimeout(() => this.#drop(connection), DROP_MS);
-        return;
-      }
-      if (replies === undefined) {
-        back.write(data);
-        return;
-      }
-      for (const frame of replies.take(data)) {
-        const answered = answeredIn(frame);
-        if (answered !== undefined && answers.has(answered)) {
-          this.#drop(connection);
-          return;
-        }
-        back.write(this.#kafka?.replaced(frame) ?? frame);
-      }
+      for (const piece of talk.answered(data)) back.write(piece);
     });
     for (const socket of [client, server]) socket.on('error', () => socket.destroy());
     // What was sent before the end still arrives, also if it is held now.
@@ -180,14 +172,23 @@ export class Link {
     });
   }
 
+  #talk(watch: Watch): Talk {
+    if (this.#protocol === 'kafka') return new KafkaTalk(watch, this.#addresses);
+    return this.#protocol === 'temporal' ? new TemporalTalk(watch) : new StatementTalk(watch);
+  }
+
   #drop(connection: Connection): void {
     if (connection.client.destroyed) return;
     this.dropped++;
-    this.#cut(connection);
+    cut(connection);
   }
 
   #pipe(to: Socket): Pipe {
-    const pipe = new Pipe(to, () => this.#state);
+    const pipe = new Pipe(
+      to,
+      () => this.#state,
+      () => this.#held++,
+    );
     this.#pipes.add(pipe);
     return pipe;
   }
@@ -196,6 +197,108 @@ export class Link {
     if (this.#drops === undefined || this.#drops.left === 0 || !matches(this.#drops.asked)) return false;
     this.#drops.left--;
     return true;
+  }
+}
+
+function cut({ client, server }: Connection): void {
+  client.resetAndDestroy();
+  server.destroy();
+}
+
+/** What a connection's talk asks of its link, and does to it. */
+interface Watch {
+  /** Whether the answer to such a request is to be dropped. Counts it. */
+  readonly isAsked: (matches: (asked: Asked) => boolean) => boolean;
+  readonly drop: () => void;
+  readonly dropSoon: () => void;
+}
+
+/** One connection's requests and answers. */
+interface Talk {
+  asked(data: Buffer): void;
+  /** What of it is passed on. */
+  answered(data: Buffer): Iterable<Buffer>;
+}
+
+class KafkaTalk implements Talk {
+  readonly #watch: Watch;
+  readonly #addresses: AddressMap;
+  readonly #requests = new FrameReader();
+  readonly #replies = new FrameReader();
+  readonly #dropped = new Set<number>();
+
+  constructor(watch: Watch, addresses: AddressMap) {
+    this.#watch = watch;
+    this.#addresses = addresses;
+  }
+
+  asked(data: Buffer): void {
+    for (const frame of this.#requests.take(data)) {
+      const request = requestIn(frame);
+      if (request === undefined) continue;
+      const matches = (asked: Asked) => asked === 'any' || KAFKA_REQUESTS[asked as KafkaRequest] === request.key;
+      if (this.#watch.isAsked(matches)) this.#dropped.add(request.correlation);
+    }
+  }
+
+  *answered(data: Buffer): Generator<Buffer> {
+    for (const frame of this.#replies.take(data)) {
+      const answered = answeredIn(frame);
+      if (answered !== undefined && this.#dropped.has(answered)) {
+        this.#watch.drop();
+        return;
+      }
+      yield this.#addresses.replaced(frame);
+    }
+  }
+}
+
+/** Many requests are under way on one connection: the answers to all of them are lost with the one that is dropped. */
+class TemporalTalk implements Talk {
+  readonly #watch: Watch;
+  readonly #requests = new Http2Reader(true);
+  readonly #replies = new Http2Reader(false);
+  readonly #dropped = new Set<number>();
+
+  constructor(watch: Watch) {
+    this.#watch = watch;
+  }
+
+  asked(data: Buffer): void {
+    for (const frame of this.#requests.take(data)) {
+      const called = calledIn(frame);
+      if (called !== undefined && this.#watch.isAsked((asked) => asked === 'any' || asked === called))
+        this.#dropped.add(frame.stream);
+    }
+  }
+
+  *answered(data: Buffer): Generator<Buffer> {
+    for (const frame of this.#replies.take(data)) {
+      if (answers(frame) && this.#dropped.has(frame.stream)) {
+        this.#watch.drop();
+        return;
+      }
+      yield frame.bytes;
+    }
+  }
+}
+
+class StatementTalk implements Talk {
+  readonly #watch: Watch;
+  #drops = false;
+
+  constructor(watch: Watch) {
+    this.#watch = watch;
+  }
+
+  asked(data: Buffer): void {
+    if (this.#watch.isAsked((asked) => asksFor(asked, data))) this.#drops = true;
+  }
+
+  answered(data: Buffer): Iterable<Buffer> {
+    if (!this.#drops) return [data];
+    this.#watch.dropSoon();
+    return [];
   }
 }
 
@@ -211,15 +314,18 @@ function asksFor(asked: Asked, data: Buffer): boolean {
 class Pipe {
   readonly #to: Socket;
   readonly #state: () => LinkState;
+  readonly #onHeld: () => void;
   readonly #waiting: { readonly data: Buffer | 'end'; readonly writtenAtMs: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(to: Socket, state: () => LinkState) {
+  constructor(to: Socket, state: () => LinkState, onHeld: () => void) {
     this.#to = to;
     this.#state = state;
+    this.#onHeld = onHeld;
   }
 
   write(data: Buffer): void {
+    if (this.#state().type !== 'healthy') this.#onHeld();
     this.#waiting.push({ data, writtenAtMs: performance.now() });
     this.#pump();
   }

@@ -1,3 +1,4 @@
+import type { Role } from './daemons.js';
 import type { Asked } from './link.js';
 import type { Random } from './random.js';
 
@@ -78,25 +79,39 @@ export interface PlannedFault {
 /** What the plan is made for. */
 export interface Setting {
   readonly daemons: number;
+  /** Of each of them. */
+  readonly roles: readonly Role[];
   readonly brokers: number;
   readonly batchers: number;
   /** A member that says nothing for longer loses its partitions. */
   readonly sessionMs: number;
   /** Whose disks can be filled. */
   readonly disks: readonly DiskOwner[];
+  /** Between the begins of two faults, on average. */
+  readonly gapMs: number;
 }
 
 /** Nothing is done before: the daemons have to begin. */
 const FIRST_AT_MS = 8_000;
-/** Between the begins of two faults. */
-const GAP_MS = { min: 1_500, max: 9_000 };
+/** Between the begins of two faults, as shares of the average. */
+const GAP_SHARE = { min: 0.3, max: 1.7 };
+/** If what was drawn is busy with another fault. */
+const DRAWS = 5;
 /** A member asks Kafka once a minute how many partitions there are. */
 const PARTITIONS_FOUND_MS = 70_000;
 const PARTS: readonly Part[] = ['kafka', 'temporal', 'clickhouse'];
-const ASKED: Readonly<Record<Part, readonly Asked[]>> = {
-  kafka: ['produce', 'fetch', 'commit', 'heartbeat', 'joinGroup', 'syncGroup', 'any'],
-  temporal: ['any'],
-  clickhouse: ['insert', 'lookUp', 'any'],
+type AskedOf = Readonly<Partial<Record<Part, readonly Asked[]>>>;
+/** What a daemon asks of a part: the rest would hit nothing. Look-ups and joins are rare, so often they do not. */
+const ASKED: Readonly<Record<'consumer' | 'worker', AskedOf>> = {
+  consumer: {
+    kafka: ['fetch', 'commit', 'heartbeat', 'joinGroup', 'syncGroup', 'any'],
+    temporal: ['signal', 'describe', 'any'],
+  },
+  worker: {
+    kafka: ['produce', 'any'],
+    temporal: ['poll', 'taskCompleted', 'activityCompleted', 'activityHeartbeat', 'any'],
+    clickhouse: ['insert', 'lookUp', 'any'],
+  },
 };
 
 type Draw = (random: Random, setting: Setting) => { readonly fault: Fault; readonly lastsMs: number };
@@ -122,17 +137,13 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   'link partitioned': { weight: 4, draw: ofLink('link partitioned', 1_000, 20_000) },
   'answers dropped': {
     weight: 8,
-    draw: (random, { daemons }) => {
-      const part = random.pick(PARTS);
+    draw: (random, setting) => {
+      const { daemon, part } = drawLink(random, setting);
+      const asked = random.pick<Asked>(askedOf(setting.roles[daemon])[part] ?? ['any']);
       return {
-        fault: {
-          kind: 'answers dropped',
-          daemon: random.between(0, daemons - 1),
-          part,
-          asked: random.pick(ASKED[part]),
-          count: random.between(1, 5),
-        },
-        lastsMs: random.between(3_000, 8_000),
+        fault: { kind: 'answers dropped', daemon, part, asked, count: random.between(1, 5) },
+        // A daemon that has just been killed asks for nothing for some seconds.
+        lastsMs: random.between(6_000, 16_000),
       };
     },
   },
@@ -232,12 +243,29 @@ export function drawPlan(
     .filter((kind) => kind !== 'disk full' || setting.disks.length > 0)
     .flatMap((kind) => Array.from({ length: CATALOGUE[kind].weight }, () => kind));
   if (kinds.length === 0) return plan;
-  for (let atMs = FIRST_AT_MS; atMs < forMs; atMs += random.between(GAP_MS.min, GAP_MS.max)) {
-    const { fault, lastsMs } = CATALOGUE[random.pick(kinds)].draw(random, setting);
-    const isBusy = plan.some((other) => other.atMs + other.lastsMs > atMs && overlap(other.fault, fault));
-    if (!isBusy) plan.push({ atMs, lastsMs, fault });
+  const gap = (): number =>
+    Math.round(setting.gapMs * (GAP_SHARE.min + random.next() * (GAP_SHARE.max - GAP_SHARE.min)));
+  for (let atMs = FIRST_AT_MS; atMs < forMs; atMs += gap()) {
+    for (let draw = 0; draw < DRAWS; draw++) {
+      const { fault, lastsMs } = CATALOGUE[random.pick(kinds)].draw(random, setting);
+      if (plan.some((other) => other.atMs + other.lastsMs > atMs && overlap(other.fault, fault))) continue;
+      plan.push({ atMs, lastsMs, fault });
+      break;
+    }
   }
   return plan;
+}
+
+/** A daemon, and a part that it talks to. */
+function drawLink(random: Random, { daemons, roles }: Setting): { readonly daemon: number; readonly part: Part } {
+  const daemon = random.between(0, daemons - 1);
+  return { daemon, part: random.pick(PARTS.filter((part) => part in askedOf(roles[daemon]))) };
+}
+
+function askedOf(role: Role = 'both'): AskedOf {
+  if (role !== 'both') return ASKED[role];
+  const of = (part: Part): Asked[] => [...new Set([...(ASKED.consumer[part] ?? []), ...(ASKED.worker[part] ?? [])])];
+  return { kafka: of('kafka'), temporal: of('temporal'), clickhouse: of('clickhouse') };
 }
 
 /** Whether two faults may not be there at once: of three brokers two are needed, and what is away cannot be frozen. */
@@ -350,13 +378,8 @@ function ofLink(
   minMs: number,
   maxMs: number,
 ): Draw {
-  return (random, { daemons }) => ({
-    fault: {
-      kind,
-      daemon: random.between(0, daemons - 1),
-      part: random.pick(PARTS),
-      delayMs: random.between(50, 1_500),
-    },
+  return (random, setting) => ({
+    fault: { kind, ...drawLink(random, setting), delayMs: random.between(50, 1_500) },
     lastsMs: random.between(minMs, maxMs),
   });
 }

@@ -11,15 +11,23 @@ export interface ChaosResult {
   readonly minutes: number;
   /** Factor for the time of the drain. Results of before it was noted have none. */
   readonly slowness?: number;
+  /** Without faults, to see that nothing grows. */
+  readonly soak?: boolean;
   /** In the log, committed. */
   readonly records: number;
   readonly rows: number;
   readonly deadLetters: number;
   readonly acknowledgements: number;
-  /** How often each kind of fault was done. */
+  /** How often each kind of fault was done, and has hit something. Results without `misses` count all. */
   readonly faults: Readonly<Record<string, number>>;
+  /** How often each kind was done for nothing. */
+  readonly misses?: Readonly<Record<string, number>>;
   readonly drainSeconds: number | null;
   readonly peakMemoryMiB: number;
+  readonly peakHandles?: number;
+  /** What it took to read and judge everything. */
+  readonly judgeSeconds?: number;
+  readonly judgeMiB?: number;
   /** By the name of the check; only those that found something. */
   readonly violations: Readonly<Record<string, number>>;
 }

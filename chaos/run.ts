@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pickPorts } from '../stack/ports.js';
 import { Watchdog, type OwnedProcess } from '../stack/processes.js';
@@ -9,26 +9,29 @@ import { Batchers, type BatcherRun } from './batchers.js';
 import {
   check,
   drainMsMax,
-  type Ack,
-  type InputRecord,
-  type Letter,
   type Observed,
   type OffsetSample,
   type Produced,
   type ReplySample,
+  type Standing,
   type Verdict,
 } from './checks.js';
 import { Clients, linesOf } from './clients.js';
+import { MAPPING } from './columns.js';
 import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './daemons.js';
 import { Disks } from './disks.js';
 import { doFaults } from './doFaults.js';
+import type { ProcessSample } from './flatness.js';
+import { Histories, replay } from './histories.js';
 import { healAll, inject, type Changes, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
+import { Ledger } from './ledger.js';
 import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
+import { readAcks, readInput, readLetters } from './readings.js';
 import { ChaosTable } from './table.js';
-import { timelineChart, type MemorySample } from './timeline.js';
+import { timelineChart } from './timeline.js';
 import { readTold } from './told.js';
 import { InputTopic } from './topic.js';
 
@@ -37,6 +40,12 @@ export interface RunOptions {
   /** How long records are produced and faults are done. */
   readonly minutes: number;
   readonly records: number;
+  /** False: nothing is done to anything. */
+  readonly faults: boolean;
+  /** Between the begins of two faults, on average. */
+  readonly gapSeconds: number;
+  /** Nothing may grow. */
+  readonly soak: boolean;
   /** Factor for the time of the drain, on a machine that does other things, too. */
   readonly slowness: number;
   /** `dist/cli.js` of another build than this one. */
@@ -50,10 +59,13 @@ export interface Outcome {
   readonly observed: Observed;
   readonly verdicts: readonly Verdict[];
   readonly faults: readonly DoneFault[];
+  /** What it took to read and to judge everything. */
+  readonly judging: { readonly seconds: number; readonly mebibytes: number };
   /** Logs, journal, configurations, all that was read, and the timeline. */
   readonly directory: string;
 }
 
+const DIST = join(import.meta.dirname, '../dist');
 const PIPELINE = 'chaos';
 const GROUP = `ktb-${PIPELINE}`;
 const TOPICS = { input: 'chaos.input', replies: 'chaos.replies', letters: 'chaos.dead-letters' };
@@ -79,8 +91,17 @@ const LATE_MS = 180_000;
 const PROGRESS_EVERY_MS = 10_000;
 /** What has fewer was hardly tested. */
 const RECORDS_MIN_SHARE = 0.9;
-const FAULTS_MIN_A_MINUTE = 3;
-const MEMORY_BYTES_MAX = 900 * 1024 ** 2;
+/** Of the faults that are drawn: some hit nothing, some wait for others. */
+const FAULTS_MIN_SHARE = 0.4;
+/** What docs/operations.md says of a process with both roles, and glibc's own for threads. */
+const MEMORY_BYTES_MAX = (480 + 60) * 1024 ** 2;
+/** Three times what a process with both roles has. */
+const HANDLES_MAX = 200;
+const BATCH_RECORDS_MAX = 2_000;
+/** Longer than what a worker that has gone leaves: the heartbeat timeout of 15 s, and the longest pause of 15 s after it. */
+const QUIET_MS = 40_000;
+const SAMPLE_EVERY_MS = 1_000;
+const SAMPLE_SLOWLY_EVERY_MS = 10_000;
 const LOG_BYTES_MAX = 64 * 1024 ** 2;
 
 /** The daemons of a run: each has both roles, or some have one. */
@@ -124,11 +145,12 @@ class ChaosRun {
   readonly #insert: (typeof INSERTS)[number];
   readonly #bursts: Burst[] = [];
   readonly #done: DoneFault[] = [];
-  readonly #memory: MemorySample[] = [];
+  readonly #samples: ProcessSample[] = [];
   readonly #followers: OwnedProcess[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
+  #histories: Histories | undefined;
   #leaders: Leaders | undefined;
   #topic: InputTopic | undefined;
   #disks: Disks | undefined;
@@ -153,18 +175,7 @@ class ChaosRun {
     const { minutes } = this.#options;
     this.#note(`seed ${this.#options.seed}; everything that can be looked at later is in ${this.#directory}`);
     const victims = await this.#setUp();
-    const plan = drawPlan(
-      this.#random,
-      {
-        daemons: victims.daemons.length,
-        brokers: this.#stack.kafka.brokers.length,
-        batchers: BATCHERS,
-        sessionMs: SESSION_MS,
-        disks: victims.disks.owners,
-      },
-      minutes * 60_000,
-      ...(this.#options.only.length === 0 ? [] : [this.#options.only]),
-    );
+    const plan = this.#options.faults ? this.#plan(victims) : [];
     writeFileSync(this.#file('plan.json'), `${JSON.stringify(plan, null, 2)}\n`);
     const producer = await this.#clients.start('produce', this.#producerOptions());
     this.#watch();
@@ -175,18 +186,48 @@ class ChaosRun {
     const healedAtMs = Date.now();
     await this.#clients.finish('produce', producer, PRODUCER_MORE_MS);
     await this.#closePartitions();
-    const input = await this.#readInput();
-    const { drainMs, backlog } = await this.#untilAcknowledged(input.length, healedAtMs);
-    const observed = await this.#observe(input, victims, { drainMs, backlog });
+    const ledger = new Ledger();
+    await this.#read('input');
+    await readInput(this.#file('input.tsv'), ledger);
+    const drain = await this.#untilAcknowledged(ledger.counts.records, healedAtMs);
+    await this.#untilQuiet(victims);
+    const begunAtMs = Date.now();
+    const observed = await this.#observe(ledger, victims, drain);
     writeFileSync(this.#file('timeline.svg'), this.#timeline(observed));
     const verdicts = check(observed, {
       recordsMin: Math.floor(this.#options.records * RECORDS_MIN_SHARE),
       memoryBytesMax: MEMORY_BYTES_MAX,
+      handlesMax: HANDLES_MAX,
       slowness: this.#options.slowness,
-      faultsMin: Math.floor(minutes * FAULTS_MIN_A_MINUTE),
+      faultsMin: this.#options.faults ? Math.max(1, Math.floor(plan.length * FAULTS_MIN_SHARE)) : 0,
+      repeatsPerFault: BATCHERS * BATCH_RECORDS_MAX,
+      isSoak: this.#options.soak,
     });
     writeFileSync(this.#file('verdicts.json'), `${JSON.stringify(verdicts, null, 2)}\n`);
-    return { observed, verdicts, faults: this.#done, directory: this.#directory };
+    const judging = {
+      seconds: (Date.now() - begunAtMs) / 1_000,
+      // Kibibytes, the most that this process ever had.
+      mebibytes: Math.round(process.resourceUsage().maxRSS / 1024),
+    };
+    return { observed, verdicts, faults: this.#done, directory: this.#directory, judging };
+  }
+
+  #plan(victims: Victims): PlannedFault[] {
+    const { minutes, gapSeconds, only } = this.#options;
+    return drawPlan(
+      this.#random,
+      {
+        daemons: victims.daemons.length,
+        roles: victims.daemons.map(({ role }) => role),
+        brokers: this.#stack.kafka.brokers.length,
+        batchers: BATCHERS,
+        sessionMs: SESSION_MS,
+        disks: victims.disks.owners,
+        gapMs: gapSeconds * 1_000,
+      },
+      minutes * 60_000,
+      ...(only.length === 0 ? [] : [only]),
+    );
   }
 
   async close(): Promise<void> {
@@ -195,6 +236,7 @@ class ChaosRun {
       ...this.#followers.map((follower) => follower.end(0)),
       ...this.#daemons.map((daemon) => daemon.close()),
       this.#batchers?.disconnect(),
+      this.#histories?.disconnect(),
       this.#leaders?.disconnect(),
       this.#topic?.disconnect(),
     ]);
@@ -211,6 +253,7 @@ class ChaosRun {
     await this.#clients.run('create', { brokers: this.#brokers, topics, replicas: { [FOREIGN]: 1 } }, 120_000);
     await this.#table.create();
     this.#batchers = await Batchers.connect(this.#stack.temporal.address, PIPELINE);
+    this.#histories = await Histories.connect(this.#stack.temporal.address);
     const roles = this.#random.pick(SETUPS);
     const daemons = [];
     for (const [index, role] of roles.entries()) daemons.push(await this.#daemon(`daemon-${index + 1}`, role));
@@ -221,7 +264,12 @@ class ChaosRun {
     this.#note(`daemons are ready: ${roles.join(', ')}; insert.views: ${views}, ${window} inserts are remembered`);
     for (const [name, options] of Object.entries({
       offsets: { topic: TOPICS.input, group: GROUP },
-      replies: { topic: TOPICS.replies, clickhouse: this.#stack.clickhouse.url, table: TABLE },
+      replies: {
+        topic: TOPICS.replies,
+        letters: TOPICS.letters,
+        clickhouse: this.#stack.clickhouse.url,
+        table: TABLE,
+      },
     }))
       this.#followers.push(
         await this.#clients.start(name, { brokers: this.#brokers, out: this.#file(`${name}.jsonl`), ...options }),
@@ -265,25 +313,38 @@ class ChaosRun {
     return daemon;
   }
 
-  /** Notes memory and progress from now on. */
+  /** Notes what the daemons take, and progress, from now on. */
   #watch(): void {
     this.#timers.push(
       setInterval(() => {
-        const bytes: Record<string, number> = {};
         for (const daemon of this.#daemons) {
-          const memory = daemon.memory();
-          if (memory !== undefined) bytes[daemon.name] = memory;
+          const uses = daemon.uses();
+          if (uses !== undefined) this.#samples.push({ atMs: Date.now(), name: daemon.name, ...uses });
         }
-        this.#memory.push({ atMs: Date.now(), bytes });
-      }, 1_000),
+      }, SAMPLE_EVERY_MS),
       setInterval(() => this.#noteProgress(), PROGRESS_EVERY_MS),
     );
+    // It takes Temporal's time, so only when nothing is done to it.
+    if (this.#options.soak) this.#timers.push(setInterval(() => void this.#sampleSlowly(), SAMPLE_SLOWLY_EVERY_MS));
+  }
+
+  async #sampleSlowly(): Promise<void> {
+    const atMs = Date.now();
+    for (const daemon of this.#daemons) {
+      const cached = daemon.running ? await daemon.cachedWorkflows() : undefined;
+      if (cached !== undefined) this.#samples.push({ atMs, name: daemon.name, cached });
+    }
+    const sizes = await this.#batchers
+      ?.runs()
+      .then((runs) => this.#histories?.sizes(runs))
+      .catch(() => undefined); // A run may have ended since.
+    for (const [name, historyBytes] of sizes ?? []) this.#samples.push({ atMs, name, historyBytes });
   }
 
   #noteProgress(): void {
-    const ends = this.#samples<OffsetSample>('offsets').at(-1)?.ends ?? [];
+    const ends = this.#noted<OffsetSample>('offsets').at(-1)?.ends ?? [];
     const written = ends.reduce((sum, end) => sum + end, 0);
-    const acknowledged = this.#samples<ReplySample>('replies').at(-1)?.acknowledged ?? 0;
+    const acknowledged = this.#noted<ReplySample>('replies').at(-1)?.acknowledged ?? 0;
     const number = (value: number): string => value.toLocaleString('en');
     this.#note(
       `${number(written)} offsets written, ${number(acknowledged)} records acknowledged, ${this.#done.length} faults done`,
@@ -294,9 +355,9 @@ class ChaosRun {
     const text = describeFault(planned);
     const fromMs = Date.now();
     this.#note(text);
-    const isDone = await inject(planned, victims, signal);
-    if (isDone) this.#done.push({ kind: planned.fault.kind, text, fromMs, toMs: Date.now() });
-    else this.#note(`not done: ${text}`);
+    const hits = Number(await inject(planned, victims, signal));
+    this.#done.push({ kind: planned.fault.kind, text, hits, fromMs, toMs: Date.now() });
+    this.#note(hits === 0 ? `hit nothing: ${text}` : `hit ${hits}: ${text}`);
   }
 
   #producerOptions(): object {
@@ -354,21 +415,15 @@ class ChaosRun {
     return (await this.#topic?.partitions()) ?? PARTITIONS;
   }
 
-  async #readInput(): Promise<InputRecord[]> {
-    return (await this.#read<[number, number, string | null, number, string, string]>('input')).map(
-      ([partition, offset, key, id, text, value]) => ({ partition, offset, key, id, text, value }),
-    );
-  }
-
-  async #read<T>(kind: keyof typeof TOPICS): Promise<T[]> {
-    const out = this.#file(`${kind}.jsonl.read`);
+  /** Reads a topic into a file. */
+  async #read(kind: keyof typeof TOPICS): Promise<void> {
+    const out = this.#file(`${kind}.tsv`);
     await this.#clients.run('read', { brokers: this.#brokers, topic: TOPICS[kind], kind, out }, READ_MS);
-    return linesOf<T>(out);
   }
 
   async #untilAcknowledged(records: number, healedAtMs: number): Promise<Pick<Observed, 'drainMs' | 'backlog'>> {
-    const whenAll = () => this.#samples<ReplySample>('replies').find(({ acknowledged }) => acknowledged >= records);
-    const atHeal = this.#samples<ReplySample>('replies').findLast(({ atMs }) => atMs <= healedAtMs);
+    const whenAll = () => this.#noted<ReplySample>('replies').find(({ acknowledged }) => acknowledged >= records);
+    const atHeal = this.#noted<ReplySample>('replies').findLast(({ atMs }) => atMs <= healedAtMs);
     const backlog = Math.max(0, records - (atHeal?.acknowledged ?? 0));
     this.#note(`${records.toLocaleString('en')} records are in the log, ${backlog} of them were to be acknowledged`);
     const giveUpAtMs = healedAtMs + drainMsMax(backlog, this.#options.slowness) + LATE_MS;
@@ -380,58 +435,80 @@ class ChaosRun {
     }
   }
 
+  /**
+   * Waits until nothing can come any more, so that what comes late is read, too: all daemons end in order, others begin, and
+   * what dead workers have left is tried again. At last no daemon runs.
+   */
+  async #untilQuiet({ daemons }: Victims): Promise<void> {
+    await this.#untilCommitted();
+    this.#note('waiting for what comes late');
+    await Promise.all(daemons.map((daemon) => daemon.terminate()));
+    await Promise.all(daemons.map((daemon) => daemon.start()));
+    await sleep(QUIET_MS);
+    await this.#untilCommitted();
+    await Promise.all(daemons.map((daemon) => daemon.terminate()));
+  }
+
   async #observe(
-    input: readonly InputRecord[],
+    ledger: Ledger,
     { batchers }: Victims,
     drain: Pick<Observed, 'drainMs' | 'backlog'>,
   ): Promise<Observed> {
-    await this.#untilCommitted();
+    this.#note('judging');
+    const before = await this.#standing();
     const runs = await batchers.runs();
-    const acks = await this.#read<[number, number, string | null, number, number, string, string, string]>('replies');
-    const letters = await this.#read<[number, number, number, string, string]>('letters');
-    const rows = await this.#table.rows(await this.#partitions());
-    this.#keep('rows.json', rows);
+    const underWay = (await this.#histories?.underWay(runs)) ?? [];
+    const replayed = this.#histories === undefined ? [] : await replay(this.#bundle, this.#histories.last(runs));
+    await this.#read('replies');
+    await readAcks(this.#file('replies.tsv'), ledger);
+    await this.#read('letters');
+    await readLetters(this.#file('letters.tsv'), ledger);
+    await this.#table.rows((row) => ledger.addRow(row));
+    const after = await this.#standing();
     this.#keep('runs.json', runs satisfies BatcherRun[]);
     return {
       produced: this.#produced(),
-      input,
-      rows,
-      letters: letters.map(([partition, offset, id, code, value]) => ({
-        partition,
-        offset,
-        id,
-        code,
-        value,
-      })) satisfies Letter[],
-      acks: acks.map(([replyPartition, replyOffset, key, partition, offset, status, batch, code]) => ({
-        replyPartition,
-        replyOffset,
-        key,
-        partition,
-        offset,
-        status,
-        batch,
-        code,
-      })) satisfies Ack[],
+      ledger,
       view: await this.#table.viewRows(),
       told: await readTold(this.#daemons.map(({ name }) => this.#file(`${name}.log`))),
-      offsets: this.#samples<OffsetSample>('offsets'),
-      replies: this.#samples<ReplySample>('replies'),
+      offsets: this.#noted<OffsetSample>('offsets'),
+      replies: this.#noted<ReplySample>('replies'),
       runs,
+      underWay,
+      replayed,
+      standings: [before, after],
       offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost'),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...drain,
-      peakMemory: Object.fromEntries(this.#daemons.map(({ name, peakMemory }) => [name, peakMemory])),
+      samples: this.#samples,
       wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
-      faults: this.#done.length,
+      faults: this.#done.filter(({ hits }) => hits > 0).length,
+      misses: this.#done.filter(({ hits }) => hits === 0).length,
     };
+  }
+
+  async #standing(): Promise<Standing> {
+    const out = this.#file('ends.json');
+    const topics = [TOPICS.letters, TOPICS.replies];
+    await this.#clients.run('ends', { brokers: this.#brokers, topics, out }, 120_000);
+    const ends = JSON.parse(readFileSync(out, 'utf8')) as Record<string, number>;
+    return {
+      rows: await this.#table.count(),
+      letters: ends[TOPICS.letters] ?? 0,
+      acks: ends[TOPICS.replies] ?? 0,
+    };
+  }
+
+  /** The workflows of the build that runs. */
+  get #bundle(): string {
+    return join(this.#options.cli === undefined ? DIST : dirname(this.#options.cli), 'workflows/bundle.js');
   }
 
   /** Commits follow acceptance by half a second, and are looked at once a second. */
   async #untilCommitted(): Promise<void> {
     const isCommitted = (): boolean => {
-      const last = this.#samples<OffsetSample>('offsets').at(-1);
+      const last = this.#noted<OffsetSample>('offsets').at(-1);
       return last?.ends.every((end, partition) => last.committed[partition] === end) ?? false;
     };
     for (const giveUpAtMs = Date.now() + 30_000; !isCommitted() && Date.now() < giveUpAtMs;) await sleep(500);
@@ -450,9 +527,9 @@ class ChaosRun {
 
   #timeline({ offsets, replies }: Observed): string {
     const { seed, minutes, records } = this.#options;
-    const title = `seed ${seed}, ${minutes} minutes, ${records.toLocaleString('en')} records, ${this.#done.length} faults`;
-    const faults = [...this.#done].sort((one, other) => one.fromMs - other.fromMs);
-    return timelineChart({ title, faults, offsets, replies, memory: this.#memory });
+    const faults = this.#done.filter(({ hits }) => hits > 0).sort((one, other) => one.fromMs - other.fromMs);
+    const title = `seed ${seed}, ${minutes} minutes, ${records.toLocaleString('en')} records, ${faults.length} faults`;
+    return timelineChart({ title, faults, offsets, replies, samples: this.#samples });
   }
 
   /** Of every daemon, without addresses. */
@@ -469,7 +546,8 @@ class ChaosRun {
           topics: [TOPICS.input],
           table: TABLE,
           batchers,
-          batch: { maxRecords: 2_000, maxDelay: '300ms' },
+          columns: MAPPING,
+          batch: { maxRecords: BATCH_RECORDS_MAX, maxDelay: '300ms' },
           ...(maxHistory === undefined ? {} : { flow: { maxHistory } }),
           insert: { views: this.#insert.views },
           reply: { topic: TOPICS.replies },
@@ -479,7 +557,7 @@ class ChaosRun {
     };
   }
 
-  #samples<T>(name: string): T[] {
+  #noted<T>(name: string): T[] {
     try {
       return linesOf<T>(this.#file(`${name}.jsonl`));
     } catch {

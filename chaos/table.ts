@@ -1,8 +1,11 @@
-import type { Row } from './checks.js';
+import { COLUMNS, ROW_DIGEST } from './columns.js';
+import type { Row } from './ledger.js';
 
 const STATEMENT_MS = 120_000;
 /** One row of so many is refused by a view that refuses some. */
 const REFUSED_EVERY = 997;
+/** Offsets that are read at once. */
+const READ_OFFSETS = 500_000;
 
 /** How the rows of a materialized view differ from those of its table. */
 export interface ViewRows {
@@ -31,12 +34,8 @@ export class ChaosTable {
       id UInt64, _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
     ) ENGINE = MergeTree ORDER BY (_partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
-    // A row says when ClickHouse took it, for the order.
-    await this.#run(`CREATE TABLE ${this.name} (
-      id UInt64, key String, amount Int32, text String, inserted_at DateTime64(6) DEFAULT now64(6),
-      _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
-      _epoch LowCardinality(String)
-    ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
+    await this.#run(`CREATE TABLE ${this.name} (${COLUMNS})
+    ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
     await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.#seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
   }
@@ -68,25 +67,27 @@ export class ChaosTable {
     await this.#changeView(`${SEEN_COLUMNS_OF} ${this.name}`);
   }
 
-  async rows(partitions: number): Promise<Row[]> {
-    const rows: Row[] = [];
-    for (let partition = 0; partition < partitions; partition++) {
-      const text = await this.#run(`SELECT id, _offset, key, lower(hex(MD5(text))), toUnixTimestamp64Micro(inserted_at)
-        FROM ${this.name} WHERE _partition = ${partition} FORMAT JSONCompactEachRow`);
-      for (const line of text.split('\n')) {
-        if (line === '') continue;
-        const [id, offset, key, digest, insertedAtUs] = JSON.parse(line) as [string, string, string, string, string];
-        rows.push({
-          id: Number(id),
-          partition,
-          offset: Number(offset),
-          key,
-          text: digest,
-          insertedAtUs: Number(insertedAtUs),
-        });
+  async count(): Promise<number> {
+    return Number(await this.#run(`SELECT count() FROM ${this.name}`));
+  }
+
+  /** Tells every row. It reads so many at once as fit into the memory. */
+  async rows(add: (row: Row) => void): Promise<void> {
+    const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${this.name} GROUP BY _partition`);
+    for (const [partition = '', last = ''] of cells(ends)) {
+      for (let from = 0; from <= Number(last); from += READ_OFFSETS) {
+        const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at)
+          FROM ${this.name} WHERE _partition = ${partition} AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
+        for (const [offset, id, digest = '', insertedAtUs] of cells(text))
+          add({
+            partition: Number(partition),
+            offset: Number(offset),
+            id: Number(id),
+            digest: parseInt(digest, 16),
+            insertedAtUs: Number(insertedAtUs),
+          });
       }
     }
-    return rows;
   }
 
   /** Compares the view with the table. */
@@ -130,3 +131,12 @@ export class ChaosTable {
 }
 
 const SEEN_COLUMNS_OF = 'SELECT id, _partition, _offset, _epoch FROM';
+
+/** Of what ClickHouse answers as TabSeparated, line by line. */
+function* cells(text: string): Generator<string[]> {
+  for (let from = 0; from < text.length;) {
+    const end = text.indexOf('\n', from);
+    yield text.slice(from, end).split('\t');
+    from = end + 1;
+  }
+}

@@ -1,11 +1,6 @@
 import type { OffsetSample, ReplySample } from './checks.js';
+import type { ProcessSample } from './flatness.js';
 import type { DoneFault } from './journal.js';
-
-/** Memory of the daemons at a time; a daemon that does not run is missing. */
-export interface MemorySample {
-  readonly atMs: number;
-  readonly bytes: Readonly<Record<string, number>>;
-}
 
 /** What a timeline shows. */
 export interface Timeline {
@@ -13,7 +8,7 @@ export interface Timeline {
   readonly faults: readonly DoneFault[];
   readonly offsets: readonly OffsetSample[];
   readonly replies: readonly ReplySample[];
-  readonly memory: readonly MemorySample[];
+  readonly samples: readonly ProcessSample[];
 }
 
 interface Point {
@@ -38,15 +33,16 @@ const COLOURS = ['#2f6fdb', '#d9822b', '#2c8a57', '#8e44ad', '#b03a2e'];
 const BREAK_MS = 5_000;
 
 /** Acknowledgements a second, lag, memory and faults on one axis of time, as SVG. */
-export function timelineChart({ title, faults, offsets, replies, memory }: Timeline): string {
-  const times = [...offsets, ...replies, ...memory].map(({ atMs }) => atMs);
-  const fromMs = Math.min(...times);
-  const toMs = Math.max(...times, fromMs + 1_000);
+export function timelineChart({ title, faults, offsets, replies, samples }: Timeline): string {
+  const times = [...offsets, ...replies, ...samples].map(({ atMs }) => atMs);
+  // A long run has too many for arguments of a function.
+  const fromMs = times.reduce((least, time) => Math.min(least, time), Infinity);
+  const toMs = times.reduce((most, time) => Math.max(most, time), fromMs + 1_000);
   const x = (atMs: number): number => LEFT + ((atMs - fromMs) / (toMs - fromMs)) * (WIDTH - LEFT - RIGHT);
   const panels = [
     { title: 'records acknowledged a second', series: [{ label: '', points: rates(replies) }] },
     { title: 'lag, records', series: [{ label: '', points: offsets.map(lagOf) }] },
-    { title: 'memory, MiB', series: memorySeries(memory) },
+    { title: 'memory, MiB', series: memorySeries(samples) },
   ];
   const drawn = panels.map((panel, index) => panelOf(panel, TOP + index * (PANEL + GAP), x));
   const lanesFrom = TOP + panels.length * (PANEL + GAP);
@@ -78,7 +74,7 @@ function panelOf(
   top: number,
   x: (atMs: number) => number,
 ): string {
-  const most = Math.max(1, ...panel.series.flatMap(({ points }) => points.map(({ value }) => value)));
+  const most = panel.series.flatMap(({ points }) => points).reduce((highest, { value }) => Math.max(highest, value), 1);
   const y = (value: number): number => top + PANEL - (value / most) * PANEL;
   const lines = panel.series.flatMap(({ label, points }, index) => {
     const colour = COLOURS[index % COLOURS.length] ?? '#000';
@@ -119,15 +115,15 @@ function lagOf({ atMs, committed, ends }: OffsetSample): Point {
   return { atMs, value: sum(ends) - sum(committed) };
 }
 
-function memorySeries(samples: readonly MemorySample[]): Series[] {
-  const names = [...new Set(samples.flatMap(({ bytes }) => Object.keys(bytes)))];
-  return names.map((label) => ({
-    label,
-    points: samples.flatMap(({ atMs, bytes }) => {
-      const value = bytes[label];
-      return value === undefined ? [] : [{ atMs, value: value / 1024 ** 2 }];
-    }),
-  }));
+function memorySeries(samples: readonly ProcessSample[]): Series[] {
+  const points = new Map<string, Point[]>();
+  for (const { name, atMs, bytes } of samples) {
+    if (bytes === undefined) continue;
+    const own = points.get(name) ?? [];
+    own.push({ atMs, value: bytes / 1024 ** 2 });
+    points.set(name, own);
+  }
+  return Array.from(points, ([label, own]) => ({ label, points: own }));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -22,6 +22,7 @@ export function trustReference(results: readonly ChaosResult[]): string {
     runs: number(results.length),
     minutes: total(({ minutes }) => minutes),
     faults: total(faultsOf),
+    'hit nothing': total(({ misses = {} }) => sumOf(misses)),
     records: total(({ records }) => records),
     rows: total(({ rows }) => rows),
     'dead letters': total(({ deadLetters }) => deadLetters),
@@ -56,7 +57,7 @@ export function trustReference(results: readonly ChaosResult[]): string {
         result.date,
         number(result.minutes),
         result.slowness === undefined ? 'not noted' : number(result.slowness),
-        number(faultsOf(result)),
+        result.soak === true ? 'soak' : number(faultsOf(result)),
         number(result.records),
         result.drainSeconds === null ? 'never' : result.drainSeconds.toFixed(1),
         number(result.peakMemoryMiB),
@@ -72,11 +73,15 @@ export function trustReference(results: readonly ChaosResult[]): string {
 }
 
 function faultsOf({ faults }: ChaosResult): number {
-  return Object.values(faults).reduce((sum, count) => sum + count, 0);
+  return sumOf(faults);
 }
 
 function violationsOf({ violations }: ChaosResult): number {
-  return Object.values(violations).reduce((sum, count) => sum + count, 0);
+  return sumOf(violations);
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function number(value: number): string {

@@ -7,6 +7,7 @@ Each value has an id. At the end `out` gets, as ranges of ids, which of them the
 told to abort ("aborted"), and of which nobody knows ("unknown").
 """
 
+import functools
 import json
 import random
 import threading
@@ -14,98 +15,81 @@ import time
 
 from common import arguments, partitions_of
 from confluent_kafka import KafkaException, Producer
+from records import TRANSACTION_IDS, Records
 
-TRANSACTION_IDS = 1_000_000_000
 TRANSACTION_EVERY_SECONDS = 3
 TRANSACTION_RECORDS = 20
 FLUSH_SECONDS = 180
-LONG_TEXT_EVERY = 2_000
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+UNKNOWN, WRITTEN = 0, 1
 
 options = arguments()
-lock = threading.Lock()
-fates = {"written": set(), "aborted": set(), "unknown": set()}
+# By number since the first id: those of ten million records are ten megabytes.
+fates = bytearray(options["records"])
+of_transactions = {"written": [], "aborted": [], "unknown": []}
 
 
-def settle(fate, ids):
-    with lock:
-        fates[fate].update(ids)
-
-
-def ranges(ids):
-    found = []
-    for number in sorted(ids):
-        if found and found[-1][1] == number - 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
+def ranges(fate):
+    """Ranges of ids with that fate, both ends included."""
+    found, at = [], fates.find(fate)
+    while at >= 0:
+        end = fates.find(1 - fate, at)
+        end = len(fates) if end < 0 else end
+        found.append([options["firstId"] + at, options["firstId"] + end - 1])
+        at = fates.find(fate, end)
     return found
 
 
-def text_of(draw, number):
-    words = 2_000 if number % LONG_TEXT_EVERY == 7 else draw.randrange(4, 20)
-    return " ".join(f"{draw.randrange(1 << 32):x}" for _ in range(words))
-
-
-def record(draw, number):
-    """Key and value. Every one that is bad is bad in another way than the last one."""
-    key = f"key-{draw.randrange(options['keys'])}"
-    fields = {"id": number, "key": key, "amount": draw.randrange(1_000_000), "text": text_of(draw, number)}
-    if number < TRANSACTION_IDS and options["badEvery"] and number % options["badEvery"] == options["badEvery"] - 1:
-        kind = number // options["badEvery"] % 3
-        if kind == 0:
-            return key, f"#{number} is no JSON".encode()
-        if kind == 1:
-            return key, json.dumps([f"#{number} is no object"]).encode()
-        fields["amount"] = "many"
-    return key, json.dumps(fields).encode()
-
-
-def common():
+def common(codec):
     return {
         "bootstrap.servers": options["brokers"],
         "linger.ms": 20,
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "message.timeout.ms": 240_000,
+        "compression.type": codec,
         # Partitions may be added.
         "topic.metadata.refresh.interval.ms": 5_000,
     }
 
 
-def send(producer, draw, number, on_delivery, **more):
-    key, value = record(draw, number)
+def send(producer, records, number, on_delivery, **more):
+    key, value, headers = records.record(number)
     while True:
         try:
-            producer.produce(options["topic"], key=key, value=value, on_delivery=on_delivery, **more)
+            producer.produce(options["topic"], key=key, value=value, headers=headers, on_delivery=on_delivery, **more)
             return
         except BufferError:
             producer.poll(0.1)
 
 
-def reported(number):
-    return lambda error, _message: settle("written" if error is None else "unknown", [number])
+def settle(index, error, _message):
+    if error is None:
+        fates[index] = WRITTEN
 
 
 def produce():
-    draw = random.Random(options["seed"])
-    producer = Producer(common())
+    records = Records(options["seed"], options["keys"], options["badEvery"])
+    codec = random.Random(options["seed"]).choice(CODECS)
+    producer = Producer(common(codec))
     begun = time.monotonic()
-    records, sent = options["records"], 0
+    count, sent = options["records"], 0
     partitions = partitions_of(producer, options["topic"]) if options["eachPartition"] else []
-    while sent < records:
+    while sent < count:
         passed = time.monotonic() - begun
-        due = records if passed >= options["seconds"] else int(records * passed / options["seconds"])
+        due = count if passed >= options["seconds"] else int(count * passed / options["seconds"])
         while sent < due:
-            number = options["firstId"] + sent
             more = {"partition": partitions[sent % len(partitions)]} if partitions else {}
             try:
-                send(producer, draw, number, reported(number), **more)
+                send(producer, records, options["firstId"] + sent, functools.partial(settle, sent), **more)
             except KafkaException:
-                # Fatal: what it had not sent yet is reported as unknown.
-                settle("unknown", [number])
+                # Fatal: what it had not sent yet stays unknown.
                 producer.flush(1)
-                producer = Producer(common())
+                producer = Producer(common(codec))
             sent += 1
+            # Else the reports of ten thousand records wait for the next pause.
+            if sent % 1_000 == 0:
+                producer.poll(0)
         producer.poll(0.02)
         # Beyond its time it sends what is left at once, once.
         if passed >= options["seconds"]:
@@ -114,36 +98,36 @@ def produce():
 
 
 def transactional():
-    producer = Producer(
-        {**common(), "message.timeout.ms": 20_000, "transactional.id": options["topic"], "transaction.timeout.ms": 20_000}
-    )
+    more = {"message.timeout.ms": 20_000, "transactional.id": options["topic"], "transaction.timeout.ms": 20_000}
+    producer = Producer({**common("none"), **more})
     producer.init_transactions(60)
     return producer
 
 
 def transact(until):
-    draw = random.Random(options["seed"] + 1)
-    number = TRANSACTION_IDS
+    records = Records(options["seed"] + 1, options["keys"], options["badEvery"])
+    first = TRANSACTION_IDS
     producer = None
     while time.monotonic() < until:
-        ids = range(number, number + TRANSACTION_RECORDS)
-        number += TRANSACTION_RECORDS
-        is_committed = draw.random() < 0.5
+        last = first + TRANSACTION_RECORDS - 1
+        is_committed = records.draw.random() < 0.5
+        fate = "unknown"
         try:
             if producer is None:
                 producer = transactional()
             producer.begin_transaction()
-            for each in ids:
-                send(producer, draw, each, None)
+            for number in range(first, last + 1):
+                send(producer, records, number, None)
             producer.flush(20)
             if is_committed:
                 producer.commit_transaction(30)
             else:
                 producer.abort_transaction(30)
-            settle("written" if is_committed else "aborted", ids)
+            fate = "written" if is_committed else "aborted"
         except KafkaException:
-            settle("unknown", ids)
             producer = None
+        of_transactions[fate].append([first, last])
+        first = last + 1
         time.sleep(TRANSACTION_EVERY_SECONDS)
 
 
@@ -156,7 +140,6 @@ for thread in threads:
 produce()
 for thread in threads:
     thread.join()
-sent = range(options["firstId"], options["firstId"] + options["records"])
-fates["unknown"].update(set(sent) - fates["written"] - fates["unknown"])
 with open(options["out"], "w", encoding="utf-8") as out:
-    json.dump({fate: ranges(ids) for fate, ids in fates.items()}, out)
+    found = {"written": ranges(WRITTEN), "aborted": [], "unknown": ranges(UNKNOWN)}
+    json.dump({fate: [*found[fate], *of_transactions[fate]] for fate in found}, out)

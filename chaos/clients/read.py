@@ -1,39 +1,65 @@
 """
 Reads a topic to its end, committed records only: {"brokers", "topic", "kind", "out"}.
 
-`out` gets a JSON array a line. Of kind "input": partition, offset, key, id, digest of the text, digest of the value. Of
-"replies": partition, offset, key, and partition, offset, status, batch and code of the acknowledgement. Of "letters":
-partition and offset of the record, id, code, digest of the value.
+`out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
+the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
+nothing). Of "replies": partition and offset, partition and offset of the record, status, batch and code. Of "letters":
+partition and offset of the record, id, code, and the digest of the record as it is.
 """
 
 import json
+import re
 import sys
 
-from common import arguments, assign_all, consumer, digest, is_end, read_value
+from common import arguments, assign_all, consumer, digest, is_end
 
 PREFIX = "__connect.errors."
+ID = re.compile(rb'^\{"id":(\d+)|#(\d+)')
+
+
+def id_in(value):
+    found = ID.search(value)
+    return -1 if found is None else int(found.group(1) or found.group(2))
+
+
+def as_it_is(message, headers):
+    """Of a record, or of the dead letter that has to be the same: key, value, and the producer's own headers."""
+    own = (headers.get("digest", b""), headers.get("expects", b""))
+    return digest(b"\x1f".join([message.key() or b"", *own, message.value() or b""]))
+
+
+def headers_of(message):
+    # Of several headers of one name the last counts.
+    return {name: data for name, data in message.headers() or []}
 
 
 def input_line(message):
-    number, text = read_value(message.value())
+    headers = headers_of(message)
     key = message.key()
-    return [message.partition(), message.offset(), key and key.decode(), number, text, digest(message.value() or b"")]
+    made = headers.get("digest", b"").decode()
+    row = f"{made}\x1f{made}\x1f{message.topic()}\x1f{message.timestamp()[1]}\x1f{(key or b'').decode()}"
+    return (
+        message.partition(),
+        message.offset(),
+        id_in(message.value()),
+        "\\N" if key is None else key.decode(),
+        digest(row.encode()),
+        as_it_is(message, headers),
+        headers.get("expects", b"").decode(),
+    )
 
 
 def reply_line(message):
     ack = json.loads(message.value())
-    key = message.key()
-    source = [ack["partition"], ack["offset"], ack["status"], ack["batch"], ack.get("code", "")]
-    return [message.partition(), message.offset(), key and key.decode(), *source]
+    record = (ack["partition"], ack["offset"])
+    return (message.partition(), message.offset(), *record, ack["status"], ack["batch"], ack.get("code", ""))
 
 
 def letter_line(message):
-    # Of several headers of one name the last counts.
-    headers = {name: data for name, data in message.headers() or []}
+    headers = headers_of(message)
     said = lambda name: headers[PREFIX + name].decode()
-    number, _ = read_value(message.value())
-    code = said("exception.class.name")
-    return [int(said("partition")), int(said("offset")), number, code, digest(message.value() or b"")]
+    number = id_in(message.value() or b"")
+    return (said("partition"), said("offset"), number, said("exception.class.name"), as_it_is(message, headers))
 
 
 LINES = {"input": input_line, "replies": reply_line, "letters": letter_line}
@@ -44,11 +70,11 @@ client = consumer(options["brokers"])
 unread = set(assign_all(client, options["topic"]))
 with open(options["out"], "w", encoding="utf-8") as out:
     while unread:
-        for message in client.consume(2_000, 1.0):
+        for message in client.consume(10_000, 1.0):
             if is_end(message):
                 unread.discard(message.partition())
             elif message.error() is not None:
                 print(message.error(), file=sys.stderr)
             else:
-                out.write(json.dumps(line_of(message)) + "\n")
+                out.write("\t".join(map(str, line_of(message))) + "\n")
 client.close()

@@ -1,8 +1,9 @@
 """
-Follows the acknowledgements: {"brokers", "topic", "clickhouse", "table", "out"}.
+Follows the acknowledgements: {"brokers", "topic", "letters", "clickhouse", "table", "out"}.
 
-Notes every second how many records are acknowledged ("acknowledged": different ones; "acks": all). Of some positive ones it
-asks ClickHouse at once for the row: "asked" counts them, "absent" has the place of each whose row was not there.
+Notes every second how many records are acknowledged ("acknowledged": different ones; "acks": all). Of some it looks at once
+whether they are true: the row of one that is inserted has to be there; of one that is rejected there is no row, but a dead
+letter. "asked" and "askedRejected" count them, "wrong" has the place of each that is not true, and what is wrong.
 """
 
 import json
@@ -12,56 +13,98 @@ import urllib.parse
 import urllib.request
 
 from common import arguments, assign_all, consumer
+from confluent_kafka import KafkaException, TopicPartition
 
 ASK_EVERY_SECONDS = 0.2
+ASKED_MAX = 100
+LETTER_SECONDS = 10
+PREFIX = "__connect.errors."
 
 options = arguments()
 
 
-def row_count(partition, offset):
-    """None if ClickHouse does not answer."""
-    where = f"_partition = {partition} AND _offset = {offset}"
-    query = urllib.parse.urlencode({"query": f"SELECT count() FROM {options['table']} WHERE {where}"})
-    try:
-        with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
-            return int(answer.read())
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
+def places_with_rows(places):
+    """Those of which the table has a row. None if ClickHouse does not answer, or the table is away."""
+    found = set()
+    for partition in {partition for partition, _ in places}:
+        offsets = ",".join(str(offset) for of, offset in places if of == partition)
+        where = f"_partition = {partition} AND _offset IN ({offsets})"
+        query = urllib.parse.urlencode({"query": f"SELECT _offset FROM {options['table']} WHERE {where}"})
+        try:
+            with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
+                found.update((partition, int(line)) for line in answer.read().split())
+        except (OSError, ValueError, urllib.error.URLError):
+            return None
+    return found
 
 
+class Letters:
+    """The dead letters, read as far as they are needed."""
+
+    def __init__(self):
+        self.client = consumer(options["brokers"], **{"group.id": "letters", "enable.partition.eof": False})
+        self.partitions = assign_all(self.client, options["letters"])
+        self.places = set()
+
+    def read(self):
+        """Reads up to where the logs end now. False if that is not known, or takes too long."""
+        until = time.monotonic() + LETTER_SECONDS
+        try:
+            topic = options["letters"]
+            ends = [self.client.get_watermark_offsets(TopicPartition(topic, each), timeout=5)[1] for each in self.partitions]
+            while time.monotonic() < until:
+                at = self.client.position([TopicPartition(topic, each) for each in self.partitions])
+                # A position is not known before the first message.
+                if all(end == 0 or position.offset >= end for end, position in zip(ends, at)):
+                    return True
+                for message in self.client.consume(1_000, 0.1):
+                    if message.error() is None:
+                        said = {name: data for name, data in message.headers() or []}
+                        self.places.add((int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"])))
+        except KafkaException:
+            pass
+        return False
+
+
+letters = Letters()
 client = consumer(options["brokers"], **{"enable.partition.eof": False})
 assign_all(client, options["topic"])
 seen = {}
-acks = acknowledged = asked = 0
+acks = acknowledged = asked = asked_rejected = 0
 noted_at = asked_at = 0.0
 with open(options["out"], "w", encoding="utf-8") as out:
     while True:
-        last = None
+        inserted, rejected = [], []
         for message in client.consume(1_000, 0.2):
             if message.error() is not None:
                 continue
             ack = json.loads(message.value())
             acks += 1
-            offset = ack["offset"]
-            marks = seen.setdefault(ack["partition"], bytearray())
+            partition, offset = ack["partition"], ack["offset"]
+            marks = seen.setdefault(partition, bytearray())
             if offset >= len(marks):
                 marks.extend(bytes(offset + 4_096 - len(marks)))
             if not marks[offset]:
                 marks[offset] = 1
                 acknowledged += 1
-            if ack["status"] == "inserted":
-                last = ack
+            (inserted if ack["status"] == "inserted" else rejected).append((partition, offset))
         now = time.time()
-        absent = []
-        if last is not None and now - asked_at >= ASK_EVERY_SECONDS:
+        wrong = []
+        if (inserted or rejected) and now - asked_at >= ASK_EVERY_SECONDS:
             asked_at = now
-            count = row_count(last["partition"], last["offset"])
-            if count is not None:
-                asked += 1
-            if count == 0:
-                absent.append([last["partition"], last["offset"]])
-        if absent or now - noted_at >= 1:
+            # The last ones: the others have waited for longer.
+            inserted, rejected = inserted[-ASKED_MAX:], rejected[-ASKED_MAX:]
+            there = places_with_rows([*inserted, *rejected])
+            if there is not None:
+                asked += len(inserted)
+                wrong += [[*each, "was acknowledged before its row could be queried"] for each in inserted if each not in there]
+                wrong += [[*each, "was rejected, and its row is there"] for each in rejected if each in there]
+            if there is not None and rejected and letters.read():
+                asked_rejected += len(rejected)
+                lost = [each for each in rejected if each not in letters.places]
+                wrong += [[*each, "was rejected before its dead letter was there"] for each in lost]
+        if wrong or now - noted_at >= 1:
             noted_at = now
-            note = {"atMs": int(now * 1_000), "acks": acks, "acknowledged": acknowledged, "asked": asked}
-            out.write(json.dumps({**note, "absent": absent}) + "\n")
+            note = {"atMs": int(now * 1_000), "acks": acks, "acknowledged": acknowledged}
+            out.write(json.dumps({**note, "asked": asked, "askedRejected": asked_rejected, "wrong": wrong}) + "\n")
             out.flush()

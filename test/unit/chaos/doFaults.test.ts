@@ -117,3 +117,29 @@ it.each<[PlannedFault['fault'], string[]]>([
   expect(await inject({ atMs: 0, lastsMs: 2, fault }, victims, new AbortController().signal)).toBe(true);
   expect(log).toEqual(expected);
 });
+
+it.each([
+  [true, 1],
+  [false, 0],
+])('a kill of a daemon hits something only if the daemon runs: %s', async (running, hits) => {
+  const nothing = () => Promise.resolve();
+  const daemon = { running, kill: nothing, start: nothing };
+  const planned: PlannedFault = { atMs: 0, lastsMs: 1, fault: { kind: 'daemon killed', daemon: 0 } };
+  const hit = await inject(planned, { daemons: [daemon] } as unknown as Victims, new AbortController().signal);
+  expect(Number(hit)).toBe(hits);
+});
+
+it('a fault of links says how often it has hit something', async () => {
+  const link = {
+    hits: 3,
+    reset: () => void (link.hits += 2),
+    heal: () => undefined,
+  };
+  const planned: PlannedFault = {
+    atMs: 0,
+    lastsMs: 1,
+    fault: { kind: 'link reset', daemon: 0, part: 'kafka', delayMs: 1 },
+  };
+  const victims = { daemons: [{ links: () => [link, { hits: 0, reset: () => undefined, heal: () => undefined }] }] };
+  expect(await inject(planned, victims as unknown as Victims, new AbortController().signal)).toBe(2);
+});

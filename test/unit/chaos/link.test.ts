@@ -2,23 +2,28 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
-import { Link } from '../../../chaos/link.js';
+import { huffman } from '../../../chaos/grpcFrames.js';
+import { Link, type Protocol } from '../../../chaos/link.js';
 import { pickPorts } from '../../../stack/ports.js';
 
 /** A link to a server that answers each piece with the same piece, and a client of it. */
-async function opened(): Promise<{ link: Link; client: () => Promise<Client>; received: () => string }> {
+async function opened(
+  protocol: Protocol = 'clickhouse',
+  answerTo: (data: Buffer) => Buffer = (data) => data,
+): Promise<{ link: Link; client: () => Promise<Client>; received: () => string }> {
   let received = '';
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.on('data', (data) => {
       received += data.toString();
-      socket.write(data);
+      socket.write(answerTo(data));
     });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const [port] = (await pickPorts(1)) as [number];
-  const link = await Link.open('test', `127.0.0.1:${(server.address() as AddressInfo).port}`, port);
+  const target = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const link = await Link.open('test', target, port, protocol);
   onTestFinished(async () => {
     await link.close();
     server.close();
@@ -33,7 +38,7 @@ class Client {
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    socket.on('data', (data) => (this.answer += data.toString()));
+    socket.on('data', (data) => (this.answer += data.toString('latin1')));
     socket.on('error', () => (this.isCut = true));
     socket.on('close', () => (this.isCut = true));
   }
@@ -47,7 +52,7 @@ class Client {
 
   async ask(text: string): Promise<void> {
     const before = this.answer.length;
-    this.socket.write(text);
+    this.socket.write(text, 'latin1');
     await expect.poll(() => this.answer.length).toBe(before + text.length);
   }
 }
@@ -125,4 +130,46 @@ it('resets open connections', async () => {
   link.reset();
   await expect.poll(() => one.isCut).toBe(true);
   expect(link.cut).toBe(1);
+});
+
+it('drops the answer to one call of Temporal, and no other', async () => {
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+  // What comes back on the stream of a request is its answer.
+  const answerTo = (data: Buffer) => (data.includes(preface) ? data.subarray(preface.length) : data);
+  const { link, client } = await opened('temporal', answerTo);
+  const called = (method: string, stream: number): string => {
+    const path = huffman(`/temporal.api.workflowservice.v1.WorkflowService/${method}`);
+    const block = Buffer.concat([Buffer.from([0x04, 0x80 | path.length]), path]);
+    const head = Buffer.from([0, 0, block.length, 1, 4, 0, 0, 0, stream]);
+    return Buffer.concat([head, block]).toString('latin1');
+  };
+  const one = await client();
+  one.socket.write(preface);
+  link.dropAnswers('signal', 1);
+  await one.ask(called('PollWorkflowTaskQueue', 1));
+  one.socket.write(called('SignalWithStartWorkflowExecution', 3), 'latin1');
+  await expect.poll(() => one.isCut).toBe(true);
+  expect(link.dropped).toBe(1);
+});
+
+it('says how often a fault has hit something', async () => {
+  const { link, client } = await opened();
+  link.reset();
+  link.halfOpen();
+  link.set({ type: 'partitioned' });
+  link.dropAnswers('insert', 1);
+  link.heal();
+  expect(link.hits).toBe(0);
+  const one = await client();
+  await one.ask('a');
+  link.set({ type: 'partitioned' });
+  one.socket.write('b');
+  await sleep(50);
+  link.heal();
+  await expect.poll(() => one.answer).toBe('ab');
+  expect(link.hits).toBe(1);
+  link.halfOpen();
+  link.heal();
+  await expect.poll(() => one.isCut).toBe(true);
+  expect(link.hits).toBe(2);
 });

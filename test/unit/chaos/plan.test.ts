@@ -12,9 +12,11 @@ import { Random } from '../../../chaos/random.js';
 
 const SETTING: Setting = {
   daemons: 2,
+  roles: ['both', 'both'],
   brokers: 3,
   batchers: 4,
   sessionMs: 6_000,
+  gapMs: 5_000,
   disks: ['temporal', 'clickhouse'],
 };
 const HOUR_MS = 3_600_000;
@@ -128,4 +130,23 @@ it('says which daemon, part or batcher a fault is of', () => {
       fault: { kind: 'answers dropped', daemon: 0, part: 'kafka', asked: 'commit', count: 2 },
     }),
   ).toBe('answers dropped: daemon 1 from kafka, 2 of commit, 2.0 s');
+});
+
+it('asks a daemon only for what its role asks', () => {
+  const setting: Setting = { ...SETTING, daemons: 3, roles: ['consumer', 'worker', 'both'] };
+  const drawn = drawPlan(new Random(7), setting, 4 * HOUR_MS, ['answers dropped', 'link reset', 'link half-open']);
+  const askedBy = (daemon: number): Set<string> =>
+    new Set(
+      drawn.flatMap(({ fault }) => ('asked' in fault && fault.daemon === daemon ? `${fault.part} ${fault.asked}` : [])),
+    );
+  const [consumer, worker, both] = [askedBy(0), askedBy(1), askedBy(2)];
+  expect(Array.from(consumer).filter((asked) => /clickhouse|produce|poll/.test(asked))).toEqual([]);
+  expect(Array.from(worker).filter((asked) => /fetch|commit|joinGroup|signal/.test(asked))).toEqual([]);
+  expect(both.has('clickhouse insert') && both.has('temporal signal') && both.has('temporal poll')).toBe(true);
+  const linked = drawn.filter(({ fault }) => 'delayMs' in fault && fault.daemon === 0 && fault.part === 'clickhouse');
+  expect(linked).toEqual([]);
+});
+
+it('draws a thousand faults in forty minutes if they follow fast enough', () => {
+  expect(drawPlan(new Random(8), { ...SETTING, gapMs: 1_700 }, 2_400_000).length).toBeGreaterThan(1_000);
 });

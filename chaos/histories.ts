@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, Runtime, Worker, type ReplayHistoriesIterable } from '@temporalio/worker';
+import type { BatcherRun } from './batchers.js';
+import type { Replayed } from './checks.js';
+
+/** Of each batcher: the last ones, of which one is open. */
+const RUNS_OF_BATCHER_MAX = 4;
+const HISTORIES_MAX = 60;
+const CALL_MS = 60_000;
+
+/** What Temporal has of runs of batchers, seen by its own client. */
+export class Histories {
+  readonly #connection: Connection;
+  readonly #client: Client;
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#client = new Client({ connection });
+  }
+
+  static async connect(address: string): Promise<Histories> {
+    return new Histories(await Connection.connect({ address }));
+  }
+
+  /** Activities that Temporal still has to do, a text each. */
+  async underWay(runs: readonly BatcherRun[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const { workflowId, runId } of openOf(runs)) {
+      const { raw } = await this.#within(() => this.#client.workflow.getHandle(workflowId, runId).describe());
+      for (const { activityType, attempt } of raw.pendingActivities ?? [])
+        found.push(`${workflowId}, run ${runId}: ${activityType?.name} is due, attempt ${attempt}`);
+    }
+    return found;
+  }
+
+  /** Bytes of the histories of open runs, by batcher. Empty if Temporal is away. */
+  async sizes(runs: readonly BatcherRun[]): Promise<ReadonlyMap<string, number>> {
+    const sizes = new Map<string, number>();
+    for (const { workflowId, runId } of openOf(runs)) {
+      const { historySize } = await this.#within(() => this.#client.workflow.getHandle(workflowId, runId).describe());
+      if (historySize !== undefined) sizes.set(workflowId, historySize);
+    }
+    return sizes;
+  }
+
+  /** Of the last runs of each batcher, one after the other: a history may have eight megabytes. */
+  async *last(runs: readonly BatcherRun[]): AsyncGenerator<{ readonly workflowId: string; readonly history: unknown }> {
+    for (const { workflowId, runId } of lastOf(runs)) {
+      const history = await this.#within(() => this.#client.workflow.getHandle(workflowId, runId).fetchHistory());
+      yield { workflowId, history };
+    }
+  }
+
+  disconnect(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  #within<T>(call: () => Promise<T>): Promise<T> {
+    return this.#connection.withDeadline(Date.now() + CALL_MS, call);
+  }
+}
+
+function openOf(runs: readonly BatcherRun[]): BatcherRun[] {
+  return runs.filter(({ status }) => status === 'RUNNING');
+}
+
+/** @param runs in the order of Temporal's list, the latest first */
+function lastOf(runs: readonly BatcherRun[]): BatcherRun[] {
+  const counts = new Map<string, number>();
+  return runs
+    .filter(({ workflowId }) => {
+      const count = (counts.get(workflowId) ?? 0) + 1;
+      counts.set(workflowId, count);
+      return count <= RUNS_OF_BATCHER_MAX;
+    })
+    .slice(0, HISTORIES_MAX);
+}
+
+/** A replay calls no sink, but wants to find each. */
+const SINKS = {
+  batcher: Object.fromEntries(['began', 'reported', 'holding', 'taken'].map((name) => [name, { fn: () => undefined }])),
+};
+
+/**
+ * Replays histories with the workflows of a build.
+ *
+ * @param bundle file of the build
+ */
+export async function replay(bundle: string, histories: ReplayHistoriesIterable): Promise<Replayed[]> {
+  Runtime.install({
+    logger: new DefaultLogger('ERROR', () => undefined),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+  });
+  const replayed: Replayed[] = [];
+  const workflowBundle = { code: readFileSync(bundle, 'utf8') };
+  for await (const { workflowId, runId, error } of Worker.runReplayHistories(
+    { workflowBundle, sinks: SINKS },
+    histories,
+  ))
+    replayed.push({ workflowId, runId, ...(error === undefined ? {} : { error: error.message }) });
+  return replayed;
+}

@@ -1,0 +1,329 @@
+import { Violations } from './violations.js';
+
+/** A record of the input topic, as librdkafka reads it: what is committed. */
+export interface InputRecord {
+  readonly partition: number;
+  readonly offset: number;
+  /** The producer's, -1 if there is none. */
+  readonly id: number;
+  readonly key: string | null;
+  /** Digest that its row has to have. */
+  readonly row: number;
+  /** Digest of the record as it is, which its dead letter has to have. */
+  readonly letter: number;
+  /** Code with which it has to be rejected; empty if it has to become a row. */
+  readonly expects: string;
+}
+
+/** A row of the table. */
+export interface Row {
+  readonly partition: number;
+  readonly offset: number;
+  readonly id: number;
+  readonly digest: number;
+  /** Microseconds since 1970 at which ClickHouse took it. */
+  readonly insertedAtUs: number;
+}
+
+/** A message of the dead-letter topic: where its record was, and what it holds. */
+export interface Letter {
+  readonly partition: number;
+  readonly offset: number;
+  readonly id: number;
+  readonly code: string;
+  readonly digest: number;
+}
+
+/** An acknowledgement, in the order of its partition of the reply topic. */
+export interface Ack {
+  readonly replyPartition: number;
+  readonly replyOffset: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly status: string;
+  readonly batch: string;
+  readonly code: string;
+}
+
+/** What is noted of a record, or of what names one: bits of {@link Partition.marks}. */
+const MARK = {
+  record: 1,
+  rowOfOtherId: 2,
+  rowDiffers: 4,
+  letterOfOtherId: 8,
+  letterDiffers: 16,
+  lettersDisagree: 32,
+  acksDisagree: 64,
+} as const;
+type Mark = keyof typeof MARK;
+
+const COUNT_MAX = 255;
+const CAPACITY_MIN = 1_024;
+/** More than a run can have, so that a wrong place does not take the memory. */
+const PARTITIONS_MAX = 1_024;
+const OFFSET_END = 2 ** 27;
+
+/**
+ * All records of a run, and what became of each: about 60 bytes a record, so that ten million can be judged. What is read is
+ * added in any order, the records first.
+ */
+export class Ledger {
+  readonly partitions: Partition[] = [];
+  readonly keys = new Names();
+  /** Statuses and codes of acknowledgements, and codes of dead letters. */
+  readonly sayings = new Names();
+  readonly batches = new Names();
+  /** What names a place at which no record is. */
+  readonly strange = new Violations();
+  readonly counts = { records: 0, rows: 0, letters: 0, acks: 0, secondLetters: 0, secondAcks: 0 };
+
+  addRecord({ partition, offset, id, key, row, letter, expects }: InputRecord): void {
+    if (partition >= PARTITIONS_MAX || offset >= OFFSET_END)
+      throw new Error(`No run has a record at ${partition}/${offset}`);
+    while (this.partitions.length <= partition) this.partitions.push(new Partition());
+    const own = this.partitions[partition] as Partition;
+    own.reach(offset);
+    this.counts.records++;
+    own.set(offset, 'record');
+    own.ids[offset] = id;
+    own.keys[offset] = this.keys.indexOf(key);
+    own.rowDigests[offset] = row;
+    own.letterDigests[offset] = letter;
+    own.expected[offset] = this.sayings.indexOf(expects);
+  }
+
+  addRow(row: Row): void {
+    this.counts.rows++;
+    const own = this.#at('row', row);
+    if (own === undefined) return;
+    const { offset } = row;
+    const before = add(own.rows, offset);
+    if (before === 0) own.insertedAtUs[offset] = row.insertedAtUs;
+    if (own.ids[offset] !== row.id) own.set(offset, 'rowOfOtherId');
+    if (own.rowDigests[offset] !== row.digest) own.set(offset, 'rowDiffers');
+  }
+
+  addLetter(letter: Letter): void {
+    this.counts.letters++;
+    const own = this.#at('dead letter', letter);
+    if (own === undefined) return;
+    const { offset } = letter;
+    const code = this.sayings.indexOf(letter.code);
+    if (add(own.letters, offset) === 0) own.letterCodes[offset] = code;
+    else {
+      this.counts.secondLetters++;
+      if (own.letterCodes[offset] !== code) own.set(offset, 'lettersDisagree');
+    }
+    if (own.ids[offset] !== letter.id) own.set(offset, 'letterOfOtherId');
+    if (own.letterDigests[offset] !== letter.digest) own.set(offset, 'letterDiffers');
+  }
+
+  /** In the order of each reply partition: the first one of a record counts for the order. */
+  addAck(ack: Ack): void {
+    this.counts.acks++;
+    const own = this.#at('acknowledgement', ack);
+    if (own === undefined) return;
+    const { offset } = ack;
+    const said = this.sayings.indexOf(`${ack.status} ${ack.code}`.trim());
+    if (add(own.acks, offset) > 0) {
+      this.counts.secondAcks++;
+      if (own.said[offset] !== said) own.set(offset, 'acksDisagree');
+      return;
+    }
+    own.said[offset] = said;
+    own.repliedIn[offset] = ack.replyPartition;
+    own.repliedAt[offset] = ack.replyOffset;
+    own.batches[offset] = this.batches.indexOf(ack.batch);
+  }
+
+  /** Every record, by partition and offset. */
+  forEach(visit: (record: RecordState, partition: number, offset: number) => void): void {
+    const state = new RecordState(this);
+    for (const [partition, own] of this.partitions.entries()) {
+      for (let offset = 0; offset < own.end; offset++) {
+        if (!own.has(offset, 'record')) continue;
+        state.moveTo(own, partition, offset);
+        visit(state, partition, offset);
+      }
+    }
+  }
+
+  #at(what: string, { partition, offset }: { readonly partition: number; readonly offset: number }) {
+    const own = this.partitions[partition];
+    if (own?.has(offset, 'record') === true) return own;
+    this.strange.add(() => `a ${what} of ${partition}/${offset}, where no record is`);
+    return undefined;
+  }
+}
+
+/** A record and what became of it. The same object is moved from record to record. */
+export class RecordState {
+  readonly #ledger: Ledger;
+  #own: Partition = new Partition();
+  #partition = 0;
+  #offset = 0;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  moveTo(own: Partition, partition: number, offset: number): void {
+    this.#own = own;
+    this.#partition = partition;
+    this.#offset = offset;
+  }
+
+  get place(): string {
+    return `${this.#partition}/${this.#offset}`;
+  }
+
+  get id(): number {
+    return this.#own.ids[this.#offset] ?? -1;
+  }
+
+  get name(): string {
+    return `${this.place} (id ${this.id})`;
+  }
+
+  /** 0: it has none. */
+  get keyIndex(): number {
+    return this.#own.keys[this.#offset] ?? 0;
+  }
+
+  get key(): string | null {
+    return this.#ledger.keys.at(this.keyIndex);
+  }
+
+  /** Code with which it has to be rejected; empty if it has to become a row. */
+  get expects(): string {
+    return this.#ledger.sayings.at(this.#own.expected[this.#offset] ?? 0) ?? '';
+  }
+
+  /** At most 255, as the next two. */
+  get rows(): number {
+    return this.#own.rows[this.#offset] ?? 0;
+  }
+
+  get letters(): number {
+    return this.#own.letters[this.#offset] ?? 0;
+  }
+
+  get acks(): number {
+    return this.#own.acks[this.#offset] ?? 0;
+  }
+
+  get insertedAtUs(): number {
+    return this.#own.insertedAtUs[this.#offset] ?? 0;
+  }
+
+  /** Of the first dead letter. */
+  get letterCode(): string {
+    return this.#ledger.sayings.at(this.#own.letterCodes[this.#offset] ?? 0) ?? '';
+  }
+
+  /** Status and code of the first acknowledgement. */
+  get said(): string {
+    return this.#ledger.sayings.at(this.#own.said[this.#offset] ?? 0) ?? '';
+  }
+
+  /** Of the first acknowledgement, as the next two. */
+  get repliedIn(): number {
+    return this.#own.repliedIn[this.#offset] ?? 0;
+  }
+
+  get repliedAt(): number {
+    return this.#own.repliedAt[this.#offset] ?? 0;
+  }
+
+  get batchIndex(): number {
+    return this.#own.batches[this.#offset] ?? 0;
+  }
+
+  has(mark: Mark): boolean {
+    return this.#own.has(this.#offset, mark);
+  }
+}
+
+/** Columns of a partition, by offset. */
+class Partition {
+  /** After the last record. */
+  end = 0;
+  #capacity = 0;
+  marks = new Uint8Array(0);
+  ids = new Float64Array(0);
+  keys = new Uint32Array(0);
+  rowDigests = new Float64Array(0);
+  letterDigests = new Float64Array(0);
+  expected = new Uint16Array(0);
+  rows = new Uint8Array(0);
+  letters = new Uint8Array(0);
+  acks = new Uint8Array(0);
+  insertedAtUs = new Float64Array(0);
+  letterCodes = new Uint16Array(0);
+  said = new Uint16Array(0);
+  repliedIn = new Uint16Array(0);
+  repliedAt = new Uint32Array(0);
+  batches = new Uint32Array(0);
+
+  /** Makes room for the record at this offset. */
+  reach(offset: number): void {
+    this.end = Math.max(this.end, offset + 1);
+    if (offset < this.#capacity) return;
+    // Half as much again: twice as much would take as much memory as all the rest.
+    const capacity = Math.max(CAPACITY_MIN, Math.ceil((offset + 1) * 1.5));
+    this.#capacity = capacity;
+    this.marks = grown(this.marks, new Uint8Array(capacity));
+    this.ids = grown(this.ids, new Float64Array(capacity));
+    this.keys = grown(this.keys, new Uint32Array(capacity));
+    this.rowDigests = grown(this.rowDigests, new Float64Array(capacity));
+    this.letterDigests = grown(this.letterDigests, new Float64Array(capacity));
+    this.expected = grown(this.expected, new Uint16Array(capacity));
+    this.rows = grown(this.rows, new Uint8Array(capacity));
+    this.letters = grown(this.letters, new Uint8Array(capacity));
+    this.acks = grown(this.acks, new Uint8Array(capacity));
+    this.insertedAtUs = grown(this.insertedAtUs, new Float64Array(capacity));
+    this.letterCodes = grown(this.letterCodes, new Uint16Array(capacity));
+    this.said = grown(this.said, new Uint16Array(capacity));
+    this.repliedIn = grown(this.repliedIn, new Uint16Array(capacity));
+    this.repliedAt = grown(this.repliedAt, new Uint32Array(capacity));
+    this.batches = grown(this.batches, new Uint32Array(capacity));
+  }
+
+  has(offset: number, mark: Mark): boolean {
+    return ((this.marks[offset] ?? 0) & MARK[mark]) !== 0;
+  }
+
+  set(offset: number, mark: Mark): void {
+    this.marks[offset] = (this.marks[offset] ?? 0) | MARK[mark];
+  }
+}
+
+/** Texts by number. Number 0 is null. */
+class Names {
+  readonly #numbers = new Map<string, number>();
+  readonly #texts: (string | null)[] = [null];
+
+  indexOf(text: string | null): number {
+    if (text === null) return 0;
+    const known = this.#numbers.get(text);
+    if (known !== undefined) return known;
+    this.#numbers.set(text, this.#texts.length);
+    return this.#texts.push(text) - 1;
+  }
+
+  at(index: number): string | null {
+    return this.#texts[index] ?? null;
+  }
+}
+
+/** @returns the count before */
+function add(counts: Uint8Array, offset: number): number {
+  const before = counts[offset] ?? 0;
+  counts[offset] = Math.min(COUNT_MAX, before + 1);
+  return before;
+}
+
+function grown<T extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}

@@ -1,0 +1,58 @@
+import { createReadStream } from 'node:fs';
+import type { Ledger } from './ledger.js';
+
+/** What `clients/read.py` has read, line by line: ten million are more than the memory should hold at once. */
+
+export function readInput(file: string, ledger: Ledger): Promise<void> {
+  return forEachLine(file, ([partition, offset, id, key = '', row = '', letter = '', expects = '']) =>
+    ledger.addRecord({
+      partition: Number(partition),
+      offset: Number(offset),
+      id: Number(id),
+      key: key === '\\N' ? null : key,
+      row: parseInt(row, 16),
+      letter: parseInt(letter, 16),
+      expects,
+    }),
+  );
+}
+
+export function readAcks(file: string, ledger: Ledger): Promise<void> {
+  return forEachLine(file, ([replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '']) =>
+    ledger.addAck({
+      replyPartition: Number(replyPartition),
+      replyOffset: Number(replyOffset),
+      partition: Number(partition),
+      offset: Number(offset),
+      status,
+      batch,
+      code,
+    }),
+  );
+}
+
+export function readLetters(file: string, ledger: Ledger): Promise<void> {
+  return forEachLine(file, ([partition, offset, id, code = '', digest = '']) =>
+    ledger.addLetter({
+      partition: Number(partition),
+      offset: Number(offset),
+      id: Number(id),
+      code,
+      digest: parseInt(digest, 16),
+    }),
+  );
+}
+
+async function forEachLine(file: string, add: (cells: string[]) => void): Promise<void> {
+  let rest = '';
+  for await (const piece of createReadStream(file, { encoding: 'utf8' }) as AsyncIterable<string>) {
+    const text = rest + piece;
+    let from = 0;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', from)) {
+      add(text.slice(from, end).split('\t'));
+      from = end + 1;
+    }
+    rest = text.slice(from);
+  }
+  if (rest !== '') throw new Error(`${file} ends within a line`);
+}
