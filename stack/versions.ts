@@ -38,6 +38,8 @@ export const VERSIONS = {
   apicurio: '2.5.11.Final',
   /** The Python package that writes Avro for the tests, with no code of ours. */
   fastavro: '1.13.1',
+  /** The Python package that compiles and writes Protobuf for the tests, with no code of ours. */
+  grpcioTools: '1.85.1',
   /** Helm, which the tests of the chart build. */
   helm: '3.22.0',
   /** Helm 4, which installs the chart, too. */

@@ -53,8 +53,8 @@ const ALL_OF_A_HISTORY = Infinity;
 /** Of a record's object, row and acknowledgement, generously. */
 const RECORD_MEMORY_BYTES = 1_024;
 
-/** Avro has no names of fields, and JSON has them in each record. */
-const AVRO_GROWTH = 8;
+/** Avro and Protobuf have no names of fields, and JSON has them in each record. */
+const DECODED_GROWTH = 8;
 
 /** A text in quotes: each quote in it gets a backslash. */
 const TEXT_GROWTH = 2;
@@ -70,7 +70,7 @@ export function memoryBytesOf({ chunks, destination }: Pick<BatchSpec, 'chunks' 
 
 /** How many times as large as a record its row may be: the record itself, and each copy of a part of it. */
 function growthOf({ mapping: { format }, columns }: BatchSpec['destination']): number {
-  const decoded = format === 'avro' ? AVRO_GROWTH : 1;
+  const decoded = format === 'avro' || format === 'protobuf' ? DECODED_GROWTH : 1;
   const ofValue = format === 'bytes' ? BYTES_GROWTH : TEXT_GROWTH * decoded;
   // Headers that are taken one by one are not larger than all of them together.
   let [copies, ofHeaders] = [0, 0];

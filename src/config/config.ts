@@ -268,6 +268,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
           unknownFields: pipeline.unknownFields,
           tombstones: pipeline.tombstones,
           ...(pipeline.avro === undefined ? {} : { avro: pipeline.avro }),
+          ...(pipeline.protobuf === undefined ? {} : { protobuf: pipeline.protobuf }),
         },
         ...(reply === undefined ? {} : { reply }),
         ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),

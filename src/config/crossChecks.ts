@@ -142,13 +142,19 @@ function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): 
   return problems;
 }
 
-/** The keys of Avro, and what it needs. */
-function decodedFormat({ format, avro }: Pipeline, schemaRegistry: CheckedParts['schemaRegistry']): ConfigProblem[] {
-  if (format === 'avro')
-    return schemaRegistry === undefined
-      ? [{ path: ['format'], message: 'needs schemaRegistry, which has the schemas' }]
-      : [];
-  return avro === undefined ? [] : [{ path: ['avro'], message: `is about Avro; the values are ${format}` }];
+/** The keys of Avro and Protobuf, and what they need. */
+function decodedFormat(
+  { format, avro, protobuf }: Pipeline,
+  schemaRegistry: CheckedParts['schemaRegistry'],
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  if ((format === 'avro' || format === 'protobuf') && schemaRegistry === undefined)
+    problems.push({ path: ['format'], message: 'needs schemaRegistry, which has the schemas' });
+  if (format !== 'avro' && avro !== undefined)
+    problems.push({ path: ['avro'], message: `is about Avro; the values are ${format}` });
+  if (format !== 'protobuf' && protobuf !== undefined)
+    problems.push({ path: ['protobuf'], message: `is about Protobuf; the values are ${format}` });
+  return problems;
 }
 
 function registry(parsed: CheckedParts['schemaRegistry']): ConfigProblem[] {

@@ -177,11 +177,11 @@ export const pipeline = z.strictObject({
         'goes on after it, or the partition waits until a person has decided. Either way it is counted and logged.',
     ),
   format: z
-    .enum(['json', 'avro', 'json-schema', 'text', 'bytes'])
+    .enum(['json', 'avro', 'protobuf', 'json-schema', 'text', 'bytes'])
     .default('json')
     .describe(
-      'What record values are: JSON objects, the same as Avro or JSON with the header of a schema registry, UTF-8 text, or any bytes. avro ' +
-        'needs schemaRegistry. A text, or bytes, goes as a whole to the column value, or to the one ' +
+      'What record values are: JSON objects, the same as Avro, Protobuf or JSON with the header of a schema registry, UTF-8 text, or any bytes. ' +
+        'avro and protobuf need schemaRegistry. A text, or bytes, goes as a whole to the column value, or to the one ' +
         'that columns maps to `value`.',
     ),
   avro: z
@@ -197,6 +197,15 @@ export const pipeline = z.strictObject({
     })
     .optional()
     .describe('How Avro becomes JSON.'),
+  protobuf: z
+    .strictObject({
+      bytes: z
+        .enum(['raw', 'base64'])
+        .default('raw')
+        .describe('What columns get of bytes: the bytes as they are, or their text in base64.'),
+    })
+    .optional()
+    .describe('How Protobuf becomes JSON.'),
   unknownFields: z
     .enum(['ignore', 'reject'])
     .default('ignore')

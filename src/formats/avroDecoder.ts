@@ -1,6 +1,7 @@
 import { AvroReader } from './avroReader.js';
 import type { AvroLogical, AvroType } from './avroSchema.js';
 import type { JsonWriter } from './jsonWriter.js';
+import { decimalText, writeFloat } from './numberTexts.js';
 import { exactTime, TimeWriter } from './timeWriter.js';
 import { UndecodableError } from './undecodable.js';
 
@@ -116,7 +117,6 @@ class Compiler {
         return (reader, out) => {
           const size = sizeOf(reader);
           const at = reader.skip(size);
-          if (size > DECIMAL_BYTES_MAX) throw new UndecodableError('a decimal has more digits than any column takes');
           out.text(`"${decimalText(reader.bytes, at, size, scale)}"`);
         };
       }
@@ -191,12 +191,6 @@ function writeString(reader: AvroReader, out: JsonWriter): void {
   out.string(reader.bytes, at, at + size);
 }
 
-/** The shortest text from which the same double is read. A float of 32 bits is written as the double that it is. */
-function writeFloat(out: JsonWriter, value: number): void {
-  if (Number.isFinite(value)) out.text(Object.is(value, -0) ? '-0.0' : String(value));
-  else out.text(Number.isNaN(value) ? '"nan"' : value > 0 ? '"inf"' : '"-inf"');
-}
-
 function enumWriter(symbols: readonly string[]): Write {
   const texts = symbols.map((symbol) => Buffer.from(JSON.stringify(symbol)));
   return (reader, out) => {
@@ -243,22 +237,6 @@ function mapWriter(write: Write): Write {
     reader.leave();
     out.byte(CLOSE_BRACE);
   };
-}
-
-/** ClickHouse's largest decimals have 32 bytes. Converting far larger ones would take long. */
-const DECIMAL_BYTES_MAX = 64;
-/** A whole number of so many bytes is an exact double. */
-const SAFE_BYTES = 6;
-
-/** The digits of a number in two's complement, the highest byte first. It is no float on the way. */
-function decimalText(bytes: Buffer, at: number, size: number, scale: number): string {
-  let unscaled = '0';
-  if (size > 0 && size <= SAFE_BYTES) unscaled = String(bytes.readIntBE(at, size));
-  else if (size > 0) unscaled = String(BigInt.asIntN(size * 8, BigInt(`0x${bytes.toString('hex', at, at + size)}`)));
-  if (scale === 0) return unscaled;
-  const sign = unscaled.startsWith('-') ? '-' : '';
-  const digits = unscaled.slice(sign.length).padStart(scale + 1, '0');
-  return `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
 function uuidText(bytes: Buffer, at: number): string {

@@ -1,3 +1,5 @@
+import { SchemaError } from './schemaError.js';
+
 type SimpleKind = 'null' | 'boolean' | 'int' | 'long' | 'float' | 'double' | 'bytes' | 'string';
 
 /** An Avro type as it is written. Named types are shared, so a type may contain itself. */
@@ -22,11 +24,6 @@ export type AvroLogical =
   /** `digits` of the fraction of a second. */
   | { readonly is: 'time' | 'timestamp' | 'localTimestamp'; readonly digits: number }
   | null;
-
-/** A schema is no Avro schema. The message says why. */
-export class SchemaError extends Error {
-  override readonly name = 'SchemaError';
-}
 
 /**
  * Reads the JSON text of a schema.

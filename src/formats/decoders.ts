@@ -1,15 +1,27 @@
 import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { messageOf } from '../lib/messageOf.js';
 import { avroDecoder, type AvroChoices, type Decoder } from './avroDecoder.js';
-import { parseAvroSchema, SchemaError } from './avroSchema.js';
+import { parseAvroSchema } from './avroSchema.js';
+import { emptyJsonBytes, protobufDecoder, type ProtobufChoices } from './protobufDecoder.js';
+import { parseProtobufSchema } from './protobufSchema.js';
+import { SchemaError } from './schemaError.js';
 import { RegistryError, type RegisteredSchema, type SchemaRegistry } from './schemaRegistry.js';
 
 /** What is known of a schema's id. */
 export type KnownSchema = UsableSchema | UselessSchema;
 
+/** What values of schemas are, and what becomes of those for which there is more than one way. */
+export type DecodingChoices =
+  ({ readonly format: 'avro' } & AvroChoices) | ({ readonly format: 'protobuf' } & ProtobufChoices);
+
 export interface UsableSchema {
   readonly decode: Decoder;
+  /** Bytes of its text. */
   readonly bytes: number;
+  /** Bytes of JSON that a value without any byte may become. */
+  readonly emptyBytes: number;
+  /** Bytes of JSON that each byte of a value may become. */
+  readonly bytesPerByte: number;
 }
 
 /** Why nothing of an id can be decoded. */
@@ -29,7 +41,7 @@ const ASKED_AT_ONCE = 4;
 export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
   readonly #kept = new Map<string, UsableSchema>();
-  readonly #useless = new Map<number, UselessSchema & { readonly untilMs: number }>();
+  readonly #useless = new Map<string, UselessSchema & { readonly untilMs: number }>();
 
   constructor(registry: Pick<SchemaRegistry, 'schema'>) {
     this.#registry = registry;
@@ -40,7 +52,7 @@ export class Decoders {
    *
    * @throws RegistryError if the registry could not be asked for one. The others are kept
    */
-  async of(ids: Iterable<number>, choices: AvroChoices): Promise<ReadonlyMap<number, KnownSchema>> {
+  async of(ids: Iterable<number>, choices: DecodingChoices): Promise<ReadonlyMap<number, KnownSchema>> {
     const known = await mapConcurrently(
       [...ids],
       async (id) => [id, await this.#of(id, choices)] as const,
@@ -49,14 +61,15 @@ export class Decoders {
     return new Map(known);
   }
 
-  async #of(id: number, choices: AvroChoices): Promise<KnownSchema> {
-    const useless = this.#useless.get(id);
+  async #of(id: number, choices: DecodingChoices): Promise<KnownSchema> {
+    const ofFormat = `${choices.format}/${id}`;
+    const useless = this.#useless.get(ofFormat);
     if (useless !== undefined && performance.now() < useless.untilMs) return useless;
-    const key = `${id}/${choices.bytes}/${choices.unions}`;
+    const key = `${ofFormat}/${choices.bytes}/${choices.format === 'avro' ? choices.unions : ''}`;
     const known = this.#kept.get(key) ?? (await this.#ask(id, choices));
     if ('why' in known) {
-      this.#useless.delete(id);
-      this.#useless.set(id, { ...known, untilMs: performance.now() + USELESS_KEPT_MS });
+      this.#useless.delete(ofFormat);
+      this.#useless.set(ofFormat, { ...known, untilMs: performance.now() + USELESS_KEPT_MS });
       dropOldest(this.#useless, USELESS_MAX);
       return known;
     }
@@ -67,7 +80,7 @@ export class Decoders {
     return known;
   }
 
-  async #ask(id: number, choices: AvroChoices): Promise<KnownSchema> {
+  async #ask(id: number, choices: DecodingChoices): Promise<KnownSchema> {
     const registered = await this.#registry.schema(id);
     return registered === null ? NO_SCHEMA : known(id, registered, choices);
   }
@@ -75,15 +88,47 @@ export class Decoders {
 
 const NO_SCHEMA: KnownSchema = { why: 'the registry has no schema of this id' };
 
-function known(id: number, { schema, type, references }: RegisteredSchema, choices: AvroChoices): KnownSchema {
-  if (type !== 'AVRO') return { why: `the registry says that it is of type ${type}, not AVRO` };
+/** The names of formats: as the registry says them, and as people do. */
+const NAMES = { avro: ['AVRO', 'Avro'], protobuf: ['PROTOBUF', 'Protobuf'] } as const;
+
+function known(id: number, registered: RegisteredSchema, choices: DecodingChoices): KnownSchema {
+  const { type } = registered;
+  const [expected, shown] = NAMES[choices.format];
+  if (type !== expected) return { why: `the registry says that it is of type ${type}, not ${expected}` };
   try {
-    return { decode: avroDecoder(parseAvroSchema(schema, references), choices), bytes: schema.length };
+    return usable(registered, choices);
   } catch (error) {
-    if (error instanceof SchemaError) return { why: `it is no Avro schema: ${error.message}` };
+    if (error instanceof SchemaError) return { why: `it is no ${shown} schema: ${error.message}` };
     // The schema may be right, so no record is rejected because of it.
     throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${messageOf(error)}`);
   }
+}
+
+/** Each byte of a record may be a field, whose name is in the schema only, or a character that needs an escape. */
+const BYTES_PER_BYTE = 64;
+/** An empty message takes two bytes, and may become any number of fields that have their defaults. */
+const BYTES_PER_BYTE_MAX = 1_024;
+const EMPTY_MESSAGE_BYTES = 2;
+
+/** @throws SchemaError */
+function usable({ schema, references }: RegisteredSchema, choices: DecodingChoices): UsableSchema {
+  const bytes = schema.length;
+  if (choices.format === 'avro') {
+    const type = parseAvroSchema(
+      schema,
+      references.map(({ schema: text }) => text),
+    );
+    return { decode: avroDecoder(type, choices), bytes, emptyBytes: 0, bytesPerByte: BYTES_PER_BYTE };
+  }
+  const messages = parseProtobufSchema(schema, references);
+  const emptyBytes = emptyJsonBytes(messages);
+  const bytesPerByte = Math.max(BYTES_PER_BYTE, Math.ceil(emptyBytes / EMPTY_MESSAGE_BYTES));
+  return {
+    decode: protobufDecoder(messages, choices),
+    bytes,
+    emptyBytes,
+    bytesPerByte: Math.min(BYTES_PER_BYTE_MAX, bytesPerByte),
+  };
 }
 
 function dropOldest(map: Map<unknown, unknown>, max: number): void {

@@ -3,8 +3,7 @@ import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import type { KafkaRecord, RecordSource, SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Mapping } from '../protocol/settings.js';
-import type { AvroChoices } from './avroDecoder.js';
-import type { Decoders, KnownSchema, UsableSchema } from './decoders.js';
+import type { Decoders, DecodingChoices, KnownSchema, UsableSchema } from './decoders.js';
 import { JsonWriter } from './jsonWriter.js';
 import { RegistryError } from './schemaRegistry.js';
 import { UndecodableError } from './undecodable.js';
@@ -29,17 +28,18 @@ const ID_MAX = 2 ** 31 - 1;
  */
 export async function recordDecoder(
   records: readonly SourcedRecord[],
-  { format, avro = DEFAULT_CHOICES }: Mapping,
+  mapping: Mapping,
   decoders: Decoders | undefined,
 ): Promise<RecordDecoder | undefined> {
-  if (format === 'json-schema') return ofRegistry(withoutHeader);
-  if (format !== 'avro') return undefined;
+  if (mapping.format === 'json-schema') return ofRegistry(withoutHeader);
+  const choices = choicesOf(mapping);
+  if (choices === undefined) return undefined;
   if (decoders === undefined)
     throw new RegistryError(
       'wrong',
-      'the pipeline has Avro, and the configuration of this worker has no schemaRegistry',
+      `the pipeline has format ${mapping.format}, and the configuration of this worker has no schemaRegistry`,
     );
-  const schemas = await decoders.of(idsOf(records), avro);
+  const schemas = await decoders.of(idsOf(records), choices);
   const out = new JsonWriter();
   const batch = { documentBytes: 0 };
   return ofRegistry((bytes, from, to, record) => {
@@ -51,7 +51,12 @@ export async function recordDecoder(
   });
 }
 
-const DEFAULT_CHOICES: AvroChoices = { bytes: 'raw', unions: 'plain' };
+/** Undefined if no schema is needed. */
+function choicesOf({ format, avro, protobuf }: Mapping): DecodingChoices | undefined {
+  if (format === 'avro') return { format, bytes: 'raw', unions: 'plain', ...avro };
+  return format === 'protobuf' ? { format, bytes: 'raw', ...protobuf } : undefined;
+}
+
 const NO_SUCH_ID: KnownSchema = { why: 'no registry gives such an id' };
 
 type DecodeValue = (bytes: Buffer, from: number, to: number, record: KafkaRecord) => KafkaRecord | Rejection;
@@ -95,10 +100,9 @@ function idsOf(records: readonly SourcedRecord[]): ReadonlySet<number> {
 
 /**
  * A document has so many bytes at most, so that a few bytes that claim to be a great deal do not take the memory of the
- * worker. Each byte of a record may be a field, whose name is in the schema only, or a character that needs an escape.
- * Fields that take no byte are in the schema as often as in the record, or nearly so.
+ * worker. Fields that take no byte are in the schema as often as in the record, or nearly so.
  */
-const DOCUMENT_BYTES = { fixed: 64 * 1024, ofSchemaMax: 1024 * 1024, perByte: 64, max: 64 * 1024 * 1024 };
+const DOCUMENT_BYTES = { fixed: 64 * 1024, ofSchemaMax: 1024 * 1024, max: 64 * 1024 * 1024 };
 /**
  * The rows of a batch are in memory together. Documents of so many bytes may become any rows. After them, only those
  * that do not grow much.
@@ -133,10 +137,11 @@ function decoded(record: KafkaRecord, encoded: Encoded): KafkaRecord | Rejection
 
 function documentBytesMax({ schema, from, to, batch }: Encoded): number {
   const size = to - from;
-  const { fixed, ofSchemaMax, perByte, max } = DOCUMENT_BYTES;
-  const ofRecord = Math.min(max, fixed + Math.min(ofSchemaMax, schema.bytes) + perByte * size);
+  const { fixed, ofSchemaMax, max } = DOCUMENT_BYTES;
+  const ofRecord = Math.min(max, fixed + Math.min(ofSchemaMax, schema.bytes) + schema.bytesPerByte * size);
   const left = BATCH_BYTES.free - batch.documentBytes;
-  return Math.min(ofRecord, Math.max(left, BATCH_BYTES.fixed + BATCH_BYTES.perByte * size));
+  const small = BATCH_BYTES.fixed + Math.min(fixed, schema.emptyBytes) + BATCH_BYTES.perByte * size;
+  return Math.min(ofRecord, Math.max(left, small));
 }
 
 /** Null: it is not the record's fault. */

@@ -9,8 +9,15 @@ import { messageOf } from '../lib/messageOf.js';
 export interface RegisteredSchema {
   readonly schema: string;
   readonly type: string;
-  /** Texts of the schemas that it refers to, each after those that it refers to itself. */
-  readonly references: readonly string[];
+  /** The schemas that it refers to, each after those that it refers to itself. */
+  readonly references: readonly NamedSchema[];
+}
+
+/** A schema that another one refers to. */
+export interface NamedSchema {
+  /** A type of Avro, or the path of a file of Protobuf. */
+  readonly name: string;
+  readonly schema: string;
 }
 
 /**
@@ -61,7 +68,7 @@ export class SchemaRegistry {
   async schema(id: number): Promise<RegisteredSchema | null> {
     const found = await this.#schemaAt(`schemas/ids/${id}`);
     if (found === null) return null;
-    const references: string[] = [];
+    const references: NamedSchema[] = [];
     await this.#addReferences(found, references, new Set());
     return { schema: found.schema, type: found.schemaType ?? 'AVRO', references };
   }
@@ -80,7 +87,7 @@ export class SchemaRegistry {
    * Adds what a schema refers to. A name means what the first reference of this name leads to, as serializers resolve
    * them too: https://github.com/confluentinc/schema-registry, `AbstractSchemaProvider.resolveReferences`.
    */
-  async #addReferences({ references }: SchemaAnswer, texts: string[], visited: Set<string>): Promise<void> {
+  async #addReferences({ references }: SchemaAnswer, found: NamedSchema[], visited: Set<string>): Promise<void> {
     for (const { name, subject, version } of references ?? []) {
       if (visited.has(name)) continue;
       if (visited.size >= REFERENCES_MAX)
@@ -96,8 +103,8 @@ export class SchemaRegistry {
           `the schema registry at ${this.#config.url} has a schema that refers to ${what}, and not that one: restore it`,
         );
       }
-      await this.#addReferences(referred, texts, visited);
-      texts.push(referred.schema);
+      await this.#addReferences(referred, found, visited);
+      found.push({ name, schema: referred.schema });
     }
   }
 

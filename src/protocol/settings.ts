@@ -91,12 +91,14 @@ export interface TablesOfTopics {
 /** How a record's value becomes a row. */
 export interface Mapping {
   /**
-   * `json`: an object whose fields go to columns. `avro`, `json-schema`: such an object, as a serializer with a schema
-   * registry writes it. `text`: one value in UTF-8. `bytes`: one value, not checked.
+   * `json`: an object whose fields go to columns. `avro`, `protobuf`, `json-schema`: such an object, as a serializer with
+   * a schema registry writes it. `text`: one value in UTF-8. `bytes`: one value, not checked.
    */
   readonly format: 'json' | 'text' | 'bytes' | DecodedFormat;
   /** What becomes of Avro values for which there is more than one way. Absent: bytes are raw, unions plain. */
   readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
+  /** The same for Protobuf. Absent: bytes are raw. */
+  readonly protobuf?: { readonly bytes: 'raw' | 'base64' };
   /** What happens to fields that the table has no column for. */
   readonly unknownFields: 'ignore' | 'reject';
   /** What happens to records without a value. */
@@ -104,11 +106,11 @@ export interface Mapping {
 }
 
 /** Formats of values that are decoded before they are read as JSON. */
-export type DecodedFormat = 'avro' | 'json-schema';
+export type DecodedFormat = 'avro' | 'protobuf' | 'json-schema';
 
 /** Whether values are decoded before they are read as JSON. */
 export function isDecoded(format: Mapping['format']): format is DecodedFormat {
-  return format === 'avro' || format === 'json-schema';
+  return format === 'avro' || format === 'protobuf' || format === 'json-schema';
 }
 
 /** Whether values are objects whose fields go to columns. */

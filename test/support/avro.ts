@@ -17,18 +17,20 @@ export interface ToWrite {
 /** What Python's fastavro writes of each value: no part of what is tested here. */
 export async function writeAvro(values: readonly ToWrite[]): Promise<Buffer[]> {
   const python = await pythonWith('fastavro', VERSIONS.fastavro, reportSetUp);
+  return (await answersOf(python, SCRIPT, values)).map((line) => Buffer.from(line, 'base64'));
+}
+
+/** The lines that a script of Python writes, one for each request. */
+export async function answersOf(python: string, script: string, requests: readonly object[]): Promise<string[]> {
   const output = await new Promise<string>((resolve, reject) => {
     const options = { timeout: 120_000, maxBuffer: 256 * 1024 * 1024 };
-    const child = execFile(python, [SCRIPT], options, (error, stdout, stderr) => {
+    const child = execFile(python, [script], options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else reject(new Error(`${error.message}\n${stderr}`));
     });
-    child.stdin?.end(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
+    child.stdin?.end(requests.map((request) => `${JSON.stringify(request)}\n`).join(''));
   });
-  return output
-    .trimEnd()
-    .split('\n')
-    .map((line) => Buffer.from(line, 'base64'));
+  return output.trimEnd().split('\n');
 }
 
 /** Puts the header of a serializer with a schema registry before a payload. */
@@ -38,17 +40,33 @@ export function withSchemaId(id: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Registers a schema and returns its id. */
-export async function register(
+/** What a registered schema refers to. */
+export interface Reference {
+  readonly name: string;
+  readonly subject: string;
+  readonly version: number;
+}
+
+/** Registers a schema of Avro and returns its id. */
+export function register(
   url: string,
   subject: string,
   schema: unknown,
-  references: readonly { readonly name: string; readonly subject: string; readonly version: number }[] = [],
+  references: readonly Reference[] = [],
+): Promise<number> {
+  return registerText(url, subject, { schema: JSON.stringify(schema), references });
+}
+
+/** Registers a schema and returns its id. */
+export async function registerText(
+  url: string,
+  subject: string,
+  body: { readonly schema: string; readonly schemaType?: string; readonly references?: readonly Reference[] },
 ): Promise<number> {
   const response = await fetch(`${url}/subjects/${encodeURIComponent(subject)}/versions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ schema: JSON.stringify(schema), references }),
+    body: JSON.stringify(body),
   });
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   const { id } = (await response.json()) as { id: number };

@@ -46,7 +46,7 @@ function ofRegistry(text: string): string {
   const looks = `it begins with the magic byte and the schema id of a schema registry`;
   return isComplete(text.slice(REGISTRY_HEADER_BYTES))
     ? `${looks}, and JSON follows: a JSON Schema serializer has written it. Set format: json-schema, or keep the bytes with format: bytes`
-    : `${looks}: it is Avro or Protobuf, most likely. For Avro set format: avro; for Protobuf let the producer write JSON, or keep the bytes with format: bytes`;
+    : `${looks}: it is Avro or Protobuf, most likely. Set format: avro or format: protobuf, or keep the bytes with format: bytes`;
 }
 
 function isComplete(text: string): boolean {

@@ -712,6 +712,7 @@ pipelines:
   a: { topics: [x], table: t, format: avro, columns: { id: /order/id } }
   b: { topics: [y], table: '{topic}', tables: { y: t }, format: json-schema, unknownFields: reject }
   c: { topics: [z], table: t, format: avro, avro: { unions: named } }
+  d: { topics: [u], table: t, format: protobuf, protobuf: { bytes: base64 } }
 `;
   const { schemaRegistry, pipelines } = parse(text);
   const url = 'https://registry.example.com/api';
@@ -722,11 +723,13 @@ pipelines:
     [null, 't'],
     [null, { ofTopics: { y: 't' }, others: '{topic}' }],
     [null, 't'],
+    [null, 't'],
   ]);
   expect(destinations.map(({ mapping }) => mapping)).toEqual([
     { format: 'avro', unknownFields: 'ignore', tombstones: 'reject' },
     { format: 'json-schema', unknownFields: 'reject', tombstones: 'reject' },
     { format: 'avro', unknownFields: 'ignore', tombstones: 'reject', avro: { bytes: 'raw', unions: 'named' } },
+    { format: 'protobuf', unknownFields: 'ignore', tombstones: 'reject', protobuf: { bytes: 'base64' } },
   ]);
   expect(destinations[0]?.columns).toEqual({ id: '/order/id' });
   expect(parse('pipelines: { a: { topics: [x], table: t } }').schemaRegistry).toBeNull();
@@ -737,11 +740,15 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
     problems(`pipelines:
   a: { topics: [x], table: t, format: avro, shardBy: /id }
   b: { topics: [y], table: t, avro: { bytes: base64 } }
+  c: { topics: [z], table: t, protobuf: { bytes: base64 } }
+  d: { topics: [u], table: t, format: protobuf }
 `),
   ).toEqual([
     'line 2: pipelines.a.shardBy: leads into the value, which consumers do not decode; use key, partition, or header:NAME',
     'line 2: pipelines.a.format: needs schemaRegistry, which has the schemas',
     'line 3: pipelines.b.avro: is about Avro; the values are json',
+    'line 4: pipelines.c.protobuf: is about Protobuf; the values are json',
+    'line 5: pipelines.d.format: needs schemaRegistry, which has the schemas',
   ]);
   const text = `schemaRegistry: { url: 'http://u:p@r.example.com?a=b', password: p, token: t, tls: { ca: no } }
 pipelines: { a: { topics: [x], table: t } }`;

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { avroDecoder, type AvroChoices, type Decoder } from '../../../src/formats/avroDecoder.js';
 import { AvroReader } from '../../../src/formats/avroReader.js';
-import { parseAvroSchema, SchemaError } from '../../../src/formats/avroSchema.js';
+import { parseAvroSchema } from '../../../src/formats/avroSchema.js';
 import { JsonWriter } from '../../../src/formats/jsonWriter.js';
+import { SchemaError } from '../../../src/formats/schemaError.js';
 import { UndecodableError } from '../../../src/formats/undecodable.js';
 
 const PLAIN: AvroChoices = { bytes: 'raw', unions: 'plain' };

@@ -9,7 +9,7 @@ import { requestSource } from '../../../src/protocol/request.js';
 import { DEFAULT_MAPPING } from '../../support/chunks.js';
 import { amongOthers, record } from '../../support/records.js';
 
-const CHOICES = { bytes: 'raw', unions: 'plain' } as const;
+const CHOICES = { format: 'avro', bytes: 'raw', unions: 'plain' } as const;
 const AVRO = { ...DEFAULT_MAPPING, format: 'avro' } as const;
 const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
 const LONG = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', type: 'long' }] });
@@ -54,7 +54,14 @@ it('asks for a schema with the credentials, and for all that it refers to, each 
     expect(Buffer.from(authorization.slice('Basic '.length), 'base64').toString()).toBe('me:pä:ss');
     return [200, subjects[path]];
   }, login);
-  expect(await registry.schema(7)).toEqual({ schema: 'main', type: 'AVRO', references: ['c', 'ab'] });
+  expect(await registry.schema(7)).toEqual({
+    schema: 'main',
+    type: 'AVRO',
+    references: [
+      { name: 'c', schema: 'c' },
+      { name: 'a/b', schema: 'ab' },
+    ],
+  });
   expect(asked).toHaveLength(3);
   const { registry: byToken } = await registryThat(
     (_path, { headers }) => {
@@ -112,7 +119,7 @@ it('a schema that cannot be read for no known reason rejects no record', async (
   const references = Array.from({ length: 500 }, (_, index) => {
     const type =
       '{"type":"array","items":'.repeat(150) + `"${index === 0 ? 'int' : `R${index - 1}`}"` + '}'.repeat(150);
-    return `{"type":"record","name":"R${index}","fields":[{"name":"f","type":${type}}]}`;
+    return { name: `R${index}`, schema: `{"type":"record","name":"R${index}","fields":[{"name":"f","type":${type}}]}` };
   });
   const { decoders } = inMemory({ 1: { ...avro('"R499"'), references } });
   await expect(decoders.of([1], CHOICES)).rejects.toMatchObject({ name: 'RegistryError', kind: 'wrong' });
@@ -144,7 +151,7 @@ it('of several references with a name, the first counts, and one may lead back t
     '/api/subjects/old/versions/1?deleted=true': { schema: 'old' },
   };
   const { registry, asked } = await registryThat((path) => [200, answers[path] ?? { schema: 'unexpected' }]);
-  expect(await registry.schema(7)).toMatchObject({ references: ['old', 'b'] });
+  expect(await registry.schema(7)).toMatchObject({ references: [{ schema: 'old' }, { schema: 'b' }] });
   expect(asked).toHaveLength(3);
 });
 
@@ -268,7 +275,7 @@ it('a small record cannot become a large document, however large its schema is',
   const doubled = Array.from({ length: 20 }, (_, level) => {
     const type = level === 0 ? 'null' : `D${level - 1}`;
     const fields = ['a', 'b'].map((name) => ({ name, type }));
-    return JSON.stringify({ type: 'record', name: `D${level}`, fields });
+    return { name: `D${level}`, schema: JSON.stringify({ type: 'record', name: `D${level}`, fields }) };
   });
   const large = { ...noBytes(100_000), doc: 'x'.repeat(3 * 1024 * 1024) };
   const bombs = [

@@ -1,0 +1,156 @@
+import { UndecodableError } from './undecodable.js';
+
+/**
+ * Reads Protobuf's binary encoding between two places of a buffer, and never beyond. The buffer usually holds other
+ * records, too.
+ *
+ * @throws UndecodableError from each method, if the bytes end too early or are none of this encoding
+ */
+export class ProtobufReader {
+  bytes: Buffer = Buffer.alloc(0);
+  at = 0;
+  end = 0;
+  /** The lower and the upper half of the last number of 64 bits, neither with a sign. */
+  low = 0;
+  high = 0;
+  #depth = 0;
+
+  set(bytes: Buffer, from: number, to: number): void {
+    this.bytes = bytes;
+    this.at = from;
+    this.end = to;
+    this.#depth = 0;
+  }
+
+  /** Reads a number of variable length into {@link low} and {@link high}. @returns low */
+  varint(): number {
+    const { bytes, end } = this;
+    let { at } = this;
+    let low = 0;
+    for (let shift = 0; shift < 28; shift += 7) {
+      if (at >= end) throw endsEarly();
+      const byte = bytes[at++] as number;
+      low |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return this.#read(at, low, 0);
+    }
+    if (at >= end) throw endsEarly();
+    const middle = bytes[at++] as number;
+    low |= (middle & 0x0f) << 28;
+    let high = (middle & 0x70) >>> 4;
+    if (middle < 0x80) return this.#read(at, low, high);
+    for (let shift = 3; shift < 38; shift += 7) {
+      if (at >= end) throw endsEarly();
+      const byte = bytes[at++] as number;
+      // Of the tenth byte only one bit counts.
+      high |= shift < 31 ? (byte & 0x7f) << shift : (byte & 0x01) << 31;
+      if (byte < 0x80) return this.#read(at, low, high);
+    }
+    throw new UndecodableError('a number has more than 64 bits');
+  }
+
+  #read(at: number, low: number, high: number): number {
+    this.at = at;
+    this.low = low >>> 0;
+    this.high = high >>> 0;
+    return this.low;
+  }
+
+  /** Passes over the number and the wire type of a field. @returns both, as they are written */
+  tag(): number {
+    const tag = this.varint();
+    if (this.high !== 0 || tag >>> 3 === 0) throw new UndecodableError('a field has an impossible number');
+    return tag;
+  }
+
+  fixed32(): number {
+    return this.bytes.readUInt32LE(this.skip(4));
+  }
+
+  /** Reads 8 bytes into {@link low} and {@link high}. */
+  fixed64(): void {
+    const at = this.skip(8);
+    this.low = this.bytes.readUInt32LE(at);
+    this.high = this.bytes.readUInt32LE(at + 4);
+  }
+
+  float(): number {
+    return this.bytes.readFloatLE(this.skip(4));
+  }
+
+  double(): number {
+    return this.bytes.readDoubleLE(this.skip(8));
+  }
+
+  /** The length of what follows, all of which is there. */
+  size(): number {
+    const size = this.varint();
+    if (this.high !== 0 || size > this.end - this.at) throw endsEarly();
+    return size;
+  }
+
+  /** Passes over some bytes. @returns where they begin */
+  skip(length: number): number {
+    const { at } = this;
+    if (length > this.end - at) throw endsEarly();
+    this.at = at + length;
+    return at;
+  }
+
+  /** Passes over the value after a tag. */
+  skipValue(tag: number): void {
+    switch (tag & 7) {
+      case WIRE.varint:
+        this.varint();
+        return;
+      case WIRE.fixed64:
+        this.skip(8);
+        return;
+      case WIRE.sized:
+        this.skip(this.size());
+        return;
+      case WIRE.group:
+        this.groupEnd(tag);
+        return;
+      case WIRE.fixed32:
+        this.skip(4);
+        return;
+      default:
+        throw new UndecodableError('a value has an impossible encoding');
+    }
+  }
+
+  /** Passes over what is in a group. @returns where it ends, before the tag that ends it */
+  groupEnd(begin: number): number {
+    const last = (begin & ~7) | WIRE.groupEnd;
+    this.enter();
+    for (;;) {
+      const { at } = this;
+      const tag = this.tag();
+      if (tag === last >>> 0) {
+        this.leave();
+        return at;
+      }
+      this.skipValue(tag);
+    }
+  }
+
+  /** Begins a value that has others in it. */
+  enter(): void {
+    if (++this.#depth > DEPTH_MAX) throw new UndecodableError('its values are nested too deeply');
+  }
+
+  /** Ends what {@link enter} began. */
+  leave(): void {
+    this.#depth--;
+  }
+}
+
+/** How a value is written, in the last three bits of its tag. */
+export const WIRE = { varint: 0, fixed64: 1, sized: 2, group: 3, groupEnd: 4, fixed32: 5 } as const;
+
+/** Values within values. Each takes room on the stack. */
+const DEPTH_MAX = 500;
+
+function endsEarly(): UndecodableError {
+  return new UndecodableError('its bytes end too early for its schema');
+}
