@@ -2,7 +2,7 @@ import { CompressionTypes, Kafka, logLevel, type PartitionerArgs } from 'kafkajs
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
 import { murmur2 } from '../src/lib/murmur2.js';
 import type { Stack } from '../stack/index.js';
-import { createTopics, heldRecords } from './topics.js';
+import { createTopics, recordsIn, withAdmin } from './topics.js';
 import { benchMessage, type Scenario } from './scenario.js';
 
 let backlogs = 0;
@@ -46,7 +46,7 @@ export class Backlog {
     }
     await sent;
     await producer.disconnect();
-    const held = await heldRecords(backlog.#kafka, backlog.topic);
+    const held = await withAdmin(backlog.#kafka, (admin) => recordsIn(admin, backlog.topic));
     if (held !== records) throw new Error(`the producer wrote ${held} records instead of ${records}: run it again`);
     return backlog;
   }
@@ -59,10 +59,7 @@ export class Backlog {
   }
 
   async remove(): Promise<void> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    await admin.deleteTopics({ topics: [this.topic] });
-    await admin.disconnect();
+    await withAdmin(this.#kafka, (admin) => admin.deleteTopics({ topics: [this.topic] }));
   }
 }
 

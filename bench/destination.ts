@@ -4,7 +4,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import type { Stack } from '../stack/index.js';
 import type { Backlog } from './backlog.js';
 import { columnDefinitions } from './scenario.js';
-import { createTopics, recordsIn } from './topics.js';
+import { createTopics, recordsIn, withAdmin } from './topics.js';
 
 const POLL_MS = 50;
 let destinations = 0;
@@ -45,19 +45,14 @@ export class Destination {
 
   /** Resolves with their number when so many acknowledgements are on the reply topic; by default one a record. */
   async untilAcknowledged(count = this.backlog.scenario.records, timeoutMs = 600_000): Promise<number> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    const deadline = Date.now() + timeoutMs;
-    try {
-      for (;;) {
+    return withAdmin(this.#kafka, async (admin) => {
+      for (const deadline = Date.now() + timeoutMs; ;) {
         const acks = await recordsIn(admin, this.replyTopic);
         if (acks >= count) return acks;
         if (Date.now() > deadline) throw new Error(`only ${acks} of ${count} records were acknowledged in time`);
         await sleep(POLL_MS);
       }
-    } finally {
-      await admin.disconnect();
-    }
+    });
   }
 
   /** Resolves when all rows are in the table: after a failure some records may be acknowledged twice. */
@@ -74,10 +69,7 @@ export class Destination {
     const { rows, ids } = await this.#held();
     if (rows !== records || ids !== records) throw new Error(`${records} records became ${rows} rows of ${ids} ids`);
     await this.#statement(`DROP TABLE ${this.table} SYNC`);
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    await admin.deleteTopics({ topics: [this.replyTopic, this.deadLetterTopic] });
-    await admin.disconnect();
+    await withAdmin(this.#kafka, (admin) => admin.deleteTopics({ topics: [this.replyTopic, this.deadLetterTopic] }));
   }
 
   async #held(): Promise<{ readonly rows: number; readonly ids: number }> {

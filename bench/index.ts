@@ -5,7 +5,7 @@ import { messageOf } from '../src/lib/messageOf.js';
 import { startStack, type Stack } from '../stack/index.js';
 import { buildOf, CLI, countFrom, factorsOf, ratesOf, writableFile } from './arguments.js';
 import { Backlog } from './backlog.js';
-import { drainByBridge, type BridgeResult } from './bridge.js';
+import { drainByBridge } from './bridge.js';
 import { dataDirectory, dataPlaceOf } from './data.js';
 import { Destination } from './destination.js';
 import type { DrainResult } from './drain.js';
@@ -100,16 +100,15 @@ const stack = await startStack({
 });
 try {
   let run: Run = { ...facts, data: await dataPlaceOf(stack), drains: [], sweep: [], latencies: [], restarts: [] };
-  const measures: ((run: Run) => Promise<Partial<Run>>)[] = [
+  const measures: (() => Promise<Partial<Run>>)[] = [
     async () => (options.rounds === 0 ? {} : { drains: await measureDrains(stack) }),
-    async ({ drains }) =>
-      options.sweep === undefined ? {} : { sweep: await measureSweep(stack, options.sweep, drains) },
+    async () => (options.sweep === undefined ? {} : { sweep: await measureSweep(stack, options.sweep) }),
     async () => (options.latency === undefined ? {} : { latencies: await measureLatencies(stack, options.latency) }),
     async () =>
       options.restarts ? { restarts: await measureRestarts(stack, options.sweepRecords * 2, noteRestart) } : {},
   ];
   for (const measure of measures) {
-    run = { ...run, ...(await measure(run)) };
+    run = { ...run, ...(await measure()) };
     // After each, so that a failure of the next one loses nothing.
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
   }
@@ -206,17 +205,9 @@ async function measureDrains(stack: Stack): Promise<Drain[]> {
   return drains;
 }
 
-async function measureSweep(
-  stack: Stack,
-  factors: readonly string[] | true,
-  drains: readonly Drain[],
-): Promise<Run['sweep']> {
-  const known = new Map<number, BridgeResult>();
-  for (const { counts, ...drain } of drains)
-    if (drain.variant === MAIN && counts !== undefined) known.set(drain.records, { ...drain, counts });
+async function measureSweep(stack: Stack, factors: readonly string[] | true): Promise<Run['sweep']> {
   return sweep(stack, factors === true ? USUAL_FACTORS : factors, {
     records: options.sweepRecords,
-    known,
     peer: await peerFor(factors === true ? USUAL_FACTORS : factors),
     onMeasured: ({ factor, point, recordsPerSecond, peerRecordsPerSecond }) => {
       const peer = peerRecordsPerSecond === undefined ? '' : `, peer: ${rate(peerRecordsPerSecond)}`;

@@ -31,8 +31,8 @@ export interface Run {
     readonly memoryBytes: number;
     readonly node: string;
   };
-  /** Where the parts of the stack had their data. Missing in older files: there it was on disk. */
-  readonly data?: DataPlace;
+  /** Where the parts of the stack had their data. */
+  readonly data: DataPlace;
   readonly drains: readonly Drain[];
   readonly sweep: readonly SweepPoint[];
   readonly latencies: readonly Latency[];

@@ -27,8 +27,6 @@ interface Factor {
 export interface SweepOptions {
   /** Of a backlog. */
   readonly records: number;
-  /** Drains of the baseline, by records of their backlogs. */
-  readonly known: ReadonlyMap<number, BridgeResult>;
   /** Undefined: the peer is left out. */
   readonly peer: ((destination: Destination) => Promise<DrainResult>) | undefined;
   readonly onMeasured: (point: SweepPoint) => void;
@@ -108,16 +106,14 @@ export const FACTORS: Readonly<Record<string, Factor>> = {
 /** Factors that a sweep has if it names none. */
 export const USUAL_FACTORS = Object.keys(FACTORS).filter((name) => name !== 'many');
 
-/** Measures factors one after the other. What is known of the baseline, with any number of records, is not drained again. */
+/** Measures factors one after the other. A point that several of them have is drained once. */
 export async function sweep(
   stack: Stack,
   factors: readonly string[],
-  { records, known, peer, onMeasured }: SweepOptions,
+  { records, peer, onMeasured }: SweepOptions,
 ): Promise<SweepPoint[]> {
   const measured: SweepPoint[] = [];
-  const results = new Map(
-    [...known].map(([count, result]) => [JSON.stringify({ ...BASELINE, records: count }), result]),
-  );
+  const results = new Map<string, BridgeResult>();
   for (const factor of factors) {
     for (const [point, change] of Object.entries(FACTORS[factor]!.points)) {
       const scenario = { ...BASELINE, records: recordsOf(records, change), ...change };

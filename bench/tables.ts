@@ -1,3 +1,4 @@
+import { groupBy } from '../src/lib/groupBy.js';
 import type { BridgeResult } from './bridge.js';
 import { actionsOf, type Counts } from './counters.js';
 import type { Latency } from './latency.js';
@@ -25,7 +26,7 @@ export const MAIN = 'bridge';
 /** Records a second of each variant. */
 export function ratesByVariant(drains: readonly Drain[]): Map<string, Spread> {
   return new Map(
-    [...grouped(drains)].map(([variant, each]) => [
+    [...byVariant(drains)].map(([variant, each]) => [
       variant,
       spread(each.map(({ recordsPerSecond }) => recordsPerSecond)),
     ]),
@@ -34,7 +35,7 @@ export function ratesByVariant(drains: readonly Drain[]): Map<string, Spread> {
 
 /** A line for each variant. */
 export function drainTable(drains: readonly Drain[]): FigureTable {
-  const rows = [...grouped(drains)].map(([variant, each]) => [
+  const rows = [...byVariant(drains)].map(([variant, each]) => [
     variant,
     number(each[0]?.records ?? 0),
     ...cells(spread(each.map(({ recordsPerSecond }) => recordsPerSecond))),
@@ -46,7 +47,7 @@ export function drainTable(drains: readonly Drain[]): FigureTable {
 
 /** How many times as fast as each other variant the bridge is, round by round. */
 export function ratioTable(drains: readonly Drain[]): FigureTable {
-  const variants = grouped(drains);
+  const variants = byVariant(drains);
   const rows = [...variants].flatMap(([variant, others]) => {
     if (variant === MAIN) return [];
     const ratios = (variants.get(MAIN) ?? []).map(({ round, recordsPerSecond }) => {
@@ -174,8 +175,6 @@ function mebibytes(bytes: number): string {
   return `${number(bytes / 1024 / 1024)} MiB`;
 }
 
-function grouped(drains: readonly Drain[]): Map<string, Drain[]> {
-  const groups = new Map<string, Drain[]>();
-  for (const drain of drains) groups.set(drain.variant, [...(groups.get(drain.variant) ?? []), drain]);
-  return groups;
+function byVariant(drains: readonly Drain[]): Map<string, Drain[]> {
+  return groupBy(drains, ({ variant }) => variant);
 }

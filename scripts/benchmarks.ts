@@ -92,7 +92,7 @@ export function benchmarkCharts(runs: readonly Run[]): Record<string, string> {
 }
 
 /** Which command has made figures, of what, where and when. */
-export function madeBy({ command, commit, date, machine, data = 'disk' }: Run): string {
+export function madeBy({ command, commit, date, machine, data }: Run): string {
   const { cores, processor, memoryBytes, node } = machine;
   const facts = [
     `Commit ${commit}`,

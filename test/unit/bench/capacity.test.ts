@@ -34,6 +34,7 @@ const RUN: Run = {
   commit: 'abc',
   date: '2026-01-31',
   machine: { processor: 'one', cores: 2, memoryBytes: 2 ** 34, node: 'v20' },
+  data: 'disk',
   drains: [
     { variant: 'bridge', round: 1, records: 1_000_000, ...cost },
     { variant: 'floor', round: 1, records: 1_000_000, ...cost, recordsPerSecond: 80_000 },
