@@ -2,7 +2,7 @@ import kafkajs from 'kafkajs';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { compress as zstdCompress } from '../../src/codecs/compression.js';
-import { decompress } from '../../src/kafka/kafkajs/codecs.js';
+import { decompress } from '../../src/kafka/kafkajs/decompression.js';
 
 const { CompressionCodecs, CompressionTypes } = kafkajs;
 

@@ -1,5 +1,5 @@
 import { Room } from '../../lib/room.js';
-import { DECOMPRESSED_BYTES_MAX } from './codecs.js';
+import { DECOMPRESSED_BYTES_MAX } from './decompression.js';
 
 /** Batches that decompress to this size or less share a room. A larger one has to be the only one of its kind. */
 export const BATCH_BYTES_MAX = 4 * 1024 * 1024;

@@ -1,4 +1,5 @@
 import { Cursor } from './cursor.js';
+import { internalModule } from './internals.js';
 import type { AbortedTransaction, RecordSet } from './recordSet.js';
 
 /** A broker's answer to a Fetch request, in the form that kafkajs expects. */
@@ -39,8 +40,26 @@ export function recordSetOf(messages: readonly never[]): RecordSet {
   return set;
 }
 
+/** What kafkajs makes of an answer. `parse` throws the whole answer away if it has an error for one partition. */
+interface FetchResponseModule {
+  decode: (payload: Buffer) => Promise<FetchResponse>;
+  parse: (data: FetchResponse) => Promise<FetchResponse>;
+}
+
+/**
+ * Has kafkajs decode answers by {@link decodeFetchResponse}, and leave the errors of partitions to
+ * `partitionErrors.ts`. To be called once.
+ */
+export function repairFetchResponses(): void {
+  for (const version of FETCH_VERSIONS) {
+    const response = internalModule(`protocol/requests/fetch/v${version}/response`) as FetchResponseModule;
+    response.decode = (payload) => Promise.resolve(payload).then((bytes) => decodeFetchResponse(version, bytes));
+    response.parse = (data) => Promise.resolve(data);
+  }
+}
+
 /** Versions 0 to 11, which kafkajs uses. */
-export const FETCH_VERSIONS = Array.from({ length: 12 }, (_, version) => version);
+const FETCH_VERSIONS = Array.from({ length: 12 }, (_, version) => version);
 
 /**
  * Decodes an answer without the records.

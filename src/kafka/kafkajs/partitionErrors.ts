@@ -1,7 +1,7 @@
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { errorOfCode } from './errorCodes.js';
 import type { KafkajsBatch } from './fetchedBatch.js';
-import { FETCH_VERSIONS, recordSetOf, type FetchResponse } from './fetchResponse.js';
+import { recordSetOf } from './fetchResponse.js';
 import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for errors of partitions. */
@@ -42,6 +42,8 @@ interface ConsumerGroup {
   getActiveTopicPartitions: (this: ConsumerGroup) => Record<string, Set<number>>;
   recoverFromFetch(error: unknown): Promise<void>;
   recoverFromOffsetOutOfRange(error: TopicPartition): Promise<void>;
+  /** Ours, not kafkajs's. */
+  fetchState?: FetchState;
 }
 
 /** The state of one consumer's fetches. Times are by `performance.now()`. */
@@ -67,18 +69,6 @@ interface FetchState {
  * To be called once.
  */
 export function repairPartitionErrors(): void {
-  for (const version of FETCH_VERSIONS) {
-    const response = internalModule(`protocol/requests/fetch/v${version}/response`) as {
-      parse: (data: FetchResponse) => Promise<FetchResponse>;
-    };
-    response.parse = (data) => Promise.resolve(data);
-  }
-  const states = new WeakMap<ConsumerGroup, FetchState>();
-  const stateOf = (group: ConsumerGroup): FetchState => {
-    let state = states.get(group);
-    if (state === undefined) states.set(group, (state = { retryAtMs: new Map(), failing: new Set(), refreshAtMs: 0 }));
-    return state;
-  };
   const { prototype } = internalModule('consumer/consumerGroup') as Repairable<ConsumerGroup>;
   const { fetch, getActiveTopicPartitions } = prototype;
 
@@ -95,15 +85,7 @@ export function repairPartitionErrors(): void {
   prototype.fetch = async function (nodeId) {
     const state = stateOf(this);
     const nowMs = performance.now();
-    try {
-      if (nowMs >= state.refreshAtMs) {
-        state.refreshAtMs = nowMs + REFRESH_MS;
-        if (state.retryAtMs.size > 0 || lacksPlaces(this)) await this.cluster.refreshMetadata();
-      }
-    } catch (error) {
-      await this.recoverFromFetch(error);
-      return [];
-    }
+    if (!(await refreshed(this, nowMs))) return [];
     for (const [name, atMs] of state.retryAtMs) if (atMs <= nowMs) state.retryAtMs.delete(name);
     const handler = this.assigners.map((assigner) => assigner[PARTITION_ERROR]).find((found) => found !== undefined);
     const fetched: KafkajsBatch[] = [];
@@ -124,6 +106,24 @@ export function repairPartitionErrors(): void {
     }
     return fetched;
   };
+}
+
+function stateOf(group: ConsumerGroup): FetchState {
+  return (group.fetchState ??= { retryAtMs: new Map(), failing: new Set(), refreshAtMs: 0 });
+}
+
+/** Looks up leaders if that is due. False if it failed: kafkajs's own way to recover has been taken. */
+async function refreshed(group: ConsumerGroup, nowMs: number): Promise<boolean> {
+  const state = stateOf(group);
+  if (nowMs < state.refreshAtMs) return true;
+  state.refreshAtMs = nowMs + REFRESH_MS;
+  try {
+    if (state.retryAtMs.size > 0 || lacksPlaces(group)) await group.cluster.refreshMetadata();
+    return true;
+  } catch (error) {
+    await group.recoverFromFetch(error);
+    return false;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { PackedRecord } from '../../protocol/packedRecord.js';
 import { BATCH_BYTES_MAX } from './batchRoom.js';
-import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './codecs.js';
+import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './decompression.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './cursor.js';
 import { errorOfCode } from './errorCodes.js';

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import type { Offsets } from 'kafkajs';
 import { repairDefaultOffsets } from './defaultOffsets.js';
 import { repairFetchPace } from './fetchPace.js';
-import { FETCH_VERSIONS, decodeFetchResponse, type FetchResponse } from './fetchResponse.js';
+import { repairFetchResponses } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
 import { internalModule, type Repairable } from './internals.js';
 import { repairMetadata } from './metadata.js';
@@ -34,10 +34,6 @@ export function mustBeKnown(version: string): void {
   );
 }
 
-interface FetchResponseModule {
-  decode: (payload: Buffer) => Promise<FetchResponse>;
-}
-
 interface RepairedRunner {
   handleBatch: (batch: KafkajsBatch | FetchedBatch) => Promise<void>;
   commitOffsets: (offsets: Offsets) => Promise<void>;
@@ -46,7 +42,7 @@ interface RepairedRunner {
 /**
  * Repairs all clients of kafkajs in this process. A second call does nothing. The repairs:
  *
- * - how fetched bytes are decoded and handed out: `recordSet.ts`, `runner.ts`;
+ * - how fetched bytes are decoded and handed out: `fetchResponse.ts`, `recordSet.ts`, `runner.ts`;
  * - connections and time: `steadyClock.ts`, `reconnections.ts`, `silentConnections.ts`, `saslSessions.ts`;
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
@@ -61,10 +57,6 @@ export function repairKafkajs(): void {
   mustBeKnown(version);
   const { prototype } = internalModule('consumer/runner') as Repairable<RepairedRunner>;
   if (REPAIRED in prototype) return;
-  for (const fetchVersion of FETCH_VERSIONS) {
-    const response = internalModule(`protocol/requests/fetch/v${fetchVersion}/response`) as FetchResponseModule;
-    response.decode = (payload) => Promise.resolve(payload).then((bytes) => decodeFetchResponse(fetchVersion, bytes));
-  }
   const { handleBatch } = prototype;
   prototype.handleBatch = function (this: Runner, batch) {
     return handleFetched(this, batch as KafkajsBatch, (part) => handleBatch.call(this, part));
@@ -74,6 +66,7 @@ export function repairKafkajs(): void {
   prototype.commitOffsets = function (this: Runner, offsets) {
     return this.consumerGroup.commitOffsets(offsets);
   };
+  repairFetchResponses();
   repairClock();
   repairReconnections();
   repairSilentConnections();

@@ -3,7 +3,7 @@ import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { expect, it } from 'vitest';
 import { compress as zstdCompress } from '../../../../src/codecs/compression.js';
-import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from '../../../../src/kafka/kafkajs/codecs.js';
+import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from '../../../../src/kafka/kafkajs/decompression.js';
 import { MalformedError } from '../../../../src/kafka/kafkajs/cursor.js';
 
 const CODECS = {

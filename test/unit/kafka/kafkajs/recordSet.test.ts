@@ -4,7 +4,7 @@ import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { BATCH_BYTES_MAX } from '../../../../src/kafka/kafkajs/batchRoom.js';
-import { DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/codecs.js';
+import { DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/decompression.js';
 import { HEADERS_MAX } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { decodeFetchResponse, recordSetOf } from '../../../../src/kafka/kafkajs/fetchResponse.js';
 import {
