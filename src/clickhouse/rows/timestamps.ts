@@ -105,17 +105,19 @@ export type TimestampCheck = (timestampMs: number) => TimeColumn | undefined;
 
 /** @param columns those that get the timestamp */
 export function timestampCheck(table: TableColumns, columns: readonly string[]): TimestampCheck {
-  const narrowest = narrowestTime(table, columns);
+  const checked = columns.map((column) => {
+    const type = table.get(column) ?? '';
+    return { column, msMax: timestampMax(type, table.limits), holdsEarly: earlyCheck(type, table.limits) };
+  });
+  // The one that holds the least comes first.
+  checked.sort((a, b) => a.msMax - b.msMax);
+  const [narrowest] = checked;
   if (narrowest === undefined) return () => undefined;
   const { msMax } = narrowest;
-  const early = columns.map((column) => {
-    const type = table.get(column) ?? '';
-    return { column, msMax: timestampMax(type, table.limits), holds: earlyCheck(type, table.limits) };
-  });
   return (timestampMs) => {
     if (timestampMs >= 0) return timestampMs > msMax ? narrowest : undefined;
     if (timestampMs === NO_TIMESTAMP) return undefined;
-    return early.find(({ holds }) => !holds(timestampMs));
+    return checked.find(({ holdsEarly }) => !holdsEarly(timestampMs));
   };
 }
 
@@ -135,16 +137,6 @@ function earlyCheck(type: string, limits: ValueLimits | undefined): (timestampMs
     const value = write(timestampMs);
     return check?.(value, 0, value.length) !== false;
   };
-}
-
-/** Of the columns that get the timestamp, the one that holds the least. Undefined if there are none. */
-function narrowestTime(table: TableColumns, columns: readonly string[]): TimeColumn | undefined {
-  let narrowest: TimeColumn | undefined;
-  for (const column of columns) {
-    const msMax = timestampMax(table.get(column) ?? '', table.limits);
-    if (narrowest === undefined || msMax < narrowest.msMax) narrowest = { column, msMax };
-  }
-  return narrowest;
 }
 
 /** The largest timestamp that a column of this type holds, in milliseconds since 1970. -1 if it holds none. */
