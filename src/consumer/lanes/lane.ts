@@ -69,10 +69,6 @@ export class Lane {
     return this.#limits.lingerMs;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Bytes that the records take in this process's memory. */
   get memoryBytes(): number {
     return this.#memoryBytes;
