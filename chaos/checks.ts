@@ -23,6 +23,8 @@ export interface ReplySample {
   readonly asked: number;
   /** The same of records that were rejected, of which no row may be there, but the dead letter. */
   readonly askedRejected: number;
+  /** Those of `asked` that the materialized view did not have. */
+  readonly unseen: number;
   /** Place of each of which something else was there, and what is wrong. */
   readonly wrong: readonly (readonly [number, number, string])[];
 }
@@ -305,12 +307,17 @@ function seldomRepeated({ ledger, faults, misses }: Observed, { repeatsPerFault 
   return verdictOf('answers are seldom repeated', acks + letters, violations, note);
 }
 
-/** A row could be queried when its acknowledgement came, and no row but a dead letter when its rejection came. */
-function thereWhenAnswered({ replies }: Observed): Verdict {
+/**
+ * A row could be queried when its acknowledgement came, in the view, too, but for what the daemons have told; and no row but a
+ * dead letter when its rejection came.
+ */
+function thereWhenAnswered({ replies, told }: Observed): Verdict {
   const violations = new Violations();
   for (const { wrong } of replies)
     for (const [partition, offset, text] of wrong) violations.add(() => `${partition}/${offset} ${text}`);
-  const { asked = 0, askedRejected = 0 } = replies.at(-1) ?? {};
+  const { asked = 0, askedRejected = 0, unseen = 0 } = replies.at(-1) ?? {};
+  if (unseen > told.missedByViews)
+    violations.add(() => `the view had not ${unseen} rows, and the daemons told of ${told.missedByViews}`);
   const note = `${asked} inserted, ${askedRejected} rejected`;
   // Both kinds have to be there.
   const checked = asked > 0 && askedRejected > 0 ? asked + askedRejected : 0;

@@ -146,7 +146,7 @@ class ChaosRun {
   readonly #bursts: Burst[] = [];
   readonly #done: DoneFault[] = [];
   readonly #samples: ProcessSample[] = [];
-  readonly #followers: OwnedProcess[] = [];
+  readonly #followers: { readonly name: string; readonly process: OwnedProcess }[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
@@ -181,6 +181,7 @@ class ChaosRun {
     this.#watch();
     const disturbed = doFaults(plan, (planned, signal) => this.#disturb(planned, victims, signal));
     await Promise.all([disturbed, sleep(minutes * 60_000)]);
+    this.#mustFollow();
     this.#note('the faults are over, everything is healed');
     await healAll(victims);
     const healedAtMs = Date.now();
@@ -233,7 +234,7 @@ class ChaosRun {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all([
-      ...this.#followers.map((follower) => follower.end(0)),
+      ...this.#followers.map(({ process }) => process.end(0)),
       ...this.#daemons.map((daemon) => daemon.close()),
       this.#batchers?.disconnect(),
       this.#histories?.disconnect(),
@@ -269,11 +270,17 @@ class ChaosRun {
         letters: TOPICS.letters,
         clickhouse: this.#stack.clickhouse.url,
         table: TABLE,
+        view: this.#table.seen,
       },
     }))
-      this.#followers.push(
-        await this.#clients.start(name, { brokers: this.#brokers, out: this.#file(`${name}.jsonl`), ...options }),
-      );
+      this.#followers.push({
+        name,
+        process: await this.#clients.start(name, {
+          brokers: this.#brokers,
+          out: this.#file(`${name}.jsonl`),
+          ...options,
+        }),
+      });
     this.#leaders = await Leaders.connect(this.#stack.kafka.brokers, TOPICS.input);
     this.#topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input);
     return {
@@ -428,6 +435,7 @@ class ChaosRun {
     this.#note(`${records.toLocaleString('en')} records are in the log, ${backlog} of them were to be acknowledged`);
     const giveUpAtMs = healedAtMs + drainMsMax(backlog, this.#options.slowness) + LATE_MS;
     for (;;) {
+      this.#mustFollow();
       const reached = whenAll();
       if (reached !== undefined) return { drainMs: Math.max(0, reached.atMs - healedAtMs), backlog };
       if (Date.now() > giveUpAtMs) return { drainMs: undefined, backlog };
@@ -503,6 +511,12 @@ class ChaosRun {
   /** The workflows of the build that runs. */
   get #bundle(): string {
     return join(this.#options.cli === undefined ? DIST : dirname(this.#options.cli), 'workflows/bundle.js');
+  }
+
+  /** Without those that follow, nothing would be known of what comes, and it would be waited for in vain. */
+  #mustFollow(): void {
+    for (const { name, process } of this.#followers)
+      if (!process.running) throw new Error(`${name}.py has ended: ${name}.log says why`);
   }
 
   /** Commits follow acceptance by half a second, and are looked at once a second. */

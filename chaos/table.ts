@@ -30,14 +30,14 @@ export class ChaosTable {
   }
 
   async create(): Promise<void> {
-    await this.#run(`CREATE TABLE ${this.#seen} (
+    await this.#run(`CREATE TABLE ${this.seen} (
       id UInt64, _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
     ) ENGINE = MergeTree ORDER BY (_partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
     await this.#run(`CREATE TABLE ${this.name} (${COLUMNS})
     ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
-    await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.#seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
+    await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
   }
 
   /** Batches wait for it until it is back. */
@@ -93,11 +93,11 @@ export class ChaosTable {
   /** Compares the view with the table. */
   async viewRows(): Promise<ViewRows> {
     const place = '_partition, _offset, _epoch';
-    const text = await this.#run(`SELECT (SELECT count() FROM ${this.#seen}),
+    const text = await this.#run(`SELECT (SELECT count() FROM ${this.seen}),
         sumIf(more, more > 0), sumIf(-more, more < 0)
       FROM (
         SELECT sum(side) AS more FROM (
-          SELECT ${place}, 1 AS side FROM ${this.name} UNION ALL SELECT ${place}, -1 AS side FROM ${this.#seen}
+          SELECT ${place}, 1 AS side FROM ${this.name} UNION ALL SELECT ${place}, -1 AS side FROM ${this.seen}
         ) GROUP BY ${place}
       ) FORMAT JSONCompactEachRow`);
     const [rows, lacking, extra] = (JSON.parse(text) as string[]).map(Number) as [number, number, number];
@@ -105,7 +105,7 @@ export class ChaosTable {
   }
 
   /** What the view writes to. */
-  get #seen(): string {
+  get seen(): string {
     return `${this.name}_seen`;
   }
 

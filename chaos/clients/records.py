@@ -11,7 +11,7 @@ import json
 import random
 import struct
 
-BODIES = 4_096
+BODIES = 1_024
 LARGE_BODIES = 16
 LARGE_EVERY = 2_000
 KEYLESS_SHARE = 0.02

@@ -1,9 +1,10 @@
 """
-Follows the acknowledgements: {"brokers", "topic", "letters", "clickhouse", "table", "out"}.
+Follows the acknowledgements: {"brokers", "topic", "letters", "clickhouse", "table", "view", "out"}.
 
 Notes every second how many records are acknowledged ("acknowledged": different ones; "acks": all). Of some it looks at once
 whether they are true: the row of one that is inserted has to be there; of one that is rejected there is no row, but a dead
-letter. "asked" and "askedRejected" count them, "wrong" has the place of each that is not true, and what is wrong.
+letter. "asked" and "askedRejected" count them, "wrong" has the place of each that is not true, and what is wrong. "unseen"
+counts those of "asked" that the target of the materialized view did not have, which is right if the daemons say so.
 """
 
 import json
@@ -23,13 +24,13 @@ PREFIX = "__connect.errors."
 options = arguments()
 
 
-def places_with_rows(places):
-    """Those of which the table has a row. None if ClickHouse does not answer, or the table is away."""
+def places_with_rows(places, table):
+    """Those of which a table has a row. None if ClickHouse does not answer, or the table is away."""
     found = set()
     for partition in {partition for partition, _ in places}:
         offsets = ",".join(str(offset) for of, offset in places if of == partition)
         where = f"_partition = {partition} AND _offset IN ({offsets})"
-        query = urllib.parse.urlencode({"query": f"SELECT _offset FROM {options['table']} WHERE {where}"})
+        query = urllib.parse.urlencode({"query": f"SELECT _offset FROM {table} WHERE {where}"})
         try:
             with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
                 found.update((partition, int(line)) for line in answer.read().split())
@@ -70,7 +71,7 @@ letters = Letters()
 client = consumer(options["brokers"], **{"enable.partition.eof": False})
 assign_all(client, options["topic"])
 seen = {}
-acks = acknowledged = asked = asked_rejected = 0
+acks = acknowledged = asked = asked_rejected = unseen = 0
 noted_at = asked_at = 0.0
 with open(options["out"], "w", encoding="utf-8") as out:
     while True:
@@ -94,17 +95,21 @@ with open(options["out"], "w", encoding="utf-8") as out:
             asked_at = now
             # The last ones: the others have waited for longer.
             inserted, rejected = inserted[-ASKED_MAX:], rejected[-ASKED_MAX:]
-            there = places_with_rows([*inserted, *rejected])
+            # The view first: what it has not got by now is not there when the acknowledgement comes.
+            viewed = places_with_rows(inserted, options["view"])
+            there = places_with_rows([*inserted, *rejected], options["table"])
             if there is not None:
                 asked += len(inserted)
                 wrong += [[*each, "was acknowledged before its row could be queried"] for each in inserted if each not in there]
                 wrong += [[*each, "was rejected, and its row is there"] for each in rejected if each in there]
+            if viewed is not None:
+                unseen += sum(each not in viewed for each in inserted)
             if there is not None and rejected and letters.read():
                 asked_rejected += len(rejected)
                 lost = [each for each in rejected if each not in letters.places]
                 wrong += [[*each, "was rejected before its dead letter was there"] for each in lost]
         if wrong or now - noted_at >= 1:
             noted_at = now
-            note = {"atMs": int(now * 1_000), "acks": acks, "acknowledged": acknowledged}
-            out.write(json.dumps({**note, "asked": asked, "askedRejected": asked_rejected, "wrong": wrong}) + "\n")
+            counts = {"acks": acks, "acknowledged": acknowledged, "asked": asked, "askedRejected": asked_rejected}
+            out.write(json.dumps({"atMs": int(now * 1_000), **counts, "unseen": unseen, "wrong": wrong}) + "\n")
             out.flush()

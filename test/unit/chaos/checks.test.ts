@@ -47,7 +47,7 @@ const RIGHT: Read = {
     { atMs: 0, committed: [0, 0], ends: [2, 1] },
     { atMs: 1, committed: [2, 2], ends: [2, 2] },
   ],
-  replies: [{ atMs: 0, acks: 4, acknowledged: 4, asked: 2, askedRejected: 1, wrong: [] }],
+  replies: [{ atMs: 0, acks: 4, acknowledged: 4, asked: 2, askedRejected: 1, unseen: 0, wrong: [] }],
   runs: [
     { workflowId: 'w', runId: 'r1', status: 'CONTINUED_AS_NEW' },
     { workflowId: 'w', runId: 'r2', status: 'TERMINATED' },
@@ -258,6 +258,10 @@ const PLANTED: Readonly<
   },
   'a row that was not there when it was acknowledged': {
     planted: { replies: changed(RIGHT.replies, 0, { wrong: [[0, 1, 'was not there']] }) },
+    found: ['acknowledgements are true when they come'],
+  },
+  'a row that its view did not have when it was acknowledged, of which nobody has told': {
+    planted: { replies: changed(RIGHT.replies, 0, { unseen: 1 }) },
     found: ['acknowledgements are true when they come'],
   },
   'that no rejection was looked at when it came': {
