@@ -28,8 +28,6 @@ export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;
   readonly kafka: Kafka;
   readonly admin: KafkaAdmin;
-  /** All layouts that the pipeline has had, as far as Temporal knows. */
-  readonly layouts: () => Promise<readonly Layout[]>;
 }
 
 const COMMIT_INTERVAL_MS = 500;

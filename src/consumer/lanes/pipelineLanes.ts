@@ -23,6 +23,8 @@ export interface PipelineLanesOptions {
   readonly pipeline: PipelineConfig;
   /** The batcher with an index, from 0, in a layout. */
   readonly batcher: (layout: Layout, index: number) => BatcherClient;
+  /** All layouts that the pipeline has had, as far as Temporal knows. */
+  readonly layouts: () => Promise<readonly Layout[]>;
   /** The settings for the batchers. Another object if they have changed. */
   readonly batcherSettings: () => BatcherSettings;
   readonly setAside: SetAside;
@@ -30,6 +32,12 @@ export interface PipelineLanesOptions {
   readonly logger: Logger;
   readonly stateLog: StateLog;
 }
+
+/**
+ * How often batchers of layouts that this member does not use are looked at. Nobody sends to them, but the run of one may
+ * have been closed with records in it.
+ */
+const UNUSED_INTERVAL_MS = 5 * 60_000;
 
 /** Called when something happens in lanes. */
 export interface LaneHandlers {
@@ -55,6 +63,8 @@ export class PipelineLanes {
   #members = 1;
   #hurries = false;
   #sweeping = false;
+  /** By `performance.now()`. */
+  #unusedDueMs = -Infinity;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
     this.#options = options;
@@ -118,8 +128,8 @@ export class PipelineLanes {
 
   /**
    * Finds closed runs without traffic, whose records would otherwise wait for the next record, and batchers whose
-   * workflow tasks do not get done. Never rejects. Does nothing while an earlier sweep still runs: both would count the
-   * same late task.
+   * workflow tasks do not get done. Now and then it also looks for closed runs of layouts that are not in use. Never
+   * rejects. Does nothing while an earlier sweep still runs: both would count the same late task.
    *
    * @param goesOn whether this member still has the assignment
    */
@@ -148,6 +158,7 @@ export class PipelineLanes {
         unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
       }
     }
+    const looked = batchers.length + (await this.#checkUnusedLayouts(goesOn, unseen));
     const stuck = batchers.filter(({ workflowId }) => this.#stuckTasks.isStuck(workflowId)).length;
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
     const what = `looks at batchers of ${this.#pipeline}`;
@@ -155,8 +166,45 @@ export class PipelineLanes {
     else
       stateLog.problem(
         what,
-        `${unseen.length} of ${batchers.length} batchers cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
+        `${unseen.length} of ${looked} batchers cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
       );
+  }
+
+  /**
+   * Starts heirs for closed runs of batchers that no lane belongs to. A partition leaves a layout only once all of it is
+   * flushed there. But a person who sets the group's offsets takes it out of its layout at once, and what a closed run
+   * had accepted would wait until its history is gone.
+   *
+   * @param unseen gets the batchers that cannot be looked at, and why. They are looked at again in the next sweep
+   * @returns how many there are
+   */
+  async #checkUnusedLayouts(goesOn: () => boolean, unseen: string[]): Promise<number> {
+    const nowMs = performance.now();
+    if (!goesOn() || nowMs < this.#unusedDueMs) return 0;
+    const { layouts, batcher } = this.#options;
+    const unseenBefore = unseen.length;
+    let count = 0;
+    try {
+      for (const layout of await layouts()) {
+        if (this.#byLayout.has(layoutName(layout))) continue;
+        for (let index = 0; index < layout.batchers && goesOn(); index++, count++)
+          await this.#checkUnused(batcher(layout, index), unseen);
+      }
+    } catch (error) {
+      unseen.push(`those of earlier layouts: ${messageOf(error)}`);
+      count++;
+    }
+    if (goesOn() && unseen.length === unseenBefore) this.#unusedDueMs = nowMs + UNUSED_INTERVAL_MS;
+    return count;
+  }
+
+  async #checkUnused(batcher: BatcherClient, unseen: string[]): Promise<void> {
+    try {
+      const { closed } = await batcher.startHeir({ drained: false });
+      if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
+    } catch (error) {
+      unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
+    }
   }
 
   async #checkBatcher(batcher: BatcherClient): Promise<void> {

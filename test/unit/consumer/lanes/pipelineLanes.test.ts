@@ -32,7 +32,14 @@ function start({
   closed = {},
   away = new Set(),
   yaml = YAML,
-}: { outcomes?: SendOutcome[]; closed?: Record<string, ClosedRunInfo>; away?: Set<string>; yaml?: string } = {}) {
+  layouts = () => Promise.resolve([]),
+}: {
+  outcomes?: SendOutcome[];
+  closed?: Record<string, ClosedRunInfo>;
+  away?: Set<string>;
+  yaml?: string;
+  layouts?: () => Promise<readonly Layout[]>;
+} = {}) {
   const { pipelines } = parseConfig(yaml, 'ktb.yaml', {});
   const looked: string[] = [];
   const batcher = ({ batchers }: Layout, index: number) => {
@@ -61,6 +68,7 @@ function start({
     {
       pipeline: pipelines[0]!,
       batcher,
+      layouts,
       batcherSettings: () => pipelines[0]!.settings,
       setAside: (_, original) => Promise.resolve(original),
       metrics,
@@ -83,6 +91,27 @@ it('looks for closed runs at the batchers of all layouts, and tells how they wer
     { value: 1, labels: { closed: 'unexpectedly' } },
     { value: 1, labels: { closed: 'drained' } },
   ]);
+});
+
+it('looks for closed runs of layouts that no partition is in any more too, at first and then every five minutes', async () => {
+  let nowMs = 1_000;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  const closed = { '1/0': { runId: 'r', status: 'TERMINATED' } };
+  const away = new Set(['1/0']);
+  const { lanes, looked, told, metrics } = start({ closed, away, layouts: () => Promise.resolve([ONE, TWO]) });
+  const sweep = async (): Promise<string[]> => {
+    await lanes.sweep(() => true);
+    return looked.splice(0);
+  };
+  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
+  expect(told.join()).toContain('1/0: its shard is away');
+  away.clear();
+  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
+  expect((await metrics.heirs.get()).values).toMatchObject([{ value: 1, labels: { closed: 'unexpectedly' } }]);
+  nowMs += 299_000;
+  expect(await sweep()).toEqual(['2/0', '2/1']);
+  nowMs += 1_000;
+  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
 });
 
 it('counts batchers whose workflow task was found late three times in a row', async () => {
