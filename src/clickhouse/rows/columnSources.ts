@@ -134,8 +134,10 @@ function ruleReader(
     return () => text;
   }
   const readers = first.map((from) => sourceReader(from, type, json, pointers));
-  const standardText = standard === undefined ? undefined : constantText(standard);
   const toTime = unit === undefined ? undefined : numberTime(type, unit);
+  const inUnit = (json: string): string | Rejection =>
+    toTime === undefined ? json : (toTime(json) ?? outOfRange(column));
+  const standardText = standard === undefined ? undefined : inUnit(constantText(standard));
   const missing = requiredMissing(column, first);
   return (source, record) => {
     let found: ReturnType<ColumnReader>;
@@ -146,7 +148,7 @@ function ruleReader(
     }
     if (typeof found !== 'string' && found !== undefined) return found;
     if (found === undefined || found === 'null') return required === true ? missing : (standardText ?? found);
-    return toTime === undefined ? found : (toTime(found) ?? outOfRange(column));
+    return inUnit(found);
   };
 }
 

@@ -1,11 +1,13 @@
 import type { TimeUnit } from '../../protocol/columnSource.js';
-import { innerType } from '../values/columnTypes.js';
+import { innerType, parseColumnType } from '../values/columnTypes.js';
+import { everyItem } from '../values/json.js';
 
 /** Decimal places of a second that a unit counts. */
 const PLACES: Readonly<Record<TimeUnit, number>> = { s: 0, ms: 3, us: 6, ns: 9 };
 
-/** Types that take a time as text. Numbers of other types stay as they are written. */
-const TIMES = /^(DateTime(64)?|Date(32)?)$/;
+/** Types that take a time as text. */
+const TIMES = /^DateTime(64)?$/;
+const DAYS = /^Date(32)?$/;
 
 const NUMBER = /^"?(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?"?$/;
 
@@ -20,14 +22,58 @@ const NANOSECONDS = 1_000_000_000n;
 /**
  * Makes the JSON text of a number, or of digits in a text, the JSON text of a time: `1704164645678` in ms is
  * `"2024-01-02T03:04:05.678Z"`. No digit passes through a double. Smaller fractions than nanoseconds are cut, towards the
- * past. Other values stay as they are.
+ * past. The same of each item of an array, if the column has arrays. Other values stay as they are, and so does every value
+ * of a type without times.
  *
- * @returns null if it is no time of the years 0 to 9999
+ * @param text the type, as in `system.columns`
+ * @returns null if a number is no time of the years 0 to 9999
  */
-export function numberTime(type: string, unit: TimeUnit): (json: string) => string | null {
-  const { name } = innerType(type);
-  if (!TIMES.test(name)) return (json) => json;
-  const isDay = name.startsWith('Date') && !name.startsWith('DateTime');
+export function numberTime(text: string, unit: TimeUnit): Convert {
+  return converterOf(text, unit) ?? ((json) => json);
+}
+
+type Convert = (json: string) => string | null;
+
+/** Undefined if the type has no times. */
+function converterOf(text: string, unit: TimeUnit): Convert | undefined {
+  const { name, parameters } = innerType(text);
+  const [first = '', second = ''] = parameters;
+  if (TIMES.test(name) || DAYS.test(name)) return timeConverter(unit, DAYS.test(name));
+  if (name === 'SimpleAggregateFunction') return converterOf(second, unit);
+  if (name === 'Array') return arrayConverter(converterOf(first, unit));
+  return name === 'Variant' ? variantConverter(parameters, unit) : undefined;
+}
+
+function arrayConverter(convert: Convert | undefined): Convert | undefined {
+  if (convert === undefined) return undefined;
+  return (json) => {
+    if (!json.startsWith('[')) return json;
+    const items: string[] = [];
+    const areTimes = everyItem(json, 0, (start, end) => {
+      const item = convert(json.slice(start, end));
+      if (item !== null) items.push(item);
+      return item !== null;
+    });
+    return areTimes ? `[${items.join(',')}]` : null;
+  };
+}
+
+/** One of its types is for numbers, and one for arrays. A time of day is kept if any of the types keeps it. */
+function variantConverter(types: readonly string[], unit: TimeUnit): Convert | undefined {
+  const isArray = (type: string): boolean => parseColumnType(type).name === 'Array';
+  const first = (ones: readonly string[]): Convert | undefined =>
+    ones.map((type) => converterOf(type, unit)).find((convert) => convert !== undefined);
+  const times = types.filter((type) => TIMES.test(parseColumnType(type).name));
+  const ofNumbers = first([...times, ...types.filter((type) => !isArray(type))]);
+  const ofArrays = first(types.filter(isArray));
+  if (ofNumbers === undefined && ofArrays === undefined) return undefined;
+  return (json) => {
+    const convert = json.startsWith('[') ? ofArrays : ofNumbers;
+    return convert === undefined ? json : convert(json);
+  };
+}
+
+function timeConverter(unit: TimeUnit, isDay: boolean): Convert {
   return (json) => {
     const [, sign, whole = '', fraction = '', exponent = '0'] = NUMBER.exec(json) ?? [];
     if (sign === undefined) return json;

@@ -31,6 +31,25 @@ it('what is no number stays, and so do numbers for columns that hold no times', 
   expect(numberTime('Int64', 'ms')('1704164645678')).toBe('1704164645678');
 });
 
+it.each([
+  ['SimpleAggregateFunction(max, DateTime64(3))', '1704164645678', '"2024-01-02T03:04:05.678Z"'],
+  ['SimpleAggregateFunction(anyLast, Nullable(Date))', '1704164645678', '"2024-01-02"'],
+  ['Array(DateTime64(3))', '[1704164645678, 5,null]', '["2024-01-02T03:04:05.678Z","1970-01-01T00:00:00.005Z",null]'],
+  ['Array(Array(Nullable(Date)))', '[[5],[]]', '[["1970-01-01"],[]]'],
+  ['Array(DateTime64(3))', '5', '5'],
+  ['Variant(Date, DateTime64(3), UInt64)', '1704164645678', '"2024-01-02T03:04:05.678Z"'],
+  ['Variant(Array(Date), DateTime64(3))', '[5]', '["1970-01-01"]'],
+  ['Variant(DateTime64(3), String)', '[5]', '[5]'],
+  ['Variant(UInt64, String)', '5', '5'],
+  ['Array(UInt64)', '[5]', '[5]'],
+] as const)('a time within %s is one, too: %s', (type, json, expected) => {
+  expect(numberTime(type, 'ms')(json)).toBe(expected);
+});
+
+it('an array with a number that is no time is none', () => {
+  expect(numberTime('Array(DateTime64(3))', 's')('[1,253402300800]')).toBeNull();
+});
+
 it('every nanosecond of a time keeps its digits', () => {
   const first = Date.UTC(1900, 0);
   fc.assert(
