@@ -1,5 +1,5 @@
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { recordDecoder, type RecordDecoder } from '../formats/recordDecoder.js';
+import { prepareDecoding, type RecordDecoder } from '../formats/recordDecoder.js';
 import { RegistryError } from '../formats/schemaRegistry.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource, SourcedRecord } from '../protocol/record.js';
@@ -40,26 +40,33 @@ export async function insertRecords(
   options: BatchInsertOptions,
 ): Promise<BatchInsertResult> {
   const sent = new SentSets(options, records);
+  const batch = { records, decoder: await decodingOf(records, options) };
   try {
-    return await insertOnce(records, options, sent);
+    return await insertOnce(batch, options, sent);
   } catch (error) {
     // Whatever the error, the table may have been altered since its columns were read.
     options.tables.forget(options.table);
     // Then this has to go well the second time. If it does not, a person has to see it.
     if (!(error instanceof InsertError && SAYS_ALTERED.has(error.code))) throw error;
-    return insertOnce(records, { ...options, repeated: true }, sent);
+    return insertOnce(batch, { ...options, repeated: true }, sent);
   }
 }
 
 /** Codes of errors that say that the table was altered. */
 const SAYS_ALTERED: ReadonlySet<string> = new Set([NO_SUCH_COLUMN_IN_TABLE, COLUMNS_CHANGED]);
 
+/** Records, and what makes the decoder of their values. Undefined if they need none. */
+interface DecodableBatch {
+  readonly records: readonly SourcedRecord[];
+  readonly decoder: (() => RecordDecoder) | undefined;
+}
+
 async function insertOnce(
-  records: readonly SourcedRecord[],
+  batch: DecodableBatch,
   options: BatchInsertOptions,
   sent: SentSets,
 ): Promise<BatchInsertResult> {
-  const { tableColumns, ...batchRows } = await rowsByLatestColumns(records, options);
+  const { tableColumns, ...batchRows } = await rowsByLatestColumns(batch, options);
   const { rows, rejected } = batchRows;
   const insertion = new Insertion(options, tableColumns, batchRows, sent);
   const refused = await insertion.insert().catch((error: unknown) => {
@@ -95,39 +102,35 @@ type RowsOfTable = BatchRows & { readonly tableColumns: TableColumns };
  * Makes rows. If columns are the reason for a rejection, they are read again first, because the table may have been
  * altered.
  */
-async function rowsByLatestColumns(
-  records: readonly SourcedRecord[],
-  options: BatchInsertOptions,
-): Promise<RowsOfTable> {
-  const known = await rowsByKnownColumns(records, options);
+async function rowsByLatestColumns(batch: DecodableBatch, options: BatchInsertOptions): Promise<RowsOfTable> {
+  const known = await rowsByKnownColumns(batch, options);
   if (!known.rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS)) return known;
   options.tables.forget(options.table);
   known.lines.release();
-  return rowsByKnownColumns(records, options);
+  return rowsByKnownColumns(batch, options);
 }
 
 async function rowsByKnownColumns(
-  records: readonly SourcedRecord[],
+  { records, decoder }: DecodableBatch,
   options: BatchInsertOptions,
 ): Promise<RowsOfTable> {
-  const decode = await decoderOf(records, options);
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   mustHoldIdentities(tableColumns, records, options);
-  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decode })) };
+  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decode: decoder?.() })) };
 }
 
 /**
- * Decodes the values of a batch, see {@link recordDecoder}.
+ * Prepares the decoding of the values of a batch, see {@link prepareDecoding}.
  *
  * @throws InsertError if the registry has to be asked and does not answer
  */
-async function decoderOf(
+async function decodingOf(
   records: readonly SourcedRecord[],
   { mapping, decoders }: Pick<BatchInsertOptions, 'mapping' | 'decoders'>,
-): Promise<RecordDecoder | undefined> {
+): Promise<(() => RecordDecoder) | undefined> {
   try {
-    return await recordDecoder(records, mapping, decoders);
+    return await prepareDecoding(records, mapping, decoders);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     // It is no answer of ClickHouse, so the time does not count for `insert.retryFor`.
@@ -164,13 +167,13 @@ export async function giveUpRecords(
   tables.forget(table);
   const tableColumns = await columnsIfAny(tables, table);
   // Giving up must always succeed, whatever is wrong with the schemas. Without them no value is judged.
-  const decode = await decoderOf(records, options).catch(() => null);
+  const decoder = await decodingOf(records, options).catch(() => null);
   const batchRows = await buildRows(records, tableColumns ?? new Map(), {
     ...options,
-    decode: decode === null || decode === undefined ? undefined : orElse(decode, rejection),
+    decode: decoder === null || decoder === undefined ? undefined : orElse(decoder(), rejection),
     // Without a table no field has a column. That is not the records' fault.
     mapping: tableColumns === null ? { ...mapping, unknownFields: 'ignore' } : mapping,
-    judgedBytesMax: decode === null ? 0 : GIVEN_UP_JUDGED_BYTES_MAX,
+    judgedBytesMax: decoder === null ? 0 : GIVEN_UP_JUDGED_BYTES_MAX,
   });
   const { rows, rejected } = batchRows;
   const repeated = { ...options, repeated: true };

@@ -31,9 +31,12 @@ export interface UselessSchema {
 
 /** Schemas that are kept, at most. */
 const KEPT_MAX = 1_000;
-/** What rejects records is kept for so long, because the registry may be restored. And so many of them, at most. */
+/**
+ * What rejects records is kept for so long, because the registry may be restored. And so many of them, at most: more than
+ * a usual batch has records, so that one whose values are no Avro asks once for each id that they seem to have.
+ */
 const USELESS_KEPT_MS = 60_000;
-const USELESS_MAX = 10_000;
+const USELESS_MAX = 100_000;
 /** Questions to the registry under way for one batch. */
 const ASKED_AT_ONCE = 4;
 
@@ -42,6 +45,8 @@ export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
   readonly #kept = new Map<string, UsableSchema>();
   readonly #useless = new Map<string, UselessSchema & { readonly untilMs: number }>();
+  /** Questions to the registry under way. Batches that need the same schema at the same time share one. */
+  readonly #asked = new Map<string, Promise<KnownSchema>>();
 
   constructor(registry: Pick<SchemaRegistry, 'schema'>) {
     this.#registry = registry;
@@ -66,7 +71,7 @@ export class Decoders {
     const useless = this.#useless.get(ofFormat);
     if (useless !== undefined && performance.now() < useless.untilMs) return useless;
     const key = `${ofFormat}/${choices.bytes}/${choices.format === 'avro' ? choices.unions : ''}`;
-    const known = this.#kept.get(key) ?? (await this.#ask(id, choices));
+    const known = this.#kept.get(key) ?? (await this.#askOnce(key, id, choices));
     if ('why' in known) {
       this.#useless.delete(ofFormat);
       this.#useless.set(ofFormat, { ...known, untilMs: performance.now() + USELESS_KEPT_MS });
@@ -78,6 +83,15 @@ export class Decoders {
     this.#kept.set(key, known);
     dropOldest(this.#kept, KEPT_MAX);
     return known;
+  }
+
+  #askOnce(key: string, id: number, choices: DecodingChoices): Promise<KnownSchema> {
+    let answer = this.#asked.get(key);
+    if (answer === undefined) {
+      answer = this.#ask(id, choices).finally(() => this.#asked.delete(key));
+      this.#asked.set(key, answer);
+    }
+    return answer;
   }
 
   async #ask(id: number, choices: DecodingChoices): Promise<KnownSchema> {

@@ -20,18 +20,19 @@ const HEADER_BYTES = 5;
 const ID_MAX = 2 ** 31 - 1;
 
 /**
- * Makes the decoder of the records of a batch. The schemas of all of them are known afterwards, so it does not wait.
- * Undefined if their format needs none.
+ * Prepares the decoding of the records of a batch. The schemas of all of them are known afterwards, so decoders do not
+ * wait. Undefined if the format needs none.
  *
  * @param decoders undefined if this worker has no registry
+ * @returns makes a decoder of all records, each once. A batch that is decoded again needs a new one
  * @throws RegistryError
  */
-export async function recordDecoder(
+export async function prepareDecoding(
   records: readonly SourcedRecord[],
   mapping: Mapping,
   decoders: Decoders | undefined,
-): Promise<RecordDecoder | undefined> {
-  if (mapping.format === 'json-schema') return ofRegistry(withoutHeader);
+): Promise<(() => RecordDecoder) | undefined> {
+  if (mapping.format === 'json-schema') return () => ofRegistry(withoutHeader);
   const choices = choicesOf(mapping);
   if (choices === undefined) return undefined;
   if (decoders === undefined)
@@ -40,15 +41,17 @@ export async function recordDecoder(
       `the pipeline has format ${mapping.format}, and the configuration of this worker has no schemaRegistry`,
     );
   const schemas = await decoders.of(idsOf(records), choices);
-  const out = new JsonWriter();
-  const batch = { documentBytes: 0 };
-  return ofRegistry((bytes, from, to, record) => {
-    const id = bytes.readUInt32BE(from + 1);
-    const schema = schemas.get(id) ?? NO_SUCH_ID;
-    return 'why' in schema
-      ? undecodable(`schema ${id}: ${schema.why}`)
-      : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
-  });
+  return () => {
+    const out = new JsonWriter();
+    const batch = { documentBytes: 0 };
+    return ofRegistry((bytes, from, to, record) => {
+      const id = bytes.readUInt32BE(from + 1);
+      const schema = schemas.get(id) ?? NO_SUCH_ID;
+      return 'why' in schema
+        ? undecodable(`schema ${id}: ${schema.why}`)
+        : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
+    });
+  };
 }
 
 /** Undefined if no schema is needed. */

@@ -138,7 +138,7 @@ export class SchemaRegistry {
     if (status === 401 || status === 403)
       throw new RegistryError(
         'wrong',
-        `${at} refuses this user (HTTP ${status}): check schemaRegistry.username and password, or token`,
+        `${at} refuses this user ${path} (HTTP ${status}): check schemaRegistry.username and password, or token, and the user's rights`,
       );
     throw this.#noRegistry(status);
   }

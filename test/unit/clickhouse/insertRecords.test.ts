@@ -390,6 +390,19 @@ it.each([
   },
 );
 
+it('schemas are asked for once, also if the columns are read again', async () => {
+  const schema = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'unknown', type: 'long' }] });
+  const { records, options } = avroBatch(() => Promise.resolve({ schema, type: 'AVRO', references: [] }));
+  const { decoders } = options;
+  const of = vi.spyOn(decoders, 'of');
+  const forget = vi.spyOn(options.tables, 'forget');
+  const mapping = { ...options.mapping, unknownFields: 'reject' } as const;
+  const { rejected } = await insertRecords(records, { ...options, mapping });
+  expect(rejected.map(({ rejection: { code } }) => code)).toEqual(['unknown_field', 'undecodable']);
+  expect(forget).toHaveBeenCalled();
+  expect(of).toHaveBeenCalledTimes(1);
+});
+
 it('a batch is given up whatever the decoder throws', async () => {
   const parked = { code: REJECTION_CODES.parked, message: 'by a person' };
   const fail = (): never => {

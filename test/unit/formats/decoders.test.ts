@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Decoders } from '../../../src/formats/decoders.js';
-import { recordDecoder } from '../../../src/formats/recordDecoder.js';
+import { prepareDecoding } from '../../../src/formats/recordDecoder.js';
 import { RegistryError, SchemaRegistry, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
 import type { KafkaRecord, SourcedRecord } from '../../../src/protocol/record.js';
 import { requestSource } from '../../../src/protocol/request.js';
@@ -13,6 +13,9 @@ const CHOICES = { format: 'avro', bytes: 'raw', unions: 'plain' } as const;
 const AVRO = { ...DEFAULT_MAPPING, format: 'avro' } as const;
 const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
 const LONG = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', type: 'long' }] });
+
+const recordDecoder = async (...parameters: Parameters<typeof prepareDecoding>) =>
+  (await prepareDecoding(...parameters))?.();
 
 type Answer = readonly [status: number, body: unknown];
 
@@ -94,6 +97,11 @@ it.each<[string, Answer | undefined, 'away' | 'wrong' | null]>([
   const asked = registry.schema(1);
   if (kind === null) expect(await asked).toBeNull();
   else await expect(asked).rejects.toMatchObject({ name: 'RegistryError', kind });
+});
+
+it('a refusal says which schema it is about', async () => {
+  const { registry } = await registryThat(() => [403, '']);
+  await expect(registry.schema(17)).rejects.toThrow('refuses this user schemas/ids/17 (HTTP 403)');
 });
 
 it.each<[string, unknown]>([
@@ -201,6 +209,37 @@ it('asks for each schema once, for those that are kept never again, and for a mi
   state.isAway = false;
   await decoders.of([5], CHOICES);
   expect(asked).toEqual([1, 2, 3, 4, 5, 5]);
+});
+
+it('batches that need a schema at the same time ask for it once, also if nothing comes of it', async () => {
+  const { decoders, asked, state } = inMemory({ 1: avro(LONG) });
+  await Promise.all([decoders.of([1, 2], CHOICES), decoders.of([2, 1], CHOICES), decoders.of([1], CHOICES)]);
+  expect([...asked].sort()).toEqual([1, 2]);
+  state.isAway = true;
+  const failing = [decoders.of([3], CHOICES), decoders.of([3], CHOICES)];
+  for (const one of failing) await expect(one).rejects.toThrow('it is away');
+  expect(asked).toHaveLength(3);
+  // A failure is not kept.
+  state.isAway = false;
+  await decoders.of([3], CHOICES);
+  expect(asked).toHaveLength(4);
+});
+
+it('a batch of garbage asks once for each id that it seems to have, however often it is tried', async () => {
+  const { decoders, asked } = inMemory({});
+  const ids = Array.from({ length: 15_000 }, (_, id) => id);
+  for (let time = 0; time < 3; time++) expect((await decoders.of(ids, CHOICES)).size).toBe(15_000);
+  expect(asked).toHaveLength(15_000);
+});
+
+it('a batch that is decoded again may become as much JSON as before', async () => {
+  const { decoders } = inMemory({ 1: avro(JSON.stringify(noBytes(3_000))) });
+  const { record: one } = sourced(header(1, Buffer.alloc(0)));
+  const prepared = await prepareDecoding([sourced(one.value)], AVRO, decoders);
+  for (let time = 0; time < 2; time++) {
+    const decode = prepared!();
+    for (let index = 0; index < 1_900; index++) expect('code' in decode(SOURCE, one)).toBe(false);
+  }
 });
 
 it('what rejects records is asked again after a minute', async () => {
