@@ -11,7 +11,7 @@ import { divideRequests } from './batchRecords.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { acknowledgedBefore, insertedOf } from './doneTables.js';
 import type { BatchMemos } from './memos.js';
-import { judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome.js';
+import { divideLeftOut, judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome.js';
 import { timed } from './timed.js';
 import { TableInserts } from './tableInserts.js';
 
@@ -51,32 +51,35 @@ export class Flusher {
     const startedAt = performance.now();
     const { pipeline, reason } = batch;
     this.#answers.mustBeAnswerable(attempt, 'inserted');
-    const { skipped, toInsert } = withoutSkipped(batch);
+    const { skipped: withoutValue, toInsert } = withoutSkipped(batch);
     // Known if the attempt before has inserted, and only could not acknowledge.
     const known = this.#memos.verdictsFor(attempt);
     const outcome =
       known === undefined
         ? await timed(this.#metrics, pipeline, 'insert', () =>
-            this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, skipped, attempt)),
+            this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, withoutValue, attempt)),
           )
         : judgeByName(toInsert.records, known);
-    const { inserted, rejected, found } = outcome;
+    const { inserted, found } = outcome;
+    const [leftOut, rejected] = divideLeftOut(outcome.rejected);
+    const skipped = leftOut.length === 0 ? withoutValue : [...withoutValue, ...leftOut];
     this.#metrics.foundRows.inc({ pipeline }, found);
-    this.#memos.note(attempt.activityKey, { insert: { verdicts: verdictsOf(rejected), attemptId: attempt.id } });
-    const requests = await this.#answer(toInsert, skipped, inserted, attempt);
+    this.#memos.note(attempt.activityKey, {
+      insert: { verdicts: verdictsOf(outcome.rejected), attemptId: attempt.id },
+    });
+    const requests = await this.#answer(toInsert, { inserted, skipped, withoutValue }, attempt);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     this.#metrics.rows.inc({ pipeline }, inserted.length);
     this.#metrics.flushes.inc({ pipeline, reason });
     this.#metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
-    return this.#sealed(batch, { ...outcome, skipped }, requests);
+    return this.#sealed(batch, { ...outcome, rejected, skipped }, requests);
   }
 
   /** @returns for the batcher, the verdicts on the requests that are not rejected */
   async #answer(
     batch: Batch,
-    skipped: readonly SourcedRecord[],
-    inserted: readonly SourcedRecord[],
+    { inserted, skipped, withoutValue }: Record<'inserted' | 'skipped' | 'withoutValue', readonly SourcedRecord[]>,
     attempt: Attempt,
   ): Promise<RequestAnswers> {
     const { pipeline, destination } = batch;
@@ -90,7 +93,8 @@ export class Flusher {
     const before = acknowledgedBefore(batch, attempt);
     const due = before === undefined ? insertedRecords : insertedRecords.filter(({ record }) => !before.has(record));
     await timed(this.#metrics, pipeline, 'acknowledge', async () => {
-      const skippedDue = before === undefined ? skippedRecords : [];
+      const early = before === undefined ? undefined : new Set(withoutValue);
+      const skippedDue = early === undefined ? skippedRecords : skippedRecords.filter((item) => !early.has(item));
       await this.#answers.acknowledge(batch, destination, 'skipped', skippedDue, attempt);
       await this.#answers.acknowledge(batch, destination, 'inserted', due, attempt);
     });

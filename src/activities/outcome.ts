@@ -1,6 +1,6 @@
 import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
+import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
 import { identityName, type SourcedRecord } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
@@ -35,6 +35,20 @@ export function judge(
 export function judgeByName(records: readonly SourcedRecord[], verdicts: Verdicts): Outcome {
   // Names are texts, so they are made only if needed.
   return judge(records, verdicts.size === 0 ? () => undefined : (item) => verdicts.get(identityName(item)));
+}
+
+/** Divides what became no row: records that the pipeline leaves out, and those that it rejects. */
+export function divideLeftOut(
+  rejected: readonly RejectedRecord[],
+): readonly [leftOut: readonly SourcedRecord[], rejected: readonly RejectedRecord[]] {
+  const isLeftOut = ({ rejection }: RejectedRecord): boolean => rejection.code === LEFT_OUT;
+  return rejected.some(isLeftOut)
+    ? [
+        // Their answers have no reason.
+        rejected.filter(isLeftOut).map(({ source, record }) => ({ source, record })),
+        rejected.filter((item) => !isLeftOut(item)),
+      ]
+    : [[], rejected];
 }
 
 /** Rejects records without a table. */

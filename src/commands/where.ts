@@ -1,7 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
-import { isSkipped } from '../protocol/settings.js';
 import type { RowsOfRecord } from '../clickhouse/lookUps.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../temporal/connect.js';
@@ -23,6 +22,7 @@ import { tableOf } from '../protocol/tables.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
+import { skipTest } from './shared/skippedRecords.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
@@ -124,7 +124,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       log,
       record: record && {
         timestampMs: record.timestampMs,
-        skipped: isSkipped(record, settings.destination),
+        skipped: (await skipTest(settings.destination))({ ...place, epoch: log.epoch ?? '' }, record) === true,
         batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout)),
       },
       unreadable,

@@ -1,6 +1,12 @@
 import type { ColumnSource } from '../protocol/columnSource.js';
 import type { Layout } from '../protocol/layout.js';
-import { holdsObjects, isDecoded, type BatcherSettings, type TableChoice } from '../protocol/settings.js';
+import {
+  holdsObjects,
+  needsNewerWorker,
+  type BatcherSettings,
+  type Mapping,
+  type TableChoice,
+} from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
 import { connectionsNeeded } from '../lib/clickhouseConnections.js';
 import type { ParsedConfig } from './schema.js';
@@ -229,6 +235,7 @@ const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 512 }
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
   const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply } = pipeline;
+  const mapping = mappingOf(pipeline);
   return {
     name,
     topics: topics.filter((topic) => !isTopicPattern(topic)),
@@ -259,23 +266,28 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
         ...(signal.linger === 0 ? {} : { storesOnce: true }),
       },
       destination: {
-        ...(isDecoded(pipeline.format)
+        ...(needsNewerWorker(mapping)
           ? { table: null, decodedTable: tablesOf(pipeline) }
           : { table: tablesOf(pipeline) }),
         columns: valueColumn(pipeline),
-        mapping: {
-          format: pipeline.format,
-          unknownFields: pipeline.unknownFields,
-          tombstones: pipeline.tombstones,
-          ...(pipeline.avro === undefined ? {} : { avro: pipeline.avro }),
-          ...(pipeline.protobuf === undefined ? {} : { protobuf: pipeline.protobuf }),
-        },
+        mapping,
         ...(reply === undefined ? {} : { reply }),
         ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
         ...(insert.views === 'required' ? { views: insert.views } : {}),
         deadLetterTopic: deadLetterTopicOf(name, pipeline),
       },
     },
+  };
+}
+
+function mappingOf({ format, unknownFields, tombstones, avro, protobuf, where }: ParsedPipeline): Mapping {
+  return {
+    format,
+    unknownFields,
+    tombstones,
+    ...(avro === undefined ? {} : { avro }),
+    ...(protobuf === undefined ? {} : { protobuf }),
+    ...(where === undefined ? {} : { where: [where].flat() }),
   };
 }
 

@@ -117,7 +117,7 @@ function identityColumns({ columns }: Pipeline): ConfigProblem[] {
 }
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */
-function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): ConfigProblem[] {
+function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (format !== 'json' && shardBy.startsWith('/')) {
     const message = isDecoded(format)
@@ -137,6 +137,8 @@ function formatOfValues({ format, unknownFields, columns, shardBy }: Pipeline): 
       problems.push({ path, message });
     }
   }
+  if (where !== undefined)
+    problems.push({ path: ['where'], message: `is about JSON objects; the values are ${format}` });
   if (unknownFields === 'reject')
     problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
   return problems;

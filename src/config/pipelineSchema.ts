@@ -145,6 +145,37 @@ const columnSource = z.union(
   { error: NO_SOURCE },
 );
 
+const constants = z
+  .array(constant)
+  .min(1, { error: 'must have at least one value' })
+  .max(1_000, { error: 'must have 1,000 values at most' });
+
+const whereRule = z
+  .strictObject({
+    pointer: z
+      .string()
+      .regex(/^\/.*$/s, { error: 'must be a JSON pointer such as /customer/id' })
+      .describe('JSON pointer into the value.'),
+    equals: constant.optional().describe('What the value there is.'),
+    notEquals: constant.optional().describe('What it is not.'),
+    in: constants.optional().describe('It is one of these.'),
+    notIn: constants.optional().describe('It is none of these.'),
+    exists: z.boolean().optional().describe('Whether there is something other than null.'),
+  })
+  .refine(({ pointer: _, ...tests }) => Object.values(tests).some((test) => test !== undefined), {
+    error: 'must say what is wanted: equals, notEquals, in, notIn, or exists',
+  });
+
+const where = z
+  .union([
+    whereRule,
+    z
+      .array(whereRule)
+      .min(1, { error: 'must have at least one rule' })
+      .max(20, { error: 'must have 20 rules at most' }),
+  ])
+  .optional();
+
 /** One entry of `pipelines`. */
 export const pipeline = z.strictObject({
   topics: z
@@ -210,6 +241,10 @@ export const pipeline = z.strictObject({
     .enum(['ignore', 'reject'])
     .default('ignore')
     .describe('What happens to fields without a column: they are left out, or their records are rejected.'),
+  where: where.describe(
+    'Which records become rows: those whose value is as each of these rules says, such as `{ pointer: /type, equals: order }` or ' +
+      '`[{ pointer: /eu, equals: true }, { pointer: /deleted, exists: false }]`. Others are skipped, and acknowledged as that.',
+  ),
   tombstones: z
     .enum(['reject', 'skip', 'insert'])
     .default('reject')

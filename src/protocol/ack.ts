@@ -19,7 +19,11 @@ export const REJECTION_CODES = {
   parked: 'parked',
   noTable: 'no_table',
 } as const;
-export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES];
+
+/** Stands for a record that the pipeline's `where` leaves out. It is skipped and acknowledged as that: nobody sees the code. */
+export const LEFT_OUT = 'left_out';
+
+export type RejectionCode = (typeof REJECTION_CODES)[keyof typeof REJECTION_CODES] | typeof LEFT_OUT;
 
 /** Why one record was rejected. `message` may be shown to whoever sent the record: it contains no value of it. */
 export interface Rejection {

@@ -1,6 +1,7 @@
 import type { ColumnSource } from './columnSource.js';
 import type { Installation } from './installation.js';
 import type { KafkaRecord } from './record.js';
+import type { WhereRule } from './whereRule.js';
 
 /**
  * What a batcher needs to know about its pipeline. It travels with the first chunk of each lane and is kept in the
@@ -47,13 +48,14 @@ export interface BatchLimits {
 export interface Destination {
   /**
    * The table, with its database if that is not the connection's: `orders`, `shop.orders`. `{topic}` in it is replaced
-   * by the record's topic. An object if some topics have tables of their own. Null if values are decoded: then it is
-   * `decodedTable`. See `tables.ts`.
+   * by the record's topic. An object if some topics have tables of their own. Null if the mapping has something that
+   * version 0.1.0 would pass over: then it is `decodedTable`. See `tables.ts`.
    */
   readonly table: TableChoice | null;
   /**
-   * The table of a pipeline whose values are decoded. A worker of version 0.1.0 would insert such values as they are. It
-   * does not know this key, and fails at a table that is null, so the batch waits for a worker that does.
+   * The table of a pipeline whose values are decoded, or that leaves records out, see {@link needsNewerWorker}. A worker
+   * of version 0.1.0 would insert them as they are. It does not know this key, and fails at a table that is null, so the
+   * batch waits for a worker that does.
    */
   readonly decodedTable?: TableChoice;
   /**
@@ -103,6 +105,13 @@ export interface Mapping {
   readonly unknownFields: 'ignore' | 'reject';
   /** What happens to records without a value. */
   readonly tombstones: 'reject' | 'skip' | 'insert';
+  /** Records that have a value, and for which not all of these hold, are skipped. Absent: none is. */
+  readonly where?: readonly WhereRule[];
+}
+
+/** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
+export function needsNewerWorker({ format, where }: Pick<Mapping, 'format' | 'where'>): boolean {
+  return isDecoded(format) || where !== undefined;
 }
 
 /** Formats of values that are decoded before they are read as JSON. */
@@ -118,7 +127,10 @@ export function holdsObjects(format: Mapping['format']): boolean {
   return format === 'json' || isDecoded(format);
 }
 
-/** Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. */
+/**
+ * Whether a pipeline skips a record because it has no value. A stub has no value either, but its original does. `where`
+ * also leaves records out: it is asked when their rows are made.
+ */
 export function isSkipped(
   record: Pick<KafkaRecord, 'value' | 'tooLargeBytes'>,
   { mapping }: Pick<Destination, 'mapping'>,

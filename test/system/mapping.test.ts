@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { useSharedDaemon } from '../support/sharedDaemon.js';
@@ -11,6 +11,15 @@ const shared = useSharedDaemon(stack, {
   inserted: {
     columns: 'id Nullable(Int64), customer String, deleted Nullable(String)',
     pipeline: { tombstones: 'insert', columns: { customer: 'key', deleted: 'header:deleted' } },
+  },
+  filtered: {
+    columns: 'id Int64, kind String',
+    pipeline: {
+      where: [
+        { pointer: '/kind', in: ['a', 'b'] },
+        { pointer: '/gone', exists: false },
+      ],
+    },
   },
   marked: { columns: 'id Int64, text String', pipeline: { columns: { text: '/deep/text' } } },
   altered: { columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } },
@@ -71,6 +80,37 @@ it('tombstones are skipped, and acknowledged as that, where the pipeline says so
     const offsets = await fixture.offsets();
     expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
   });
+});
+
+it('records that the pipeline does not want are skipped, and acknowledged as that', async () => {
+  await begin('filtered');
+  const values: Record<string, string | null> = {
+    wanted: '{"id":1,"kind":"a"}',
+    other: '{"id":2,"kind":"c"}',
+    otherAndWrong: '{"id":"x","kind":"c"}',
+    wrong: '{"id":"x","kind":"a"}',
+    gone: '{"id":3,"kind":"b","gone":true}',
+    without: '{"id":4}',
+    noJson: '{"kind":"c"',
+    noObject: '[1]',
+    tombstone: null,
+  };
+  const keys = Object.keys(values);
+  await fixture.produce(keys.length, (index) => ({ key: keys[index]!, value: values[keys[index]!]! }));
+  await untilAnswered(keys.length);
+  expect(statuses()).toEqual({
+    ...{ wanted: 'inserted', other: 'skipped', otherAndWrong: 'skipped', wrong: 'refused_by_clickhouse' },
+    ...{ gone: 'skipped', without: 'skipped', noJson: 'not_json', noObject: 'not_object', tombstone: 'not_json' },
+  });
+  expect(await fixture.query(`SELECT id, kind FROM ${fixture.table}`)).toEqual([{ id: 1, kind: 'a' }]);
+  await fixture.deadLetters(4);
+  const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name, '--json']);
+  const reports = JSON.parse(output) as Record<'inserted' | 'rejected' | 'skipped', number>[];
+  const sum = (key: 'inserted' | 'rejected' | 'skipped') => reports.reduce((total, report) => total + report[key], 0);
+  expect([code, sum('inserted'), sum('rejected'), sum('skipped')]).toEqual([0, 1, 4, 4]);
+  const { topic, partition, offset } = fixture.acks.find(({ key }) => key === 'other')!;
+  const { output: found } = await ktb(fixture.config(), ['where', `${topic}/${partition}/${offset}`]);
+  expect(found).toContain('skipped: ');
 });
 
 it('tombstones become rows of key, headers and coordinates, where the pipeline says so', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
 import { registerText, withSchemaId } from '../support/avro.js';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { randomProtobuf, withMessageIndexes, writeProtobuf, type ProtobufFiles } from '../support/protobuf.js';
@@ -190,6 +190,30 @@ it('messages of random values are in the table as Python says that they are', as
   expect(byKey.size).toBe(count);
   for (const [index, { columns }] of made.entries())
     expect(byKey.get(index), `seed ${seed}, message ${index}`).toEqual(columns);
+}, 600_000);
+
+it('records are left out by what is decoded', async () => {
+  const text = 'syntax = "proto3"; message Filtered { int64 id = 1; bool wanted = 2; }';
+  const id = await registered('filtered-value', text);
+  const payloads = await writeProtobuf(
+    Array.from({ length: 100 }, (_, index) => {
+      const value = { id: String(index), wanted: index % 4 === 0 };
+      return { files: { 'filtered.proto': text }, message: 'Filtered', value };
+    }),
+  );
+  const [fixture] = await start({
+    columns: 'id Int64',
+    pipeline: { where: { pointer: '/wanted', equals: true } },
+  });
+  await fixture.produce(100, (index) => ({ value: withMessageIndexes(id, payloads[index]!) }));
+  await eventually(() => expect(fixture.acks.length).toBe(100));
+  const count = (status: string) => fixture.acks.filter((ack) => ack.status === status).length;
+  expect([count('inserted'), count('skipped')]).toEqual([25, 75]);
+  expect(await fixture.query(`SELECT sum(id) AS sum FROM ${fixture.table}`)).toEqual([{ sum: 1200 }]);
+  const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name, '--json']);
+  const reports = JSON.parse(output) as { inserted: number; skipped: number }[];
+  const sum = (key: 'inserted' | 'skipped') => reports.reduce((total, report) => total + report[key], 0);
+  expect([code, sum('inserted'), sum('skipped')]).toEqual([0, 25, 75]);
 }, 600_000);
 
 it('a value may be any message of its file, whose types may come from other files', async () => {

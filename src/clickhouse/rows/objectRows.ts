@@ -8,7 +8,16 @@ import type { LeadingFields } from './leadingFields.js';
 import type { NestedFields } from './nestedFields.js';
 import { quoteLatin1 } from './quoting.js';
 import type { RecordValue } from './recordValue.js';
-import { halfCharacter, notJson, notObject, outOfRange, reservedField, unknownField } from './rowRejections.js';
+import {
+  halfCharacter,
+  leftOut,
+  notJson,
+  notObject,
+  outOfRange,
+  reservedField,
+  unknownField,
+} from './rowRejections.js';
+import type { WhereRules } from './whereRules.js';
 
 interface ObjectRowParts {
   /** The value of the present record. */
@@ -19,6 +28,8 @@ interface ObjectRowParts {
   readonly leading: LeadingFields;
   readonly nested: NestedFields;
   readonly rejectsUnknown: boolean;
+  /** Which records are wanted. Undefined: all. */
+  readonly rules: WhereRules | undefined;
 }
 
 /**
@@ -33,17 +44,19 @@ export class ObjectRows {
   readonly #leading: LeadingFields;
   readonly #nested: NestedFields;
   readonly #rejectsUnknown: boolean;
+  readonly #rules: WhereRules | undefined;
   /** The names of the last value's first members, and what they mean. The next value usually has the same names. */
   readonly #names: string[] = [];
   readonly #fieldsOfNames: (Field | undefined)[] = [];
 
-  constructor({ value, object, fields, leading, nested, rejectsUnknown }: ObjectRowParts) {
+  constructor({ value, object, fields, leading, nested, rejectsUnknown, rules }: ObjectRowParts) {
     this.#value = value;
     this.#object = object;
     this.#fields = fields;
     this.#leading = leading;
     this.#nested = nested;
     this.#rejectsUnknown = rejectsUnknown;
+    this.#rules = rules;
   }
 
   /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
@@ -53,6 +66,7 @@ export class ObjectRows {
     const kind = this.#object.read(value.bytes, value.from, value.to);
     if (kind === undefined) return notJson(value.text, this.#object);
     if (kind !== 'object') return notObject(kind);
+    if (this.#rules?.hold(value.text) === false) return leftOut();
     const misplaced = this.#judge();
     if (typeof misplaced !== 'number') return misplaced;
     if (misplaced > 0) return this.#writeRearranged(into, source, record);

@@ -13,10 +13,12 @@ import { ObjectRows } from './objectRows.js';
 import { RecordValue } from './recordValue.js';
 import { noTime } from './rowRejections.js';
 import { timestampCheck } from './timestamps.js';
+import { WhereRules } from './whereRules.js';
 
 /**
  * Writes the row of a record for one table and one mapping, as a line of `JSONEachRow` without its end. Bytes that are not
- * checked stay unchanged. Returns a rejection if the record can become no row. Then nothing is written.
+ * checked stay unchanged. Returns a rejection if the record can become no row, or is left out ({@link LEFT_OUT}). Then
+ * nothing is written.
  */
 export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRecord) => Rejection | undefined;
 
@@ -24,7 +26,7 @@ export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRe
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, ColumnSource>>,
-  { format, unknownFields, tombstones }: Mapping,
+  { format, unknownFields, tombstones, where }: Mapping,
 ): RowBuilder {
   const isObject = holdsObjects(format);
   const value = new RecordValue();
@@ -33,7 +35,8 @@ export function createRowBuilder(
   const fields = knownFields(table, columns, leading.identity);
   const rejectsUnknown = unknownFields === 'reject';
   const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown);
-  const objectRows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown });
+  const rules = where === undefined ? undefined : new WhereRules(where);
+  const objectRows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown, rules });
   const misfitTime = timestampCheck(table, leading.timeColumns());
 
   return (into, source, record) => {

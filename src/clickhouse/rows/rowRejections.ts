@@ -1,7 +1,7 @@
 /*
  * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
  */
-import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
+import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
 import { JsonObject, type JsonKind } from '../values/jsonObject.js';
 import type { TimeColumn } from './timestamps.js';
 
@@ -51,6 +51,11 @@ function ofRegistry(text: string): string {
 
 function isComplete(text: string): boolean {
   return new JsonObject().read(Buffer.from(text, 'latin1')) !== undefined;
+}
+
+/** It is no rejection that anybody sees: the record is skipped. */
+export function leftOut(): Rejection {
+  return { code: LEFT_OUT, message: '' };
 }
 
 export function notObject(kind: JsonKind): Rejection {

@@ -93,8 +93,9 @@ export class Ledger {
     if (timestampMs === null || this.#isAt(offset, secondsOfRecord(timestampMs))) this.#mark(offset, DEAD_LETTER);
   }
 
-  ack(offset: number): void {
-    this.#mark(offset, ACK);
+  /** @param skipped whether it says that the record was skipped */
+  ack(offset: number, skipped: boolean): void {
+    this.#mark(offset, skipped ? ACK | SKIPPED : ACK);
   }
 
   /** A batcher has accepted it but not flushed it yet. */

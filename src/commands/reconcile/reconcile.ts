@@ -1,6 +1,5 @@
 import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
-import { isSkipped } from '../../protocol/settings.js';
 import { inParts } from '../../clickhouse/inParts.js';
 import { missingColumns } from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
@@ -15,7 +14,9 @@ import { findGroupOffsets, type FoundLogs, type GroupOffsets } from '../../kafka
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { tableOf, tablesOf } from '../../protocol/tables.js';
+import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
+import { skipTest } from '../shared/skippedRecords.js';
 import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
@@ -133,6 +134,8 @@ class Ledgers {
   readonly #byName: ReadonlyMap<string, LedgerEntry>;
   /** Time of the oldest record, milliseconds since 1970. Undefined if a record has no time. */
   oldestMs: number | undefined = Infinity;
+  /** Whether only acknowledgements say which records were skipped. */
+  acksTellSkipped = false;
 
   constructor(
     ranges: readonly ComparedRange[],
@@ -170,13 +173,20 @@ async function readLog(
   ledgers: Ledgers,
   kafka: Kafka,
   admin: KafkaAdmin,
-  { settings: { destination } }: PipelineConfig,
+  { name, settings: { destination } }: PipelineConfig,
 ): Promise<void> {
   const ranges = ledgers.entries.map(({ range }) => range);
+  const skips = await skipTest(destination);
   await readRanges(kafka, admin, ranges, {
     record: (record, range) => {
       const { offset, timestampMs } = record;
-      ledgers.of(range)?.record(offset, { skipped: isSkipped(record, destination), timestampMs });
+      const skipped = skips({ ...range, epoch: '' }, record);
+      if (skipped === null && destination.reply === undefined)
+        throw new UsageError(
+          `pipeline ${name} leaves records out by where, and its values are ${destination.mapping.format}, which ktb reconcile does not decode: without acknowledgements nothing tells which ones`,
+        );
+      if (skipped === null) ledgers.acksTellSkipped = true;
+      ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs });
       ledgers.wrote(timestampMs);
       return false;
     },
@@ -252,8 +262,8 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
   const { oldestMs } = ledgers;
   if (oldestMs === Infinity) return;
   await readAnswers(kafka, admin, pipeline, oldestMs, {
-    ack: (source) => {
-      ledgers.of(source)?.ack(source.offset);
+    ack: (source, { status }) => {
+      ledgers.of(source)?.ack(source.offset, ledgers.acksTellSkipped && status === 'skipped');
       return false;
     },
     deadLetter: (source, { recordTimestampMs }) => {

@@ -4,12 +4,13 @@ import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
 import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec.js';
 import type { InsertOutcome } from '../../protocol/flush.js';
-import { type Destination, isSkipped } from '../../protocol/settings.js';
+import type { Destination } from '../../protocol/settings.js';
 import { tableOf } from '../../protocol/tables.js';
 import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchRows.js';
 import { decodeChunks } from '../../activities/batchRecords.js';
 import { divideChunks } from '../../activities/unpack.js';
+import { skipTest } from './skippedRecords.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 
 /** A batch that contains a record, from a run's history. */
@@ -110,12 +111,11 @@ async function firstToken(
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
+  const skips = await skipTest(destination);
   const { readable } = await divideChunks(packed);
   const rows = (await decodeChunks(readable)).filter(
-    (item) =>
-      tableOf(destination, item.source.topic) === table &&
-      !isSkipped(item.record, destination) &&
-      !noRow.has(identityName(item)),
+    (item) => tableOf(destination, item.source.topic) === table && !noRow.has(identityName(item)),
   );
-  return identityToken(rows);
+  const skipped = rows.map(({ source, record }) => skips(source, record));
+  return skipped.includes(null) ? null : identityToken(rows.filter((_, index) => skipped[index] === false));
 }

@@ -284,7 +284,7 @@ const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   flushing: 'in a batch that is on its way',
   inserted: 'inserted',
   rejected: 'rejected',
-  skipped: 'skipped: it has no value',
+  skipped: 'skipped: it has no value, or the pipeline leaves it out (where)',
   missing: 'MISSING: it was read, and has neither a row nor a dead letter',
   unknown: 'not known, since a part does not answer',
 };

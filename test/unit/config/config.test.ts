@@ -735,6 +735,26 @@ pipelines:
   expect(parse('pipelines: { a: { topics: [x], table: t } }').schemaRegistry).toBeNull();
 });
 
+it('records are left out in a form that version 0.1.0 does not insert', () => {
+  const text = (where: string, format = 'json') =>
+    `${REGISTRY}\npipelines: { a: { topics: [x], table: t, format: ${format}, where: ${where} } }`;
+  const rule = { pointer: '/a', equals: 'x' };
+  for (const where of ['{ pointer: /a, equals: x }', '[{ pointer: /a, equals: x }]']) {
+    const { table, decodedTable, mapping } = parse(text(where)).pipelines[0]!.settings.destination;
+    expect([table, decodedTable, mapping]).toEqual([
+      null,
+      't',
+      { format: 'json', unknownFields: 'ignore', tombstones: 'reject', where: [rule] },
+    ]);
+  }
+  const refused = (where: string, format?: string) => problems(text(where, format)).join();
+  expect(refused('{ pointer: /a }')).toContain('must say what is wanted');
+  expect(refused('{ pointer: a, exists: true }')).toContain('must be a JSON pointer');
+  expect(refused('[]')).toContain('at least one');
+  expect(refused('{ pointer: /a, equals: 0.1 }')).toContain('put it in quotes');
+  expect(refused('{ pointer: /a, equals: x }', 'text')).toContain('where: is about JSON objects; the values are text');
+});
+
 it('refuses Avro without a registry, and a registry that cannot be meant so', () => {
   expect(
     problems(`pipelines:

@@ -23,7 +23,7 @@ it('keeps what names mean for a thousand members of a value, however many it has
   const object = new JsonObject();
   const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object);
   const nested = new NestedFields(fields, [], false);
-  const rows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown: false });
+  const rows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown: false, rules: undefined });
   const members = Array.from({ length: 1_500 }, (_, index) => `"n${index}":1`);
   const one = record(1, { value: Buffer.from(`{${members.join()}}`) });
   const write = () => {
