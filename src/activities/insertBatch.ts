@@ -69,7 +69,7 @@ export function memoryBytesOf({ chunks, destination }: Pick<BatchSpec, 'chunks' 
 }
 
 /** How many times as large as a record its row may be: the record itself, and each copy of a part of it. */
-function growthOf({ mapping: { format }, columns }: BatchSpec['destination']): number {
+function growthOf({ mapping: { format, unknownFields }, columns }: BatchSpec['destination']): number {
   const decoded = format === 'avro' || format === 'protobuf' ? DECODED_GROWTH : 1;
   const ofValue = format === 'bytes' ? BYTES_GROWTH : TEXT_GROWTH * decoded;
   // Headers that are taken one by one are not larger than all of them together.
@@ -80,5 +80,7 @@ function growthOf({ mapping: { format }, columns }: BatchSpec['destination']): n
     else if (from.some((one) => one === 'headers' || one === 'key')) copies += TEXT_GROWTH;
     else if (from.some((one) => one.startsWith('header:'))) ofHeaders = TEXT_GROWTH;
   }
+  // A part of the value is taken out of it, and may be put in quotes.
+  if (typeof unknownFields === 'object') copies += ofValue;
   return decoded + copies + ofHeaders;
 }

@@ -1,4 +1,6 @@
 import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
+import { OTHER_FIELDS } from '../clickhouse/rows/ignoredFields.js';
+import { shownName } from '../clickhouse/rows/rowRejections.js';
 import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
 import type { Batch } from './batch.js';
@@ -7,6 +9,9 @@ import type { ActivityDependencies } from './dependencies.js';
 /** Reports the inserts of pipelines into their tables to operators: metrics, and a log line when a state changes. */
 export class InsertReports {
   readonly #dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>;
+
+  /** By pipeline, the names that have a series of their own. */
+  readonly #ignored = new Map<string, Set<string>>();
 
   constructor(dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>) {
     this.#dependencies = dependencies;
@@ -17,6 +22,22 @@ export class InsertReports {
     const { inserts, insertRows } = this.#dependencies.metrics;
     inserts.inc({ pipeline, outcome });
     if (outcome === 'ok') insertRows.observe({ pipeline }, rows);
+  }
+
+  /**
+   * Fields were left out, since they have no column.
+   *
+   * @param fields counts by name, one character per byte
+   */
+  ignored(pipeline: string, fields: ReadonlyMap<string, number>): void {
+    let known = this.#ignored.get(pipeline);
+    if (known === undefined) this.#ignored.set(pipeline, (known = new Set()));
+    for (const [name, count] of fields) {
+      const shown = shownName(name);
+      if (known.size < IGNORED_NAMES_MAX) known.add(shown);
+      const field = known.has(shown) ? shown : OTHER_FIELDS;
+      this.#dependencies.metrics.ignoredFields.inc({ pipeline, field }, count);
+    }
   }
 
   /** An insert was over a limit and is divided. */
@@ -80,6 +101,9 @@ export class InsertReports {
     this.#dependencies.logger.warn({ pipeline, batch, ...counts, code }, 'A batch is given up');
   }
 }
+
+/** Names of fields that a pipeline has a series for. */
+const IGNORED_NAMES_MAX = 100;
 
 /** Name of the state of a pipeline's inserts into a table, for the log. */
 function insertsOf(pipeline: string, table: string): string {

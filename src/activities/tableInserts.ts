@@ -135,6 +135,7 @@ export class TableInserts {
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => attempt.mustBeAlive(),
+      onIgnored: (fields) => this.#reports.ignored(pipeline, fields),
       onInsert: (outcome, rows) => this.#reports.ended(pipeline, outcome, rows),
     };
   }

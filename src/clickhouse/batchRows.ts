@@ -13,6 +13,7 @@ import {
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import type { Mapping } from '../protocol/settings.js';
 import { RowBlocks } from './rowBlocks.js';
+import { IgnoredFields } from './rows/ignoredFields.js';
 import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
 
@@ -44,6 +45,8 @@ export interface BatchRows {
   readonly lines: RowBlocks;
   /** Records that cannot become rows. An earlier attempt may have inserted them all the same. */
   readonly rejected: readonly (RejectedRecord & BatchRow)[];
+  /** Fields without a column that were left out, by name. */
+  readonly ignored: IgnoredFields;
 }
 
 /** How long rows are made before other work may run. */
@@ -73,7 +76,8 @@ export async function buildRows(
     readonly decode?: RecordDecoder | undefined;
   },
 ): Promise<BatchRows> {
-  const buildDecoded = createRowBuilder(tableColumns, columns, mapping);
+  const ignored = new IgnoredFields();
+  const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored);
   const buildRow = decode === undefined ? buildDecoded : decodingBuilder(buildDecoded, decode);
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
@@ -99,7 +103,7 @@ export async function buildRows(
       yieldedAt = performance.now();
     }
   }
-  return { rows, lines, rejected };
+  return { rows, lines, rejected, ignored };
 }
 
 function decodingBuilder(buildRow: RowBuilder, decode: RecordDecoder): RowBuilder {

@@ -45,6 +45,8 @@ export interface BatchInsertOptions {
   readonly overdue: boolean;
   /** Called right before each effect. Throws if this attempt may have no more effects. */
   readonly mustBeAlive: () => void;
+  /** Called when the rows are in the table, with the fields that were left out, by name, if there are any. */
+  readonly onIgnored?: (fields: ReadonlyMap<string, number>) => void;
   readonly onInsert?: (outcome: 'ok' | 'failed', rows: number) => void;
   /** Called if an insert of so many rows is over a limit and is divided. */
   readonly onTooLarge?: (error: InsertError, rows: number) => void;

@@ -73,6 +73,8 @@ async function insertOnce(
     throw error instanceof NotSent ? error.reason : error;
   });
   insertion.release();
+  const ignored = batchRows.ignored.counts();
+  if (ignored.size > 0) options.onIgnored?.(ignored);
   const refusedRows = new Set(refused.map(({ item }) => item));
   const { found } = insertion;
   return {
@@ -209,10 +211,13 @@ function missedIfGivenUp(found: FoundRows, sent: SentSets): MissedByViews | null
   return rows === 0 ? null : { rows, why };
 }
 
-function mustHaveColumns(tableColumns: TableColumns, { table, columns }: BatchInsertOptions): void {
-  const missing = Object.keys(columns).find((column) => !tableColumns.has(column));
+function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }: BatchInsertOptions): void {
+  const { unknownFields } = mapping;
+  const into = typeof unknownFields === 'object' ? [unknownFields.into] : [];
+  const missing = [...Object.keys(columns), ...into].find((column) => !tableColumns.has(column));
   if (missing === undefined) return;
-  const message = `table ${table} has no column ${missing}, which the pipeline's columns name: add it, or take it out there`;
+  const named = into.includes(missing) ? 'unknownFields names' : 'columns name';
+  const message = `table ${table} has no column ${missing}, which the pipeline's ${named}: add it, or take it out there`;
   throw new InsertError('structural', { code: NO_SUCH_COLUMN_IN_TABLE, message });
 }
 

@@ -125,6 +125,8 @@ function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipe
       : `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
     problems.push({ path: ['shardBy'], message });
   }
+  if (typeof unknownFields === 'object' && Object.hasOwn(columns, unknownFields.into))
+    problems.push({ path: ['unknownFields', 'into'], message: `is a column that columns fills with something else` });
   if (holdsObjects(format)) return problems;
   for (const [column, source] of Object.entries(columns)) {
     const path = ['columns', column];
@@ -139,7 +141,7 @@ function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipe
   }
   if (where !== undefined)
     problems.push({ path: ['where'], message: `is about JSON objects; the values are ${format}` });
-  if (unknownFields === 'reject')
+  if (unknownFields !== 'ignore')
     problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
   return problems;
 }

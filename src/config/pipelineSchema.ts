@@ -238,9 +238,14 @@ export const pipeline = z.strictObject({
     .optional()
     .describe('How Protobuf becomes JSON.'),
   unknownFields: z
-    .enum(['ignore', 'reject'])
+    .union([z.enum(['ignore', 'reject']), z.strictObject({ into: nonEmpty })], {
+      error: 'must be ignore, reject, or { into: COLUMN }',
+    })
     .default('ignore')
-    .describe('What happens to fields without a column: they are left out, or their records are rejected.'),
+    .describe(
+      'What happens to fields without a column: they are left out (ignore), their records are rejected (reject), or they go into a ' +
+        'column of type Map, JSON or String (`{ into: extra }`).',
+    ),
   where: where.describe(
     'Which records become rows: those whose value is as each of these rules says, such as `{ pointer: /type, equals: order }` or ' +
       '`[{ pointer: /eu, equals: true }, { pointer: /deleted, exists: false }]`. Others are skipped, and acknowledged as that.',

@@ -101,8 +101,8 @@ export interface Mapping {
   readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
   /** The same for Protobuf. Absent: bytes are raw. */
   readonly protobuf?: { readonly bytes: 'raw' | 'base64' };
-  /** What happens to fields that the table has no column for. */
-  readonly unknownFields: 'ignore' | 'reject';
+  /** What happens to fields that the table has no column for. An object names the column that they go into. */
+  readonly unknownFields: 'ignore' | 'reject' | { readonly into: string };
   /** What happens to records without a value. */
   readonly tombstones: 'reject' | 'skip' | 'insert';
   /** Records that have a value, and for which not all of these hold, are skipped. Absent: none is. */
@@ -110,8 +110,8 @@ export interface Mapping {
 }
 
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
-export function needsNewerWorker({ format, where }: Pick<Mapping, 'format' | 'where'>): boolean {
-  return isDecoded(format) || where !== undefined;
+export function needsNewerWorker({ format, where, unknownFields }: Mapping): boolean {
+  return isDecoded(format) || where !== undefined || typeof unknownFields === 'object';
 }
 
 /** Formats of values that are decoded before they are read as JSON. */

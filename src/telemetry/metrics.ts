@@ -283,6 +283,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Inserts that were over a limit and were divided, by ClickHouse error or HTTP status.',
       ['pipeline', 'code'],
     ),
+    ignoredFields: counter(
+      'ktb_ignored_fields_total',
+      'Fields of inserted records that were left out because the table has no column for them, by name. Of a pipeline, 100 names are told; (others) are the rest.',
+      ['pipeline', 'field'],
+    ),
     missedByViews: counter(
       'ktb_rows_missed_by_views_total',
       'Rows that are in the table, but that a materialized view lacks, or may lack.',

@@ -21,6 +21,12 @@ const shared = useSharedDaemon(stack, {
       ],
     },
   },
+  gathered: {
+    columns: 'id Int64, extra Map(String, String)',
+    pipeline: { unknownFields: { into: 'extra' } },
+  },
+  gatheredAsJson: { columns: 'id Int64, extra JSON', pipeline: { unknownFields: { into: 'extra' } } },
+  ignoring: { columns: 'id Int64' },
   marked: { columns: 'id Int64, text String', pipeline: { columns: { text: '/deep/text' } } },
   altered: { columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } },
 });
@@ -111,6 +117,25 @@ it('records that the pipeline does not want are skipped, and acknowledged as tha
   const { topic, partition, offset } = fixture.acks.find(({ key }) => key === 'other')!;
   const { output: found } = await ktb(fixture.config(), ['where', `${topic}/${partition}/${offset}`]);
   expect(found).toContain('skipped: ');
+});
+
+it('fields without a column go to the one that takes them, or are counted by their names', async () => {
+  const value = '{"id":1,"a":"x","b":{"c":[1,2]},"d":9007199254740993}';
+  for (const [name, shown, stored] of [
+    ['gathered', 'extra', { extra: { a: 'x', b: '{"c":[1,2]}', d: '9007199254740993' } }],
+    ['gatheredAsJson', 'toString(extra.a) AS a, toString(extra.d) AS d', { a: 'x', d: '9007199254740993' }],
+  ] as const) {
+    await begin(name);
+    await fixture.produce(1, () => ({ key: 'k', value }));
+    await untilAnswered(1);
+    expect(statuses()).toEqual({ k: 'inserted' });
+    expect(await fixture.query(`SELECT ${shown} FROM ${fixture.table}`)).toEqual([stored]);
+  }
+  await begin('ignoring');
+  await fixture.produce(3, () => ({ key: 'k', value }));
+  await untilAnswered(3);
+  const series = { pipeline: fixture.name, field: 'b' };
+  expect(await shared.daemon().metric('ktb_ignored_fields_total', series)).toBe(3);
 });
 
 it('tombstones become rows of key, headers and coordinates, where the pipeline says so', async () => {

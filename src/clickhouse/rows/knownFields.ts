@@ -15,11 +15,14 @@ export interface Field {
 /**
  * The names that a field may have, one character per byte: columns, sources of mappings, and prefixes of columns'
  * names, because a field `a` may contain the column `a.b`.
+ *
+ * @param unknown the column for fields without a column. A field of its name is one of them
  */
 export function knownFields(
   table: TableColumns,
   columns: Readonly<Record<string, ColumnSource>>,
   identity: readonly string[],
+  unknown?: string,
 ): ReadonlyMap<string, Field> {
   const fields = new Map<string, Field>();
   const add = (column: string, field: Omit<Field, 'column'>): void => {
@@ -28,7 +31,7 @@ export function knownFields(
   };
   for (const name of identity) add(name, { kind: 'identity' });
   for (const name of Object.keys(columns)) add(name, { kind: 'mapped' });
-  for (const name of table.keys()) add(name, { kind: 'column', check: columnCheck(table, name) });
+  for (const name of table.keys()) if (name !== unknown) add(name, { kind: 'column', check: columnCheck(table, name) });
   for (const name of table.keys()) {
     const parts = name.split('.');
     for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });

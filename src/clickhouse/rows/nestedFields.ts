@@ -1,21 +1,32 @@
 import type { Rejection } from '../../protocol/ack.js';
 import { pointersOf, type ColumnSource } from '../../protocol/columnSource.js';
-import { everyMember, textOfString } from '../values/json.js';
+import { endOfValue, everyMember, textOfString } from '../values/json.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 import type { Field } from './knownFields.js';
 import { quoteLatin1 } from './quoting.js';
 import { notColumns, outOfRange, unknownField } from './rowRejections.js';
+import type { UnknownFields } from './unknownFields.js';
 
 /** Fields that are objects whose members are columns: `{"a":{"b":1}}` is the field `a.b`. */
 export class NestedFields {
   readonly #fields: ReadonlyMap<string, Field>;
   readonly #rejectsUnknown: boolean;
+  readonly #unknown: UnknownFields | undefined;
   /** The places in the value that mapped columns are taken from. */
   readonly #pointers = new JsonPointers();
 
-  /** @param sources where the mapped columns are taken from */
-  constructor(fields: ReadonlyMap<string, Field>, sources: readonly ColumnSource[], rejectsUnknown: boolean) {
+  /**
+   * @param sources where the mapped columns are taken from
+   * @param unknown gathers what has no column. Undefined: it is left out, or rejected
+   */
+  constructor(
+    fields: ReadonlyMap<string, Field>,
+    sources: readonly ColumnSource[],
+    rejectsUnknown: boolean,
+    unknown?: UnknownFields,
+  ) {
     this.#fields = fields;
+    this.#unknown = unknown;
     this.#rejectsUnknown = rejectsUnknown;
     for (const pointer of sources.flatMap(pointersOf)) this.#pointers.add(pointer);
   }
@@ -37,8 +48,10 @@ export class NestedFields {
   #add(into: string[], text: string, start: number, path: string, place: JsonPlace | undefined): Rejection | undefined {
     if (text[start] === '[') return isMapped(place, false) ? undefined : notColumns(path);
     // It is neither an object nor null, so there is no column for it.
-    if (text[start] !== '{' && text[start] !== 'n' && this.#rejectsUnknown && !isMapped(place, false))
-      return unknownField(path);
+    if (text[start] !== '{' && text[start] !== 'n' && !isMapped(place, false)) {
+      if (this.#rejectsUnknown) return unknownField(path);
+      this.#unknown?.add(path, text.slice(start, endOfValue(text, start)));
+    }
     let rejection: Rejection | undefined;
     everyMember(text, start, (nameStart, nameEnd, from, end) => {
       const name = textOfString(text, nameStart, nameEnd);
@@ -49,9 +62,12 @@ export class NestedFields {
         else into.push(`${quoteLatin1(inner)}:${text.slice(from, end)}`);
       } else if (field?.kind === 'parent' && text[from] !== 'n') {
         rejection = this.#add(into, text, from, inner, placeBelow(place, name));
-      } else if ((field === undefined || field.kind === 'source') && this.#rejectsUnknown) {
+      } else if (field === undefined || field.kind === 'source') {
         const isContainer = text[from] === '{' || text[from] === '[';
-        if (!isMapped(placeBelow(place, name), isContainer)) rejection = unknownField(inner);
+        if ((this.#rejectsUnknown || this.#unknown !== undefined) && !isMapped(placeBelow(place, name), isContainer)) {
+          if (this.#rejectsUnknown) rejection = unknownField(inner);
+          else this.#unknown?.add(inner, text.slice(from, end));
+        }
       }
       return rejection === undefined;
     });

@@ -3,10 +3,12 @@ import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { hasHalfCharacter } from '../values/json.js';
 import type { JsonObject } from '../values/jsonObject.js';
+import type { ValueCheck } from '../values/valueCheck.js';
+import type { IgnoredFields } from './ignoredFields.js';
 import type { Field } from './knownFields.js';
 import type { LeadingFields } from './leadingFields.js';
 import type { NestedFields } from './nestedFields.js';
-import { quoteLatin1 } from './quoting.js';
+import { quote, quoteLatin1 } from './quoting.js';
 import type { RecordValue } from './recordValue.js';
 import {
   halfCharacter,
@@ -17,6 +19,7 @@ import {
   reservedField,
   unknownField,
 } from './rowRejections.js';
+import type { UnknownFields } from './unknownFields.js';
 import type { WhereRules } from './whereRules.js';
 
 interface ObjectRowParts {
@@ -30,6 +33,10 @@ interface ObjectRowParts {
   readonly rejectsUnknown: boolean;
   /** Which records are wanted. Undefined: all. */
   readonly rules: WhereRules | undefined;
+  /** Counts fields that are left out. */
+  readonly ignored: IgnoredFields;
+  /** Takes fields without a column, and the check of the column that gets them. Undefined: they are left out. */
+  readonly unknown: { readonly fields: UnknownFields; readonly check: ValueCheck | undefined } | undefined;
 }
 
 /**
@@ -45,11 +52,13 @@ export class ObjectRows {
   readonly #nested: NestedFields;
   readonly #rejectsUnknown: boolean;
   readonly #rules: WhereRules | undefined;
+  readonly #ignored: IgnoredFields;
+  readonly #unknown: ObjectRowParts['unknown'];
   /** The names of the last value's first members, and what they mean. The next value usually has the same names. */
   readonly #names: string[] = [];
   readonly #fieldsOfNames: (Field | undefined)[] = [];
 
-  constructor({ value, object, fields, leading, nested, rejectsUnknown, rules }: ObjectRowParts) {
+  constructor({ value, object, fields, leading, nested, rejectsUnknown, rules, ignored, unknown }: ObjectRowParts) {
     this.#value = value;
     this.#object = object;
     this.#fields = fields;
@@ -57,6 +66,8 @@ export class ObjectRows {
     this.#nested = nested;
     this.#rejectsUnknown = rejectsUnknown;
     this.#rules = rules;
+    this.#ignored = ignored;
+    this.#unknown = unknown;
   }
 
   /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
@@ -86,6 +97,8 @@ export class ObjectRows {
       const field = this.#fieldOf(name, index);
       if (field === undefined) {
         if (this.#rejectsUnknown) return unknownField(name);
+        if (this.#unknown === undefined) this.#ignored.count(name, index);
+        else misplaced++;
         continue;
       }
       const { kind, column, check } = field;
@@ -123,6 +136,8 @@ export class ObjectRows {
     const { text } = this.#value;
     const row = this.#leading.mappedOf(source, record, text);
     if ('code' in row) return row;
+    const unknown = this.#unknown?.fields;
+    unknown?.begin();
     for (let index = 0; index < object.length; index++) {
       const name = object.names[index] as string;
       const kind = this.#fieldOf(name, index)?.kind;
@@ -130,11 +145,26 @@ export class ObjectRows {
       if (kind === 'parent') {
         const rejection = this.#nested.add(row, text, start, name);
         if (rejection !== undefined) return rejection;
+      } else if (kind === undefined && unknown !== undefined) {
+        unknown.add(name, text.slice(start, object.ends[index]));
       } else if (kind !== 'mapped') {
         row.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);
       }
     }
+    const rejection = this.#addUnknown(row);
+    if (rejection !== undefined) return rejection;
     this.#leading.writeFields(into, source, record, row);
+    return undefined;
+  }
+
+  /** Adds the column that takes what has none. */
+  #addUnknown(row: string[]): Rejection | undefined {
+    const json = this.#unknown?.fields.json;
+    if (this.#unknown === undefined || json === undefined) return undefined;
+    const { fields, check } = this.#unknown;
+    if (check?.(json, 0, json.length) === false) return outOfRange(fields.column);
+    if (this.#object.hasHalfCharacters && hasHalfCharacter(json)) return halfCharacter(fields.column);
+    row.push(`${quote(fields.column)}:${json}`);
     return undefined;
   }
 }

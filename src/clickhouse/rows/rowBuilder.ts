@@ -6,13 +6,15 @@ import { holdsObjects, type Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { JsonObject } from '../values/jsonObject.js';
-import { knownFields } from './knownFields.js';
+import { IgnoredFields } from './ignoredFields.js';
+import { columnCheck, knownFields } from './knownFields.js';
 import { LeadingFields } from './leadingFields.js';
 import { NestedFields } from './nestedFields.js';
 import { ObjectRows } from './objectRows.js';
 import { RecordValue } from './recordValue.js';
 import { noTime } from './rowRejections.js';
 import { timestampCheck } from './timestamps.js';
+import { UnknownFields } from './unknownFields.js';
 import { WhereRules } from './whereRules.js';
 
 /**
@@ -22,21 +24,29 @@ import { WhereRules } from './whereRules.js';
  */
 export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRecord) => Rejection | undefined;
 
-/** @param columns the mapped columns, and where each is taken from */
+/**
+ * @param columns the mapped columns, and where each is taken from
+ * @param ignored counts the fields that are left out
+ */
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, ColumnSource>>,
   { format, unknownFields, tombstones, where }: Mapping,
+  ignored = new IgnoredFields(),
 ): RowBuilder {
   const isObject = holdsObjects(format);
   const value = new RecordValue();
   const object = new JsonObject();
   const leading = new LeadingFields(table, columns, object);
-  const fields = knownFields(table, columns, leading.identity);
+  const unknown = typeof unknownFields === 'object' ? new UnknownFields(unknownFields.into, table) : undefined;
+  const fields = knownFields(table, columns, leading.identity, unknown?.column);
   const rejectsUnknown = unknownFields === 'reject';
-  const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown);
+  const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown, unknown);
   const rules = where === undefined ? undefined : new WhereRules(where);
-  const objectRows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown, rules });
+  const objectRows = new ObjectRows({
+    ...{ value, object, fields, leading, nested, rejectsUnknown, rules, ignored },
+    unknown: unknown === undefined ? undefined : { fields: unknown, check: columnCheck(table, unknown.column) },
+  });
   const misfitTime = timestampCheck(table, leading.timeColumns());
 
   return (into, source, record) => {

@@ -107,6 +107,7 @@ export function tooMuchMapped(what: 'to check' | 'for one row'): Rejection {
 /** Characters of a field's name in an error message, at most. */
 const FIELD_NAME_MAX = 64;
 
-function shownName(latin1Name: string): string {
+/** A field's name as people see it, cut if it is long. It is given with one character per byte. */
+export function shownName(latin1Name: string): string {
   return Buffer.from(latin1Name, 'latin1').toString().slice(0, FIELD_NAME_MAX);
 }

@@ -1048,12 +1048,17 @@ it('a batch that was only handed back is not looked up and is no retry; one that
 
 it('a batch counts as the rows that it becomes: Avro as JSON, and each column that takes a part of the record again', () => {
   const chunks = [{ records: 2, bytes: 1_000 }] as unknown as BatchSpec['chunks'];
-  const growth = (format: Mapping['format'], columns: BatchSpec['destination']['columns'] = {}) => {
-    const mapping = { format, unknownFields: 'ignore', tombstones: 'reject' } as const;
+  const growth = (
+    format: Mapping['format'],
+    columns: BatchSpec['destination']['columns'] = {},
+    unknownFields: Mapping['unknownFields'] = 'ignore',
+  ) => {
+    const mapping = { format, unknownFields, tombstones: 'reject' } as const;
     const destination = { table: 't', columns, deadLetterTopic: 'dlq', mapping };
     return (memoryBytesOf({ chunks, destination }) - 2 * 1_024) / 1_000;
   };
-  expect([growth('json'), growth('json-schema'), growth('avro')]).toEqual([1, 1, 8]);
+  expect([growth('json'), growth('json-schema'), growth('avro'), growth('protobuf')]).toEqual([1, 1, 8, 8]);
+  expect(growth('json', {}, { into: 'extra' })).toBe(3);
   const ofJson = [{ a: '/a', t: 'timestamp' }, { d: 'document' }, { d: 'document', k: 'key', h: 'headers' }];
   expect(ofJson.map((columns) => growth('json', columns))).toEqual([1, 3, 7]);
   expect(growth('avro', { d: 'document' })).toBe(24);

@@ -747,6 +747,14 @@ it('records are left out in a form that version 0.1.0 does not insert', () => {
       { format: 'json', unknownFields: 'ignore', tombstones: 'reject', where: [rule] },
     ]);
   }
+  const into = parse('pipelines: { a: { topics: [x], table: t, unknownFields: { into: extra } } }').pipelines[0]!;
+  const { table, decodedTable, mapping } = into.settings.destination;
+  expect([table, decodedTable, mapping.unknownFields]).toEqual([null, 't', { into: 'extra' }]);
+  const mapped = 'unknownFields: { into: a }, columns: { a: /a }';
+  expect(problems(`pipelines: { a: { topics: [x], table: t, ${mapped} } }`).join()).toContain('something else');
+  expect(problems('pipelines: { a: { topics: [x], table: t, unknownFields: into } }').join()).toContain(
+    '{ into: COLUMN }',
+  );
   const refused = (where: string, format?: string) => problems(text(where, format)).join();
   expect(refused('{ pointer: /a }')).toContain('must say what is wanted');
   expect(refused('{ pointer: a, exists: true }')).toContain('must be a JSON pointer');

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { RowBlocks } from '../../../../src/clickhouse/rowBlocks.js';
 import type { Field } from '../../../../src/clickhouse/rows/knownFields.js';
+import { IgnoredFields } from '../../../../src/clickhouse/rows/ignoredFields.js';
 import { LeadingFields } from '../../../../src/clickhouse/rows/leadingFields.js';
 import { NestedFields } from '../../../../src/clickhouse/rows/nestedFields.js';
 import { ObjectRows } from '../../../../src/clickhouse/rows/objectRows.js';
@@ -23,7 +24,10 @@ it('keeps what names mean for a thousand members of a value, however many it has
   const object = new JsonObject();
   const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object);
   const nested = new NestedFields(fields, [], false);
-  const rows = new ObjectRows({ value, object, fields, leading, nested, rejectsUnknown: false, rules: undefined });
+  const rows = new ObjectRows({
+    ...{ value, object, fields, leading, nested, rejectsUnknown: false },
+    ...{ rules: undefined, ignored: new IgnoredFields(), unknown: undefined },
+  });
   const members = Array.from({ length: 1_500 }, (_, index) => `"n${index}":1`);
   const one = record(1, { value: Buffer.from(`{${members.join()}}`) });
   const write = () => {

@@ -1,0 +1,88 @@
+import { expect, it } from 'vitest';
+import { RowBlocks } from '../../../../src/clickhouse/rowBlocks.js';
+import { IgnoredFields, OTHER_FIELDS } from '../../../../src/clickhouse/rows/ignoredFields.js';
+import { createRowBuilder } from '../../../../src/clickhouse/rows/rowBuilder.js';
+import type { Mapping } from '../../../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../../../support/chunks.js';
+import { record } from '../../../support/records.js';
+
+const source = { topic: 'orders', partition: 3, epoch: 'e1' };
+
+/** The row of a value in a table with the columns `id` and `n.a`, or why it becomes none. */
+function rowOf(
+  value: string,
+  type: string,
+  {
+    columns = {},
+    unknownFields = { into: 'extra' },
+  }: Partial<{ columns: object; unknownFields: Mapping['unknownFields'] }> = {},
+  ignored?: IgnoredFields,
+) {
+  const table = new Map([
+    ['id', 'Int64'],
+    ['n.a', 'Int64'],
+    ['extra', type],
+  ]);
+  const build = createRowBuilder(table, { ...columns }, { ...DEFAULT_MAPPING, unknownFields }, ignored);
+  const rows = new RowBlocks();
+  const rejection = build(rows, source, record(1, { value: Buffer.from(value) }));
+  if (rejection !== undefined) return rejection.code;
+  rows.endRow();
+  return Buffer.from(rows.textOf(0), 'latin1').toString();
+}
+
+const VALUE = '{"id":1,"x":"gr\\u00fcn","ä":1234567890,"o":{"b":[true,null]},"z":null}';
+
+it.each([
+  ['JSON', '{"x":"gr\\u00fcn","ä":1234567890,"o":{"b":[true,null]},"z":null}'],
+  ['Map(String, String)', '{"x":"gr\\u00fcn","ä":"1234567890","o":"{\\"b\\":[true,null]}","z":"null"}'],
+  [
+    'Map(LowCardinality(String), Nullable(String))',
+    '{"x":"gr\\u00fcn","ä":"1234567890","o":"{\\"b\\":[true,null]}","z":null}',
+  ],
+  ['String', '"{\\"x\\":\\"gr\\\\u00fcn\\",\\"ä\\":1234567890,\\"o\\":{\\"b\\":[true,null]},\\"z\\":null}"'],
+])('what has no column goes into a column of type %s', (type, extra) => {
+  expect(rowOf(VALUE, type)).toBe(`{"id":1,"extra":${extra}}`);
+});
+
+it('a row whose fields all have columns stays as it is written', () => {
+  expect(rowOf('{ "id" : 1 }', 'JSON')).toBe('{ "id" : 1 }');
+});
+
+it('a field of the name of that column is a field without a column, and of several with one name the last counts', () => {
+  expect(rowOf('{"extra":{"a":1},"x":1,"x":2}', 'JSON')).toBe('{"extra":{"extra":{"a":1},"x":2}}');
+});
+
+it('what a mapped column takes has a column; what is beside it within an object has none', () => {
+  const columns = { id: '/deep/id' };
+  expect(rowOf('{"deep":{"id":5,"x":1},"y":2}', 'JSON', { columns })).toContain('"extra":{"y":2}');
+  expect(rowOf('{"n":{"a":1,"b":{"c":2}},"y":3}', 'JSON')).toBe('{"n.a":1,"extra":{"n.b":{"c":2},"y":3}}');
+  expect(rowOf('{"n":5}', 'JSON')).toBe('{"extra":{"n":5}}');
+});
+
+it('what does not fit into that column rejects the record', () => {
+  expect(rowOf('{"x":300}', 'Map(String, UInt8)')).toBe('out_of_range');
+  expect(rowOf('{"x":200}', 'Map(String, UInt8)')).toBe('{"extra":{"x":200}}');
+  expect(rowOf('{"x":"\\udc00"}', 'JSON')).toBe('out_of_range');
+});
+
+it('fields that are left out are counted by name, whatever places they have', () => {
+  const ignored = new IgnoredFields();
+  const ignore = { unknownFields: 'ignore' } as const;
+  for (const value of ['{"id":1,"x":1,"y":1}', '{"x":1}', '{"y":1,"x":1}', '{"id":1}', '{"id":1,"x":1,"y":1}'])
+    rowOf(value, 'JSON', ignore, ignored);
+  expect(Object.fromEntries(ignored.counts())).toEqual({ x: 4, y: 3 });
+  // Each is counted once, however often it is asked.
+  expect(Object.fromEntries(ignored.counts())).toEqual({ x: 4, y: 3 });
+  rowOf(VALUE, 'JSON', {}, ignored);
+  expect(ignored.counts().size).toBe(2);
+});
+
+it('a bounded number of names is told, however many there are', () => {
+  const ignored = new IgnoredFields();
+  for (let name = 0; name < 3_000; name++) ignored.count(`n${name}`, name % 2_000);
+  const counts = ignored.counts();
+  expect(counts.size).toBeLessThanOrEqual(1_001);
+  expect(counts.get(OTHER_FIELDS)).toBeGreaterThan(1_000);
+  expect([...counts.values()].reduce((sum, count) => sum + count, 0)).toBe(3_000);
+});
