@@ -135,15 +135,13 @@ function atRest(): Promise<void> {
 export function install(clock: Clock, hasChance = true): () => void {
   const timer = (delayMs: number, again: boolean, act: () => void): SimulatedTimer => {
     const process = clock.current;
-    const made = new SimulatedTimer();
-    const next = (): void => {
+    const made = new SimulatedTimer((): void => {
       made.cancel = clock.after(Math.max(1, delayMs), process, () => {
-        if (again) next();
+        if (again) made.refresh();
         act();
       });
-    };
-    next();
-    return made;
+    });
+    return made.refresh();
   };
   const cancel = (made: unknown): void => {
     if (made instanceof SimulatedTimer) made.cancel();
@@ -200,6 +198,18 @@ function setNow(now: () => number): void {
 /** What `setTimeout` gives. */
 class SimulatedTimer {
   cancel: () => void = () => undefined;
+  readonly #begin: () => void;
+
+  constructor(begin: () => void) {
+    this.#begin = begin;
+  }
+
+  /** Its time begins anew. */
+  refresh(): this {
+    this.cancel();
+    this.#begin();
+    return this;
+  }
 
   ref(): this {
     return this;

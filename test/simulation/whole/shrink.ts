@@ -67,7 +67,7 @@ export async function tellShortest(steps: readonly Step[], seed: number, setting
   ].join('\n');
 }
 
-const IMPATIENT_MS = 90_000;
+const IMPATIENT_MS = 120_000;
 const LINES_MAX = 60;
 
 /** What is broken, whichever record it is that shows it. */
