@@ -11,8 +11,8 @@ import type { InputTopic } from './topic.js';
 /** What of the daemons' configuration a fault changes. What it does not name is as usual. */
 export interface Changes {
   readonly batchers?: number;
-  /** As in `flow.maxHistory`. */
-  readonly maxHistory?: string;
+  /** Batchers continue as new as often as can be configured. */
+  readonly shortHistories?: true;
 }
 
 /** What faults are done to. */
@@ -34,8 +34,6 @@ export interface Victims {
   readonly loseOffsets: () => Promise<boolean>;
 }
 
-/** The smallest that can be configured. A run continues as new at half of it. */
-const SHORTEST_HISTORY = '1MiB';
 const FILL_AGAIN_MS = 500;
 
 /** A part may be away when it is needed: another fault is at work. */
@@ -110,7 +108,7 @@ export async function inject(
       }
       return true;
     case 'short histories':
-      victims.configure({ maxHistory: SHORTEST_HISTORY });
+      victims.configure({ shortHistories: true });
       await restartAll(victims, false);
       await victims.send(fault.burst);
       await wait();

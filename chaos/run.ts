@@ -547,7 +547,7 @@ class ChaosRun {
   }
 
   /** Of every daemon, without addresses. */
-  #configuration({ batchers = BATCHERS, maxHistory }: Changes = {}): DaemonConfiguration {
+  #configuration({ batchers = BATCHERS, shortHistories }: Changes = {}): DaemonConfiguration {
     return {
       // The daemons are one installation, though each has other addresses of the same parts.
       installation: PIPELINE,
@@ -561,8 +561,7 @@ class ChaosRun {
           table: TABLE,
           batchers,
           columns: MAPPING,
-          batch: { maxRecords: BATCH_RECORDS_MAX, maxDelay: '300ms' },
-          ...(maxHistory === undefined ? {} : { flow: { maxHistory } }),
+          ...(shortHistories === undefined ? USUAL_HISTORIES : SHORT_HISTORIES),
           insert: { views: this.#insert.views },
           reply: { topic: TOPICS.replies },
           deadLetter: { topic: TOPICS.letters },
@@ -599,6 +598,10 @@ class ChaosRun {
 function burstFile(index: number): string {
   return `burst-${index + 1}.json`;
 }
+
+const USUAL_HISTORIES = { batch: { maxRecords: BATCH_RECORDS_MAX, maxDelay: '300ms' } };
+/** A run continues as new after half of the bytes, or after 512 events: each batch makes about ten. */
+const SHORT_HISTORIES = { batch: { maxRecords: 50, maxDelay: '50ms' }, flow: { maxHistory: '1MiB' } };
 
 /** Copies the logs of the parts, which go when the stack is stopped. */
 function keepLogs(dataDir: string, directory: string): void {

@@ -92,7 +92,7 @@ it.each<[PlannedFault['fault'], string[]]>([
   [
     { kind: 'short histories', burst: BURST },
     [
-      ...['configure {"maxHistory":"1MiB"}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+      ...['configure {"shortHistories":true}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
       ...['send 9', 'configure {}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
     ],
   ],
