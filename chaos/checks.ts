@@ -1,4 +1,5 @@
 import type { BatcherRun } from './batchers.js';
+import { areRowsRight, gapsTold, isRemoved, reread, rereadsOf, type Deliberate } from './due.js';
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { ViewRows } from './table.js';
@@ -62,6 +63,7 @@ export interface Observed {
   /** How the materialized view differs from the table. */
   readonly view: ViewRows;
   readonly told: Told;
+  readonly deliberate: Deliberate;
   readonly offsets: readonly OffsetSample[];
   readonly replies: readonly ReplySample[];
   readonly runs: readonly BatcherRun[];
@@ -146,6 +148,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     seldomRepeated(observed, bounds),
     thereWhenAnswered(observed),
     viewComplete(observed),
+    gapsTold(observed),
     orderByKey(observed),
     commitsForward(observed),
     runsClosedByFaults(observed),
@@ -217,10 +220,10 @@ function lowerBound(sorted: Float64Array, value: number): number {
 }
 
 /** Every record is one row or a dead letter, and never both. Dead letters come at least once, and have to say the same. */
-function rowOrLetter({ ledger }: Observed): Verdict {
+function rowOrLetter({ ledger, deliberate }: Observed): Verdict {
   return ofEach('each record is one row or a dead letter', ledger, (record) => {
     const { rows, letters } = record;
-    if (rows === 1 && letters === 0) return undefined;
+    if (letters === 0 && areRowsRight(deliberate, record)) return undefined;
     if (rows === 0 && letters > 0 && !record.has('lettersDisagree')) return undefined;
     const disagree = record.has('lettersDisagree') ? ', which disagree' : '';
     return `record ${record.name} is ${rows} rows and ${letters} dead letters${disagree}`;
@@ -228,10 +231,10 @@ function rowOrLetter({ ledger }: Observed): Verdict {
 }
 
 /** The producer knows which records are bad, and in which way. */
-function rejectedForItself({ ledger }: Observed): Verdict {
+function rejectedForItself({ ledger, deliberate }: Observed): Verdict {
   return ofEach('only bad records are rejected, each for its own reason', ledger, (record) => {
     const code = record.letters === 0 ? '' : record.letterCode;
-    if (code === record.expects) return undefined;
+    if (code === record.expects || (code === '' && isRemoved(deliberate, record))) return undefined;
     return `record ${record.name} is ${record.expects || 'good'}, and was ${code === '' ? 'not rejected' : `rejected as ${code}`}`;
   });
 }
@@ -263,9 +266,10 @@ function valuesMatch({ ledger }: Observed): Verdict {
 }
 
 /** Every record is acknowledged, and all acknowledgements of a record say the same. */
-function answered({ ledger }: Observed): Verdict {
+function answered({ ledger, deliberate }: Observed): Verdict {
   return ofEach('each record is acknowledged, and always in the same way', ledger, (record) => {
-    if (record.acks === 0) return `record ${record.name} has no acknowledgement`;
+    if (record.acks === 0)
+      return isRemoved(deliberate, record) ? undefined : `record ${record.name} has no acknowledgement`;
     return record.has('acksDisagree')
       ? `record ${record.name} was acknowledged as ${record.said}, and then otherwise`
       : undefined;
@@ -289,19 +293,20 @@ function answersTrue({ ledger }: Observed): Verdict {
 const COPIES_MAX = 8;
 
 /** Dead letters and acknowledgements come again only after faults, and only those of batches that were under way. */
-function seldomRepeated({ ledger, faults, misses }: Observed, { repeatsPerFault }: Bounds): Verdict {
+function seldomRepeated({ ledger, faults, misses, deliberate }: Observed, { repeatsPerFault }: Bounds): Verdict {
   const violations = new Violations();
   const { secondAcks, secondLetters, acks, letters } = ledger.counts;
   // What has hit nothing by our count may have done something all the same.
-  const repeatsMax = (faults + misses) * repeatsPerFault;
+  const repeatsMax = (faults + misses) * repeatsPerFault + reread(deliberate);
   for (const [what, count] of [
     ['acknowledgements', secondAcks],
     ['dead letters', secondLetters],
   ] as const)
     if (count > repeatsMax) violations.add(() => `${count} ${what} came again, more than ${repeatsMax}`);
   ledger.forEach((record) => {
-    if (record.acks > COPIES_MAX) violations.add(() => `record ${record.name} has ${record.acks} acknowledgements`);
-    if (record.letters > COPIES_MAX) violations.add(() => `record ${record.name} has ${record.letters} dead letters`);
+    const copiesMax = COPIES_MAX * (1 + rereadsOf(deliberate, record));
+    if (record.acks > copiesMax) violations.add(() => `record ${record.name} has ${record.acks} acknowledgements`);
+    if (record.letters > copiesMax) violations.add(() => `record ${record.name} has ${record.letters} dead letters`);
   });
   const note = `${secondAcks} acknowledgements and ${secondLetters} dead letters came again`;
   return verdictOf('answers are seldom repeated', acks + letters, violations, note);

@@ -5,6 +5,7 @@ import type { ChaosDaemon, Conditions } from './daemons.js';
 import type { Disks } from './disks.js';
 import type { Leaders } from './leaders.js';
 import type { Burst, DiskOwner, Fault, Part, PlannedFault } from './plan.js';
+import type { Patience, Rereads } from './rereads.js';
 import type { ChaosTable } from './table.js';
 import type { InputTopic } from './topic.js';
 
@@ -25,6 +26,7 @@ export interface Victims {
   readonly table: ChaosTable;
   readonly leaders: Leaders;
   readonly topic: InputTopic;
+  readonly rereads: Rereads;
   readonly disks: Disks;
   /** Configures the daemons, from their next start on. */
   readonly configure: (changes: Changes) => void;
@@ -35,6 +37,7 @@ export interface Victims {
 }
 
 const FILL_AGAIN_MS = 500;
+const READ_FOR_MS = 6_000;
 
 /** A part may be away when it is needed: another fault is at work. */
 const TRIES = 60;
@@ -58,6 +61,7 @@ export async function inject(
   signal: AbortSignal,
 ): Promise<boolean | number> {
   const wait = () => sleep(lastsMs, undefined, { signal });
+  const patience: Patience = { wait, retry: (act) => untilDone(act, signal) };
   switch (fault.kind) {
     case 'daemon terminated':
     case 'daemon killed':
@@ -99,7 +103,7 @@ export async function inject(
       );
       return true;
     case 'offsets lost':
-      return loseOffsets(victims, wait);
+      return loseOffsets(victims, wait, signal);
     case 'layout changed':
       for (const changes of [{ batchers: fault.batchers }, {}]) {
         victims.configure(changes);
@@ -136,6 +140,13 @@ export async function inject(
       await addPartitions(victims, fault.added, signal);
       await wait();
       return true;
+    case 'table made anew':
+      await victims.table.makeAnew(patience.retry);
+      return true;
+    case 'records expired':
+      return whileStopped(victims, () => victims.rereads.expire(fault.partition, patience), signal);
+    case 'rewound':
+      return whileStopped(victims, () => victims.rereads.rewind(fault.partition, fault.again, patience), signal);
     case 'view failing':
       await withUndo(
         () => victims.table.failView(fault.rows),
@@ -177,19 +188,25 @@ async function untilDone<T>(act: () => Promise<T>, signal: AbortSignal): Promise
 }
 
 /** A group can be deleted only while it has no members. */
-function loseOffsets(victims: Victims, wait: () => Promise<void>): Promise<boolean> {
-  return whileStopped(victims, async () => {
+function loseOffsets(victims: Victims, wait: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
+  const lose = async (): Promise<boolean> => {
     const isDone = await victims.loseOffsets();
     await wait();
     return isDone;
-  });
+  };
+  return whileStopped(victims, lose, signal);
 }
 
-/** Does something while no daemon runs. */
-async function whileStopped({ daemons, guest }: Victims, act: () => Promise<boolean>): Promise<boolean> {
+/** Does something while no daemon runs. Then they read for some seconds before another fault stops them again. */
+async function whileStopped(
+  { daemons, guest }: Victims,
+  act: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<boolean> {
   await Promise.all([...daemons, guest].map((daemon) => daemon.terminate()));
   const isDone = await act();
   await Promise.all(daemons.map((daemon) => daemon.start()));
+  await sleep(READ_FOR_MS, undefined, { signal });
   return isDone;
 }
 

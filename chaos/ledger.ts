@@ -23,6 +23,10 @@ export interface Row {
   readonly digest: number;
   /** Microseconds since 1970 at which ClickHouse took it. */
   readonly insertedAtUs: number;
+  /** Which table, if the table was made anew. Rows are added table by table, the oldest one first. */
+  readonly table: number;
+  /** Whether it came soon before a new table came in the place of its own. */
+  readonly isLate: boolean;
 }
 
 /** A message of the dead-letter topic: where its record was, and what it holds. */
@@ -54,6 +58,7 @@ const MARK = {
   letterDiffers: 16,
   lettersDisagree: 32,
   acksDisagree: 64,
+  lateInOldTable: 128,
 } as const;
 type Mark = keyof typeof MARK;
 
@@ -98,7 +103,12 @@ export class Ledger {
     if (own === undefined) return;
     const { offset } = row;
     const before = add(own.rows, offset);
-    if (before === 0) own.insertedAtUs[offset] = row.insertedAtUs;
+    if (before === 0 || row.insertedAtUs < (own.insertedAtUs[offset] ?? 0)) own.insertedAtUs[offset] = row.insertedAtUs;
+    const inTable = own.lastTable[offset] === row.table ? (own.inLastTable[offset] ?? 0) + 1 : 1;
+    own.lastTable[offset] = row.table;
+    own.inLastTable[offset] = Math.min(COUNT_MAX, inTable);
+    own.mostInOneTable[offset] = Math.max(own.mostInOneTable[offset] ?? 0, own.inLastTable[offset]);
+    if (row.isLate) own.set(offset, 'lateInOldTable');
     if (own.ids[offset] !== row.id) own.set(offset, 'rowOfOtherId');
     if (own.rowDigests[offset] !== row.digest) own.set(offset, 'rowDiffers');
   }
@@ -173,6 +183,14 @@ export class RecordState {
     this.#offset = offset;
   }
 
+  get partition(): number {
+    return this.#partition;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
   get place(): string {
     return `${this.#partition}/${this.#offset}`;
   }
@@ -199,9 +217,13 @@ export class RecordState {
     return this.#ledger.sayings.at(this.#own.expected[this.#offset] ?? 0) ?? '';
   }
 
-  /** At most 255, as the next two. */
+  /** At most 255, as the next three. */
   get rows(): number {
     return this.#own.rows[this.#offset] ?? 0;
+  }
+
+  get mostInOneTable(): number {
+    return this.#own.mostInOneTable[this.#offset] ?? 0;
   }
 
   get letters(): number {
@@ -256,6 +278,9 @@ class Partition {
   letterDigests = new Float64Array(0);
   expected = new Uint16Array(0);
   rows = new Uint8Array(0);
+  lastTable = new Uint8Array(0);
+  inLastTable = new Uint8Array(0);
+  mostInOneTable = new Uint8Array(0);
   letters = new Uint8Array(0);
   acks = new Uint8Array(0);
   insertedAtUs = new Float64Array(0);
@@ -279,6 +304,9 @@ class Partition {
     this.letterDigests = grown(this.letterDigests, new Float64Array(capacity));
     this.expected = grown(this.expected, new Uint16Array(capacity));
     this.rows = grown(this.rows, new Uint8Array(capacity));
+    this.lastTable = grown(this.lastTable, new Uint8Array(capacity));
+    this.inLastTable = grown(this.inLastTable, new Uint8Array(capacity));
+    this.mostInOneTable = grown(this.mostInOneTable, new Uint8Array(capacity));
     this.letters = grown(this.letters, new Uint8Array(capacity));
     this.acks = grown(this.acks, new Uint8Array(capacity));
     this.insertedAtUs = grown(this.insertedAtUs, new Float64Array(capacity));

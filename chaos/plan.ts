@@ -29,7 +29,7 @@ export type Fault =
     }
   | { readonly kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'; readonly batcher: number }
   | { readonly kind: 'members come and go'; readonly rounds: number }
-  | { readonly kind: 'leaders moved' | 'table away' | 'table altered' | 'offsets lost' }
+  | { readonly kind: 'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost' }
   | {
       readonly kind: 'layout changed';
       /** Number of batchers meanwhile. */
@@ -53,6 +53,13 @@ export type Fault =
   | { readonly kind: 'view failing'; readonly rows: 'all' | 'some' }
   | { readonly kind: 'burst'; readonly burst: Burst }
   | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
+  | { readonly kind: 'records expired'; readonly partition: number }
+  | {
+      readonly kind: 'rewound';
+      readonly partition: number;
+      /** As new records. Else only what the table lacks is inserted. */
+      readonly again: boolean;
+    }
   | { readonly kind: 'disk full'; readonly full: DiskOwner };
 
 /** Records that are sent at once, beside the steady ones. */
@@ -60,6 +67,8 @@ export interface Burst {
   readonly records: number;
   /** One record of so many is bad; 0: none. */
   readonly badEvery: number;
+  /** About the most bytes of a value. Small ones are as frequent as large ones, down to a byte. 0: all are as usual. */
+  readonly bytesMax: number;
 }
 
 /** Parts whose disk can be full. */
@@ -83,6 +92,8 @@ export interface Setting {
   readonly roles: readonly Role[];
   readonly brokers: number;
   readonly batchers: number;
+  /** Of the input topic, at the begin. */
+  readonly partitions: number;
   /** A member that says nothing for longer loses its partitions. */
   readonly sessionMs: number;
   /** Whose disks can be filled. */
@@ -99,6 +110,8 @@ const GAP_SHARE = { min: 0.3, max: 1.7 };
 const DRAWS = 5;
 /** A member asks Kafka once a minute how many partitions there are. */
 const PARTITIONS_FOUND_MS = 70_000;
+/** A broker takes requests of 1 MiB by default. */
+const VALUE_BYTES_MAX = 950_000;
 const PARTS: readonly Part[] = ['kafka', 'temporal', 'clickhouse'];
 type AskedOf = Readonly<Partial<Record<Part, readonly Asked[]>>>;
 /** What a daemon asks of a part: the rest would hit nothing. Look-ups and joins are rare, so often they do not. */
@@ -160,6 +173,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   'leaders moved': { weight: 2, draw: ofAll('leaders moved', 2_000, 10_000) },
   'table away': { weight: 2, draw: ofAll('table away', 1_000, 10_000) },
   'table altered': { weight: 2, draw: ofAll('table altered', 500, 6_000) },
+  'table made anew': { weight: 1, draw: ofAll('table made anew', 0, 0) },
   'view failing': {
     weight: 2,
     draw: (random) => ({
@@ -205,15 +219,29 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   'short histories': {
     weight: 2,
     draw: (random) => ({
-      fault: { kind: 'short histories', burst: { records: random.between(5_000, 20_000), badEvery: 0 } },
+      fault: { kind: 'short histories', burst: { records: random.between(5_000, 20_000), badEvery: 0, bytesMax: 0 } },
       lastsMs: random.between(5_000, 15_000),
     }),
   },
   'workers away': {
     weight: 2,
     draw: (random) => ({
-      fault: { kind: 'workers away', burst: { records: random.between(2_000, 20_000), badEvery: 100 } },
+      fault: { kind: 'workers away', burst: { records: random.between(2_000, 20_000), badEvery: 100, bytesMax: 0 } },
       lastsMs: random.between(5_000, 30_000),
+    }),
+  },
+  'records expired': {
+    weight: 1,
+    draw: (random, { partitions }) => ({
+      fault: { kind: 'records expired', partition: random.between(0, partitions - 1) },
+      lastsMs: random.between(2_000, 8_000),
+    }),
+  },
+  rewound: {
+    weight: 2,
+    draw: (random, { partitions }) => ({
+      fault: { kind: 'rewound', partition: random.between(0, partitions - 1), again: random.next() < 0.5 },
+      lastsMs: random.between(0, 3_000),
     }),
   },
   'disk full': {
@@ -304,11 +332,14 @@ const THINGS: Readonly<
   'leaders moved': 'kafka',
   'table away': 'table',
   'table altered': 'table',
+  'table made anew': 'table',
   'view failing': 'table',
   'offsets lost': ALL_DAEMONS,
   'layout changed': ALL_DAEMONS,
   'short histories': ALL_DAEMONS,
   'workers away': ALL_DAEMONS,
+  'records expired': ALL_DAEMONS,
+  rewound: ALL_DAEMONS,
   'partitions added': 'partitions',
   burst: 'burst',
 };
@@ -335,24 +366,33 @@ function subjectOf(fault: Fault): string {
   if ('batchers' in fault) return `${fault.batchers} batchers, by ${fault.kills ? 'kills' : 'restarts'}`;
   if ('added' in fault) return `${fault.added} more`;
   if ('burst' in fault) return describeBurst(fault.burst);
+  if ('again' in fault)
+    return `partition ${fault.partition}, ${fault.again ? 'as new records' : 'what the table lacks'}`;
+  if ('partition' in fault) return `partition ${fault.partition}`;
   if ('rows' in fault) return `${fault.rows} rows`;
   if ('full' in fault) return fault.full;
   return '';
 }
 
-function describeBurst({ records, badEvery }: Burst): string {
-  return `${records} records${badEvery === 0 ? '' : `, one in ${badEvery} bad`}`;
+function describeBurst({ records, badEvery, bytesMax }: Burst): string {
+  const bad = badEvery === 0 ? '' : `, one in ${badEvery} bad`;
+  return `${records} records${bad}${bytesMax === 0 ? '' : `, of 1 to ${bytesMax} bytes`}`;
 }
 
-/** Half of the bursts are of many records, the other ones of fewer, of which many are bad. */
+/** Many records, fewer of which many are bad, or some of every size. */
 function drawBurst(random: Random): Burst {
-  return random.next() < 0.5
-    ? { records: random.between(5_000, 20_000), badEvery: 0 }
-    : { records: random.between(1_000, 5_000), badEvery: random.between(2, 50) };
+  switch (random.pick(['many', 'bad', 'sizes'] as const)) {
+    case 'many':
+      return { records: random.between(5_000, 20_000), badEvery: 0, bytesMax: 0 };
+    case 'bad':
+      return { records: random.between(1_000, 5_000), badEvery: random.between(2, 50), bytesMax: 0 };
+    case 'sizes':
+      return { records: random.between(50, 300), badEvery: 0, bytesMax: VALUE_BYTES_MAX };
+  }
 }
 
 function ofAll(
-  kind: 'leaders moved' | 'table away' | 'table altered' | 'offsets lost',
+  kind: 'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost',
   minMs: number,
   maxMs: number,
 ): Draw {

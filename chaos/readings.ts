@@ -3,8 +3,10 @@ import type { Ledger } from './ledger.js';
 
 /** What `clients/read.py` has read, line by line: ten million are more than the memory should hold at once. */
 
-export function readInput(file: string, ledger: Ledger): Promise<void> {
-  return forEachLine(file, ([partition, offset, id, key = '', row = '', letter = '', expects = '']) =>
+/** @param before leaves out what comes at this offset, and later */
+export function readInput(file: string, ledger: Ledger, before = Infinity): Promise<void> {
+  return forEachLine(file, ([partition, offset, id, key = '', row = '', letter = '', expects = '']) => {
+    if (Number(offset) >= before) return;
     ledger.addRecord({
       partition: Number(partition),
       offset: Number(offset),
@@ -13,8 +15,15 @@ export function readInput(file: string, ledger: Ledger): Promise<void> {
       row: parseInt(row, 16),
       letter: parseInt(letter, 16),
       expects,
-    }),
-  );
+    });
+  });
+}
+
+/** The offsets of records that were read. */
+export async function offsetsIn(file: string): Promise<number[]> {
+  const offsets: number[] = [];
+  await forEachLine(file, ([, offset]) => offsets.push(Number(offset)));
+  return offsets;
 }
 
 export function readAcks(file: string, ledger: Ledger): Promise<void> {
@@ -43,7 +52,7 @@ export function readLetters(file: string, ledger: Ledger): Promise<void> {
   );
 }
 
-async function forEachLine(file: string, add: (cells: string[]) => void): Promise<void> {
+async function forEachLine(file: string, add: (cells: string[]) => unknown): Promise<void> {
   let rest = '';
   for await (const piece of createReadStream(file, { encoding: 'utf8' }) as AsyncIterable<string>) {
     const text = rest + piece;

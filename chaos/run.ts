@@ -2,8 +2,9 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSy
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
 import { pickPorts } from '../stack/ports.js';
-import { Watchdog, type OwnedProcess } from '../stack/processes.js';
+import { describeEnd, OwnedProcess, Watchdog } from '../stack/processes.js';
 import type { Stack } from '../stack/index.js';
 import { Batchers, type BatcherRun } from './batchers.js';
 import {
@@ -29,7 +30,8 @@ import { Ledger } from './ledger.js';
 import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
-import { readAcks, readInput, readLetters } from './readings.js';
+import { offsetsIn, readAcks, readInput, readLetters } from './readings.js';
+import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
 import { timelineChart } from './timeline.js';
 import { readTold } from './told.js';
@@ -86,6 +88,7 @@ const BURST_IDS = 100_000;
 /** Beside the time that they are given. */
 const PRODUCER_MORE_MS = 400_000;
 const READ_MS = 600_000;
+const COMMAND_MS = 60_000;
 /** After the time for the drain, so that the other checks see what does come. */
 const LATE_MS = 180_000;
 const PROGRESS_EVERY_MS = 10_000;
@@ -191,6 +194,7 @@ class ChaosRun {
     await this.#read('input');
     await readInput(this.#file('input.tsv'), ledger);
     const drain = await this.#untilAcknowledged(ledger.counts.records, healedAtMs);
+    for (const { file, to } of victims.rereads.removed) await readInput(file, ledger, to);
     await this.#untilQuiet(victims);
     const begunAtMs = Date.now();
     const observed = await this.#observe(ledger, victims, drain);
@@ -224,6 +228,7 @@ class ChaosRun {
         batchers: BATCHERS,
         sessionMs: SESSION_MS,
         disks: victims.disks.owners,
+        partitions: PARTITIONS,
         gapMs: gapSeconds * 1_000,
       },
       minutes * 60_000,
@@ -269,7 +274,7 @@ class ChaosRun {
         topic: TOPICS.replies,
         letters: TOPICS.letters,
         clickhouse: this.#stack.clickhouse.url,
-        table: TABLE,
+        table: this.#table.everywhere,
         view: this.#table.seen,
       },
     }))
@@ -282,7 +287,7 @@ class ChaosRun {
         }),
       });
     this.#leaders = await Leaders.connect(this.#stack.kafka.brokers, TOPICS.input);
-    this.#topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input);
+    this.#topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input, GROUP);
     return {
       stack: this.#stack,
       daemons,
@@ -291,6 +296,7 @@ class ChaosRun {
       table: this.#table,
       leaders: this.#leaders,
       topic: this.#topic,
+      rereads: this.#rereads(this.#topic),
       disks,
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
@@ -378,19 +384,19 @@ class ChaosRun {
       firstId: 0,
       keys: KEYS,
       badEvery: BAD_EVERY,
+      bytesMax: 0,
       transactions: true,
       eachPartition: false,
     };
   }
 
-  async #send({ records, badEvery }: Burst): Promise<void> {
-    const index = this.#bursts.push({ records, badEvery }) - 1;
+  async #send(burst: Burst): Promise<void> {
+    const index = this.#bursts.push(burst) - 1;
     await this.#clients.run(
       'produce',
       {
         ...this.#producerOptions(),
-        records,
-        badEvery,
+        ...burst,
         seconds: 0,
         seed: this.#options.seed + index,
         out: this.#file(burstFile(index)),
@@ -420,6 +426,42 @@ class ChaosRun {
   /** Faults may have added some. */
   async #partitions(): Promise<number> {
     return (await this.#topic?.partitions()) ?? PARTITIONS;
+  }
+
+  #rereads(topic: InputTopic): Rereads {
+    let count = 0;
+    return new Rereads({
+      topic,
+      topicName: TOPICS.input,
+      pipeline: PIPELINE,
+      read: async (partition) => {
+        const out = this.#file(`removed-${++count}.tsv`);
+        const what = { brokers: this.#brokers, topic: TOPICS.input, kind: 'input', out, partition };
+        await this.#clients.run('read', what, READ_MS);
+        return { file: out, offsets: await offsetsIn(out) };
+      },
+      ktb: (...args) => this.#ktb(...args),
+    });
+  }
+
+  /** A command of a person, whose ways to the parts no fault disturbs. */
+  async #ktb(...args: string[]): Promise<void> {
+    const { kafka, temporal, clickhouse } = this.#stack;
+    const { kafka: ofKafka, temporal: ofTemporal, ...more } = this.#configuration();
+    const file = this.#file('person.yaml');
+    const addresses = {
+      kafka: { ...ofKafka, brokers: kafka.brokers },
+      temporal: { ...ofTemporal, address: temporal.address },
+      clickhouse: { url: clickhouse.url },
+    };
+    writeFileSync(file, stringify({ ...more, ...addresses }));
+    const cli = this.#options.cli ?? join(DIST, 'cli.js');
+    const spec = { command: process.execPath, args: [cli, ...args, '--config', file], cwd: this.#directory };
+    const started = await OwnedProcess.spawn({ ...spec, logFile: this.#file('person.log') }, this.#watchdog);
+    const timer = setTimeout(() => void started.end(0), COMMAND_MS);
+    const end = await started.ended;
+    clearTimeout(timer);
+    if (end.code !== 0) throw new Error(`ktb ${args.join(' ')} ${describeEnd(end)}`);
   }
 
   /** Reads a topic into a file. */
@@ -459,7 +501,7 @@ class ChaosRun {
 
   async #observe(
     ledger: Ledger,
-    { batchers }: Victims,
+    { batchers, rereads }: Victims,
     drain: Pick<Observed, 'drainMs' | 'backlog'>,
   ): Promise<Observed> {
     this.#note('judging');
@@ -485,7 +527,8 @@ class ChaosRun {
       underWay,
       replayed,
       standings: [before, after],
-      offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost'),
+      deliberate: rereads,
+      offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost' || kind === 'rewound'),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...drain,

@@ -4,6 +4,8 @@ import type { Row } from './ledger.js';
 const STATEMENT_MS = 120_000;
 /** One row of so many is refused by a view that refuses some. */
 const REFUSED_EVERY = 997;
+/** A batch that is on its way while its table is replaced is tried again within this time. */
+const ON_ITS_WAY_US = 120_000_000;
 /** Offsets that are read at once. */
 const READ_OFFSETS = 500_000;
 
@@ -16,12 +18,21 @@ export interface ViewRows {
   readonly extra: number;
 }
 
+/** A table in whose place a new one has come. */
+interface OldTable {
+  readonly name: string;
+  /** Microseconds since 1970, by ClickHouse's clock. */
+  readonly replacedAtUs: number;
+}
+
 /** The table of a run with its materialized view, over ClickHouse's HTTP interface. */
 export class ChaosTable {
   readonly name: string;
   /** Inserts that it knows. An outage is longer than this if it is small. */
   readonly window: number;
   readonly #url: string;
+  /** Those that were put aside for new ones. */
+  readonly #old: OldTable[] = [];
 
   constructor(url: string, name: string, window: number) {
     this.#url = url;
@@ -34,10 +45,13 @@ export class ChaosTable {
       id UInt64, _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
     ) ENGINE = MergeTree ORDER BY (_partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
-    await this.#run(`CREATE TABLE ${this.name} (${COLUMNS})
-    ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
-    SETTINGS non_replicated_deduplication_window = ${this.window}`);
+    await this.#createTable(this.name, 0);
     await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
+  }
+
+  /** What a query reads from for the rows of the table and of the old ones, whatever they are called at that time. */
+  get everywhere(): string {
+    return `merge(currentDatabase(), '^${this.name}(_[0-9]+|_away)?$')`;
   }
 
   /** Batches wait for it until it is back. */
@@ -57,6 +71,25 @@ export class ChaosTable {
     await this.#run(`ALTER TABLE ${this.name} DROP COLUMN IF EXISTS added`);
   }
 
+  /**
+   * An empty one comes in its place, as if it was dropped and made again. The old one is kept, to be judged. The view stays.
+   *
+   * @param retry repeats an act until it is done
+   */
+  async makeAnew(retry: (act: () => Promise<void>) => Promise<void>): Promise<void> {
+    const generation = this.#old.length + 1;
+    const old = `${this.name}_${generation}`;
+    let replacedAtUs = 0;
+    await retry(async () => {
+      // A statement may be done although its answer is lost.
+      if ((await this.#generationOf(this.name)) === String(generation)) return;
+      await this.#createTable(old, generation);
+      replacedAtUs = Number(await this.#run('SELECT toUnixTimestamp64Micro(now64(6))'));
+      await this.#run(`EXCHANGE TABLES ${this.name} AND ${old}`);
+    });
+    this.#old.push({ name: old, replacedAtUs });
+  }
+
   /** Its view refuses all rows, or one in 997, and with it all that come together with that one. */
   async failView(rows: 'all' | 'some'): Promise<void> {
     const refused = rows === 'all' ? '1' : `id % ${REFUSED_EVERY} = 5`;
@@ -68,36 +101,41 @@ export class ChaosTable {
   }
 
   async count(): Promise<number> {
-    return Number(await this.#run(`SELECT count() FROM ${this.name}`));
+    return Number(await this.#run(`SELECT count() FROM ${this.everywhere}`));
   }
 
-  /** Tells every row. It reads so many at once as fit into the memory. */
+  /** Tells every row, also of the old tables. It reads so many at once as fit into the memory. */
   async rows(add: (row: Row) => void): Promise<void> {
-    const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${this.name} GROUP BY _partition`);
-    for (const [partition = '', last = ''] of cells(ends)) {
-      for (let from = 0; from <= Number(last); from += READ_OFFSETS) {
-        const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at)
-          FROM ${this.name} WHERE _partition = ${partition} AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
-        for (const [offset, id, digest = '', insertedAtUs] of cells(text))
-          add({
-            partition: Number(partition),
-            offset: Number(offset),
-            id: Number(id),
-            digest: parseInt(digest, 16),
-            insertedAtUs: Number(insertedAtUs),
-          });
+    const tables = [...this.#old, { name: this.name, replacedAtUs: Infinity }];
+    for (const [table, { name, replacedAtUs }] of tables.entries()) {
+      const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${name} GROUP BY _partition`);
+      for (const [partition = '', last = ''] of cells(ends)) {
+        for (let from = 0; from <= Number(last); from += READ_OFFSETS) {
+          const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at)
+            FROM ${name} WHERE _partition = ${partition} AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
+          for (const [offset, id, digest = '', insertedAtUs] of cells(text))
+            add({
+              partition: Number(partition),
+              offset: Number(offset),
+              id: Number(id),
+              digest: parseInt(digest, 16),
+              insertedAtUs: Number(insertedAtUs),
+              table,
+              isLate: replacedAtUs !== Infinity && Number(insertedAtUs) > replacedAtUs - ON_ITS_WAY_US,
+            });
+        }
       }
     }
   }
 
-  /** Compares the view with the table. */
+  /** Compares the view with the table, and with the old ones. */
   async viewRows(): Promise<ViewRows> {
     const place = '_partition, _offset, _epoch';
     const text = await this.#run(`SELECT (SELECT count() FROM ${this.seen}),
         sumIf(more, more > 0), sumIf(-more, more < 0)
       FROM (
         SELECT sum(side) AS more FROM (
-          SELECT ${place}, 1 AS side FROM ${this.name} UNION ALL SELECT ${place}, -1 AS side FROM ${this.seen}
+          SELECT ${place}, 1 AS side FROM ${this.everywhere} UNION ALL SELECT ${place}, -1 AS side FROM ${this.seen}
         ) GROUP BY ${place}
       ) FORMAT JSONCompactEachRow`);
     const [rows, lacking, extra] = (JSON.parse(text) as string[]).map(Number) as [number, number, number];
@@ -115,6 +153,17 @@ export class ChaosTable {
 
   async #changeView(query: string): Promise<void> {
     await this.#run(`ALTER TABLE ${this.#view} MODIFY QUERY ${query}`);
+  }
+
+  async #createTable(name: string, generation: number): Promise<void> {
+    await this.#run(`CREATE TABLE IF NOT EXISTS ${name} (${COLUMNS})
+    ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
+    SETTINGS non_replicated_deduplication_window = ${this.window} COMMENT '${generation}'`);
+  }
+
+  async #generationOf(name: string): Promise<string> {
+    const query = `SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = '${name}'`;
+    return (await this.#run(query)).trim();
   }
 
   async #exists(table: string): Promise<boolean> {

@@ -1,19 +1,28 @@
 import { Kafka, logLevel, type Admin } from 'kafkajs';
 
+/** Offsets of one partition, `to` excluded. */
+export interface Offsets {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** The input topic of a run, to be changed by faults. Calls throw while no broker answers. */
 export class InputTopic {
   readonly #admin: Admin;
   readonly #name: string;
+  readonly #group: string;
 
-  private constructor(admin: Admin, name: string) {
+  private constructor(admin: Admin, name: string, group: string) {
     this.#admin = admin;
     this.#name = name;
+    this.#group = group;
   }
 
-  static async connect(brokers: readonly string[], name: string): Promise<InputTopic> {
+  static async connect(brokers: readonly string[], name: string, group: string): Promise<InputTopic> {
     const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-    return new InputTopic(admin, name);
+    return new InputTopic(admin, name, group);
   }
 
   async partitions(): Promise<number> {
@@ -25,6 +34,24 @@ export class InputTopic {
   async extend(partitions: number): Promise<void> {
     if ((await this.partitions()) >= partitions) return;
     await this.#admin.createPartitions({ topicPartitions: [{ topic: this.#name, count: partitions }] });
+  }
+
+  /** What the group has committed of a partition, -1 if nothing. */
+  async committed(partition: number): Promise<number> {
+    const topics = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [this.#name] });
+    return Number(topics[0]?.partitions.find((each) => each.partition === partition)?.offset ?? -1);
+  }
+
+  /** The first offset that a partition has, and the one after the last. */
+  async ends(partition: number): Promise<Offsets> {
+    const offsets = await this.#admin.fetchTopicOffsets(this.#name);
+    const found = offsets.find((each) => each.partition === partition);
+    return { partition, from: Number(found?.low ?? 0), to: Number(found?.high ?? 0) };
+  }
+
+  /** Deletes the records of a partition before an offset, as retention does. */
+  async removeBefore(partition: number, offset: number): Promise<void> {
+    await this.#admin.deleteTopicRecords({ topic: this.#name, partitions: [{ partition, offset: String(offset) }] });
   }
 
   disconnect(): Promise<void> {

@@ -37,8 +37,9 @@ def partitions_of(client, topic):
     return sorted(client.list_topics(topic, timeout=30).topics[topic].partitions)
 
 
-def assign_all(client, topic):
-    partitions = partitions_of(client, topic)
+def assign(client, topic, only=None):
+    """From their begins: all partitions, or one."""
+    partitions = partitions_of(client, topic) if only is None else [only]
     client.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     return partitions
 

@@ -1,7 +1,7 @@
 """
 Produces records at an even pace, some of them bad, and beside them transactions that are committed or aborted.
 
-{"brokers", "topic", "records", "seconds", "seed", "out", "firstId", "keys", "badEvery", "transactions", "eachPartition"}
+{"brokers", "topic", "records", "seconds", "seed", "out", "firstId", "keys", "badEvery", "bytesMax", "transactions", "eachPartition"}
 
 Each value has an id. At the end `out` gets, as ranges of ids, which of them the broker has taken ("written"), which it was
 told to abort ("aborted"), and of which nobody knows ("unknown").
@@ -69,7 +69,7 @@ def settle(index, error, _message):
 
 
 def produce():
-    records = Records(options["seed"], options["keys"], options["badEvery"])
+    records = Records(options["seed"], options["keys"], options["badEvery"], options["bytesMax"])
     codec = random.Random(options["seed"]).choice(CODECS)
     producer = Producer(common(codec))
     begun = time.monotonic()

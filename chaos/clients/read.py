@@ -1,5 +1,5 @@
 """
-Reads a topic to its end, committed records only: {"brokers", "topic", "kind", "out"}.
+Reads a topic to its end, or only its "partition", committed records only: {"brokers", "topic", "kind", "out", "partition"}.
 
 `out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
 the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
@@ -11,15 +11,16 @@ import json
 import re
 import sys
 
-from common import arguments, assign_all, consumer, digest, is_end
+from common import arguments, assign, consumer, digest, is_end
 
 PREFIX = "__connect.errors."
 ID = re.compile(rb'^\{"id":(\d+)|#(\d+)')
 
 
-def id_in(value):
+def id_in(value, headers):
+    """A value that is too small for it has it in a header."""
     found = ID.search(value)
-    return -1 if found is None else int(found.group(1) or found.group(2))
+    return int(headers.get("id", b"-1")) if found is None else int(found.group(1) or found.group(2))
 
 
 def as_it_is(message, headers):
@@ -41,7 +42,7 @@ def input_line(message):
     return (
         message.partition(),
         message.offset(),
-        id_in(message.value()),
+        id_in(message.value(), headers),
         "\\N" if key is None else key.decode(),
         digest(row.encode()),
         as_it_is(message, headers),
@@ -58,7 +59,7 @@ def reply_line(message):
 def letter_line(message):
     headers = headers_of(message)
     said = lambda name: headers[PREFIX + name].decode()
-    number = id_in(message.value() or b"")
+    number = id_in(message.value() or b"", headers)
     return (said("partition"), said("offset"), number, said("exception.class.name"), as_it_is(message, headers))
 
 
@@ -67,7 +68,7 @@ LINES = {"input": input_line, "replies": reply_line, "letters": letter_line}
 options = arguments()
 line_of = LINES[options["kind"]]
 client = consumer(options["brokers"])
-unread = set(assign_all(client, options["topic"]))
+unread = set(assign(client, options["topic"], options.get("partition")))
 with open(options["out"], "w", encoding="utf-8") as out:
     while unread:
         for message in client.consume(10_000, 1.0):

@@ -15,6 +15,8 @@ BODIES = 1_024
 LARGE_BODIES = 16
 LARGE_EVERY = 2_000
 KEYLESS_SHARE = 0.02
+# About as many as a word takes in JSON.
+BYTES_OF_WORD = 11
 TRANSACTION_IDS = 1_000_000_000
 
 # In chaos/columns.ts, too.
@@ -121,9 +123,11 @@ class Body:
 class Records:
     """Draws records: the same seed draws the same ones."""
 
-    def __init__(self, seed, keys, bad_every):
+    def __init__(self, seed, keys, bad_every, bytes_max=0):
         self.draw = random.Random(seed)
+        self.keys = keys
         self.bad_every = bad_every
+        self.bytes_max = bytes_max
         self.bodies = [Body(self.draw, keys, self.draw.randrange(0, 20)) for _ in range(BODIES)]
         self.large = [Body(self.draw, keys, 2_000) for _ in range(LARGE_BODIES)]
 
@@ -132,11 +136,26 @@ class Records:
         Key, value and headers. Those of "digest" have to become a row, and that has to be its digest; those of "expects"
         have to be rejected, with that code.
         """
+        if self.bytes_max:
+            return self.of_any_size(number)
         body = self.draw.choice(self.large if number % LARGE_EVERY == 7 else self.bodies)
         key = None if body.is_keyless else body.key
         if number < TRANSACTION_IDS and self.bad_every and number % self.bad_every == self.bad_every - 1:
             code, value = self.bad(body, number)
             return key, value, [("expects", code)]
+        return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number))]
+
+    def of_any_size(self, number):
+        """From a byte on. What is too small to hold all fields is no JSON."""
+        size = int(self.bytes_max ** self.draw.random())
+        body = self.draw.choice(self.bodies)
+        key = None if body.is_keyless else body.key
+        if size < len(body.json):
+            return key, b"x" * size, [("expects", "not_json"), ("id", b"%d" % number)]
+        body = Body(self.draw, self.keys, size // BYTES_OF_WORD)
+        # Rarely its words are longer than usual.
+        while len(body.json) > self.bytes_max:
+            body = Body(self.draw, self.keys, size // BYTES_OF_WORD // 2)
         return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number))]
 
     def bad(self, body, number):

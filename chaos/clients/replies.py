@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from common import arguments, assign_all, consumer
+from common import arguments, assign, consumer
 from confluent_kafka import KafkaException, TopicPartition
 
 ASK_EVERY_SECONDS = 0.2
@@ -44,7 +44,7 @@ class Letters:
 
     def __init__(self):
         self.client = consumer(options["brokers"], **{"group.id": "letters", "enable.partition.eof": False})
-        self.partitions = assign_all(self.client, options["letters"])
+        self.partitions = assign(self.client, options["letters"])
         self.places = set()
 
     def read(self):
@@ -69,7 +69,7 @@ class Letters:
 
 letters = Letters()
 client = consumer(options["brokers"], **{"enable.partition.eof": False})
-assign_all(client, options["topic"])
+assign(client, options["topic"])
 seen = {}
 acks = acknowledged = asked = asked_rejected = unseen = 0
 noted_at = asked_at = 0.0

@@ -12,6 +12,8 @@ const BOUNDS: Bounds = {
   isSoak: false,
 };
 
+const NOTHING_DELIBERATE = { again: [], filled: [], removed: [] };
+
 /** What was read of each record, as lists: a ledger is made of it. */
 interface Read extends Omit<Observed, 'ledger'> {
   readonly input: readonly InputRecord[];
@@ -30,9 +32,9 @@ const RIGHT: Read = {
     { partition: 1, offset: 1, key: 'b', id: 3, row: 103, letter: 203, expects: 'not_json' },
   ],
   rows: [
-    { id: 0, partition: 0, offset: 0, digest: 100, insertedAtUs: 1 },
-    { id: 1, partition: 0, offset: 1, digest: 101, insertedAtUs: 2 },
-    { id: 2, partition: 1, offset: 0, digest: 102, insertedAtUs: 1 },
+    { id: 0, partition: 0, offset: 0, digest: 100, insertedAtUs: 1, table: 0, isLate: false },
+    { id: 1, partition: 0, offset: 1, digest: 101, insertedAtUs: 2, table: 0, isLate: false },
+    { id: 2, partition: 1, offset: 0, digest: 102, insertedAtUs: 1, table: 0, isLate: false },
   ],
   letters: [{ partition: 1, offset: 1, id: 3, code: 'not_json', digest: 203 }],
   acks: [
@@ -42,7 +44,8 @@ const RIGHT: Read = {
     ack({ replyOffset: 3, partition: 1, offset: 1, status: 'rejected', code: 'not_json' }),
   ],
   view: { rows: 3, lacking: 0, extra: 0 },
-  told: { missedByViews: 0 },
+  told: { gaps: [], missedByViews: 0 },
+  deliberate: NOTHING_DELIBERATE,
   offsets: [
     { atMs: 0, committed: [0, 0], ends: [2, 1] },
     { atMs: 1, committed: [2, 2], ends: [2, 2] },
@@ -115,7 +118,8 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     letters: [],
     acks: [],
     view: { rows: 0, lacking: 0, extra: 0 },
-    told: { missedByViews: 0 },
+    told: { gaps: [], missedByViews: 0 },
+    deliberate: NOTHING_DELIBERATE,
     offsets: [],
     replies: [],
     runs: [],
@@ -393,4 +397,75 @@ it('counts all that is wrong, and has texts of the first ones', () => {
   const verdict = check(observed({ rows: [...RIGHT.rows, ...rows] }), BOUNDS).find(({ wrong }) => wrong > 0);
   expect(verdict?.wrong).toBe(300);
   expect(verdict?.violations).toHaveLength(200);
+});
+
+const AGAIN = { partition: 0, from: 0, sureTo: 1, to: 2 };
+
+it('a record that was read again as a new one has one more row, and no other has', () => {
+  const deliberate = { ...NOTHING_DELIBERATE, again: [AGAIN] };
+  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW] })).toEqual({});
+  // What came after the last commit may have been read before.
+  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, RIGHT.rows[1]!] })).toEqual({});
+  expect(violations({ deliberate })).toEqual({
+    'each record is one row or a dead letter': ['record 0/0 (id 0) is 1 rows and 0 dead letters'],
+  });
+  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, RIGHT.rows[2]!] })).toEqual({
+    'each record is one row or a dead letter': ['record 1/0 (id 2) is 2 rows and 0 dead letters'],
+  });
+  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, ROW] })).toEqual({
+    'each record is one row or a dead letter': ['record 0/0 (id 0) is 3 rows and 0 dead letters'],
+  });
+});
+
+it('what is read again is acknowledged again', () => {
+  const acks = [...RIGHT.acks, ...times(4, ACK)];
+  expect(Object.keys(violations({ acks }))).toEqual(['answers are seldom repeated']);
+  expect(
+    violations({ acks, deliberate: { ...NOTHING_DELIBERATE, filled: [{ partition: 0, from: 0, to: 2 }] } }),
+  ).toEqual({});
+});
+
+it('what was removed before it was read has no row and no answer, and is told', () => {
+  const missing = { rows: without(RIGHT.rows, 2), acks: without(RIGHT.acks, 2) };
+  const removed = [{ partition: 1, unreadFrom: 0, to: 1, file: '' }];
+  const gaps = [{ partition: 1, from: 0, to: 1 }];
+  const deliberate = { ...NOTHING_DELIBERATE, removed };
+  expect(violations({ ...missing, deliberate, told: { gaps, missedByViews: 0 } })).toEqual({});
+  const name = 'what was removed before it was read is told, and nothing else';
+  expect(violations({ ...missing, deliberate })).toEqual({ [name]: ['1/0 (id 2) was removed, and nobody told it'] });
+  expect(violations({ told: { gaps, missedByViews: 0 } })).toEqual({
+    [name]: ['1/0 (id 2) was told as removed, and was not'],
+  });
+  expect(Object.keys(violations({ ...missing, told: { gaps, missedByViews: 0 } }))).toContain(
+    'each record is one row or a dead letter',
+  );
+  // An acknowledgement says that it was read.
+  const acked = { rows: missing.rows, deliberate, told: { gaps, missedByViews: 0 } };
+  expect(Object.keys(violations(acked))).toContain('each record is one row or a dead letter');
+});
+
+it('a bad record that was removed before it was read needs no dead letter', () => {
+  const removed = [{ partition: 1, unreadFrom: 1, to: 2, file: '' }];
+  const told = { gaps: [{ partition: 1, from: 1, to: 2 }], missedByViews: 0 };
+  const found = violations({
+    letters: [],
+    acks: without(RIGHT.acks, 3),
+    deliberate: { ...NOTHING_DELIBERATE, removed },
+    told,
+  });
+  // There was no other bad one.
+  expect(found).toEqual({ 'there was enough to go wrong': ['no record was bad'] });
+});
+
+it('a row may be in an old table and in the new one if it was on its way then, or was read again', () => {
+  const name = 'each record is one row or a dead letter';
+  const twice = (row: Partial<Row>): Row[] => [
+    { ...ROW, ...row },
+    ...RIGHT.rows.map((each) => ({ ...each, table: 1 })),
+  ];
+  expect(violations({ rows: twice({ isLate: true }) })).toEqual({});
+  expect(Object.keys(violations({ rows: twice({}) }))).toEqual([name]);
+  expect(Object.keys(violations({ rows: twice({ isLate: true, table: 1 }) }))).toEqual([name]);
+  const deliberate = { ...NOTHING_DELIBERATE, filled: [{ partition: 0, from: 0, to: 1 }] };
+  expect(violations({ rows: twice({}), deliberate })).toEqual({});
 });

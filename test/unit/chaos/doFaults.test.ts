@@ -79,7 +79,7 @@ function noted(): { victims: Victims; log: string[] } {
   return { victims: victims as unknown as Victims, log };
 }
 
-const BURST = { records: 9, badEvery: 0 };
+const BURST = { records: 9, badEvery: 0, bytesMax: 0 };
 
 it.each<[PlannedFault['fault'], string[]]>([
   [

@@ -15,6 +15,7 @@ const SETTING: Setting = {
   roles: ['both', 'both'],
   brokers: 3,
   batchers: 4,
+  partitions: 6,
   sessionMs: 6_000,
   gapMs: 5_000,
   disks: ['temporal', 'clickhouse'],
@@ -66,10 +67,24 @@ it('sets clocks by seconds, minutes and hours, up to a day', () => {
   expect(Math.max(...shifts)).toBeLessThanOrEqual(86_400_000);
 });
 
-it('sends bursts of many records, and bursts of which many are bad', () => {
+it('sends bursts of many records, bursts of which many are bad, and bursts of every size', () => {
   const bursts = only('burst').map(({ burst }) => burst);
   expect(bursts.some(({ records, badEvery }) => records >= 5_000 && badEvery === 0)).toBe(true);
   expect(bursts.some(({ badEvery }) => badEvery > 0 && badEvery < 10)).toBe(true);
+  expect(bursts.some(({ bytesMax }) => bytesMax > 900_000)).toBe(true);
+});
+
+it('has every partition expire, and be read again with and without new rows', () => {
+  const all = new Set([0, 1, 2, 3, 4, 5]);
+  expect(new Set(only('records expired').map(({ partition }) => partition))).toEqual(all);
+  const rewinds = only('rewound');
+  expect(new Set(rewinds.map(({ partition }) => partition))).toEqual(all);
+  expect(new Set(rewinds.map(({ again }) => again))).toEqual(new Set([true, false]));
+});
+
+it('changes a table only when no other fault does', () => {
+  expect(overlap({ kind: 'table made anew' }, { kind: 'view failing', rows: 'all' })).toBe(true);
+  expect(overlap({ kind: 'table made anew' }, { kind: 'table away' })).toBe(true);
 });
 
 it('has views refuse all rows, and some', () => {

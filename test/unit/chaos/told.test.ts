@@ -4,14 +4,22 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { readTold } from '../../../chaos/told.js';
 
-const line = (message: string, rows: number) => `${JSON.stringify({ level: 'warn', rows, message })}\n`;
+const line = (message: string, fields: object) => `${JSON.stringify({ level: 'warn', ...fields, message })}\n`;
 const MISSED = 'Rows are in the table that materialized views of it may lack';
+const GAP = 'Offsets are missing from the log: the topic’s retention removed them before they were read';
 
-it('adds up the rows that views lack, over the logs of all daemons', async () => {
+it('adds up the rows that views lack, and collects gaps, over the logs of all daemons', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-told-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const [one, other] = [join(directory, 'one.log'), join(directory, 'other.log')];
-  writeFileSync(one, `no JSON\n${line(MISSED, 3)}${line('A batch was inserted', 100)}${line(MISSED, 4)}`);
-  writeFileSync(other, line(MISSED, 5));
-  expect(await readTold([one, other, join(directory, 'none.log')])).toEqual({ missedByViews: 12 });
+  const gap = line(GAP, { topic: 'chaos', partition: 3, from: 10, to: 19 });
+  writeFileSync(
+    one,
+    `no JSON\n${line(MISSED, { rows: 3 })}${line('inserted', { rows: 9 })}${line(MISSED, { rows: 4 })}`,
+  );
+  writeFileSync(other, `${gap}${line(MISSED, { rows: 5 })}`);
+  expect(await readTold([one, other, join(directory, 'none.log')])).toEqual({
+    gaps: [{ partition: 3, from: 10, to: 20 }],
+    missedByViews: 12,
+  });
 });

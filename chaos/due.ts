@@ -1,0 +1,68 @@
+import type { Observed, Verdict } from './checks.js';
+import type { RecordState } from './ledger.js';
+import type { ReadAgain, Removed } from './rereads.js';
+import type { Offsets } from './topic.js';
+import { Violations } from './violations.js';
+
+/** What faults have done on purpose, and what is due therefore. */
+export interface Deliberate {
+  readonly again: readonly ReadAgain[];
+  readonly filled: readonly Offsets[];
+  readonly removed: readonly Removed[];
+}
+
+type Place = Pick<RecordState, 'partition' | 'offset'>;
+
+/** Whether retention removed it before it was read. It may have been accepted all the same, without a commit. */
+export function isRemoved({ removed }: Deliberate, place: Place): boolean {
+  return removed.some(({ partition, unreadFrom, to }) => holds({ partition, from: unreadFrom, to }, place));
+}
+
+/** How often a person had it read again. */
+export function rereadsOf({ again, filled }: Deliberate, place: Place): number {
+  return [...again, ...filled].filter((offsets) => holds(offsets, place)).length;
+}
+
+/** How many records were read again, at most. */
+export function reread({ again, filled }: Deliberate): number {
+  return [...again, ...filled].reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/**
+ * Whether a record without a dead letter has the right number of rows: one, and one for each time that it was read again as
+ * a new one. A table that was made anew lacks what the old one has: there a batch that was on its way may be inserted again,
+ * and so is what is read again.
+ */
+export function areRowsRight(deliberate: Deliberate, record: RecordState): boolean {
+  const { rows } = record;
+  const again = deliberate.again.filter((offsets) => holds(offsets, record));
+  const most = 1 + again.length;
+  const least = 1 + again.filter(({ sureTo }) => record.offset < sureTo).length;
+  if (rows < least) return (rows > 0 || record.acks === 0) && isRemoved(deliberate, record);
+  if (rows <= most) return true;
+  const isFilled = deliberate.filled.some((offsets) => holds(offsets, record));
+  return record.mostInOneTable <= most && (isFilled || record.has('lateInOldTable'));
+}
+
+/** The gaps that the daemons have told are those records that were removed before they were read, all of them and no other. */
+export function gapsTold({ ledger, told, deliberate }: Pick<Observed, 'ledger' | 'told' | 'deliberate'>): Verdict {
+  const violations = new Violations();
+  let count = 0;
+  ledger.forEach((record) => {
+    const [wasRemoved, wasTold] = [isRemoved(deliberate, record), told.gaps.some((gap) => holds(gap, record))];
+    if (wasRemoved) count++;
+    if (wasRemoved && !wasTold) violations.add(() => `${record.name} was removed, and nobody told it`);
+    if (wasTold && !wasRemoved) violations.add(() => `${record.name} was told as removed, and was not`);
+  });
+  return {
+    name: 'what was removed before it was read is told, and nothing else',
+    checked: ledger.counts.records,
+    wrong: violations.count,
+    violations: violations.texts,
+    note: `${count} records were removed`,
+  };
+}
+
+function holds({ partition, from, to }: Offsets, place: Place): boolean {
+  return place.partition === partition && place.offset >= from && place.offset < to;
+}
