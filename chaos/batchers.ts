@@ -1,4 +1,5 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
+import { connectTemporal } from './temporal.js';
 
 /** What Temporal says of one run of a workflow. */
 export interface BatcherRun {
@@ -27,7 +28,7 @@ export class Batchers {
   }
 
   static async connect(address: string, pipeline: string): Promise<Batchers> {
-    return new Batchers(await Connection.connect({ address }), pipeline);
+    return new Batchers(await connectTemporal(address), pipeline);
   }
 
   /** Terminates, cancels or resets the run that is open; false if there is none, or Temporal is away. */

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker, type ReplayHistoriesIterable } from '@temporalio/worker';
 import type { BatcherRun } from './batchers.js';
 import type { Replayed } from './checks.js';
+import { connectTemporal } from './temporal.js';
 
 /** Of each batcher: the last ones, of which one is open. */
 const RUNS_OF_BATCHER_MAX = 4;
@@ -20,7 +21,7 @@ export class Histories {
   }
 
   static async connect(address: string): Promise<Histories> {
-    return new Histories(await Connection.connect({ address }));
+    return new Histories(await connectTemporal(address));
   }
 
   /** Activities that Temporal still has to do, a text each. */

@@ -385,7 +385,7 @@ function drawBurst(random: Random): Burst {
     case 'many':
       return { records: random.between(5_000, 20_000), badEvery: 0, bytesMax: 0 };
     case 'bad':
-      return { records: random.between(1_000, 5_000), badEvery: random.between(2, 50), bytesMax: 0 };
+      return { records: random.between(1_000, 5_000), badEvery: random.between(10, 50), bytesMax: 0 };
     case 'sizes':
       return { records: random.between(50, 300), badEvery: 0, bytesMax: VALUE_BYTES_MAX };
   }
