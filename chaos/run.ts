@@ -22,6 +22,7 @@ import { MAPPING } from './columns.js';
 import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './daemons.js';
 import { Disks } from './disks.js';
 import { doFaults } from './doFaults.js';
+import { countRemoved } from './due.js';
 import type { ProcessSample } from './flatness.js';
 import { Histories, replay } from './histories.js';
 import { healAll, inject, type Changes, type Victims } from './inject.js';
@@ -193,8 +194,9 @@ class ChaosRun {
     const ledger = new Ledger();
     await this.#read('input');
     await readInput(this.#file('input.tsv'), ledger);
-    const drain = await this.#untilAcknowledged(ledger.counts.records, healedAtMs);
     for (const { file, to } of victims.rereads.removed) await readInput(file, ledger, to);
+    const due = ledger.counts.records - countRemoved(ledger, victims.rereads);
+    const drain = await this.#untilAcknowledged(due, healedAtMs);
     await this.#untilQuiet(victims);
     const begunAtMs = Date.now();
     const observed = await this.#observe(ledger, victims, drain);
@@ -474,7 +476,7 @@ class ChaosRun {
     const whenAll = () => this.#noted<ReplySample>('replies').find(({ acknowledged }) => acknowledged >= records);
     const atHeal = this.#noted<ReplySample>('replies').findLast(({ atMs }) => atMs <= healedAtMs);
     const backlog = Math.max(0, records - (atHeal?.acknowledged ?? 0));
-    this.#note(`${records.toLocaleString('en')} records are in the log, ${backlog} of them were to be acknowledged`);
+    this.#note(`${records.toLocaleString('en')} records are due, ${backlog} of them were to be acknowledged`);
     const giveUpAtMs = healedAtMs + drainMsMax(backlog, this.#options.slowness) + LATE_MS;
     for (;;) {
       this.#mustFollow();
