@@ -37,7 +37,7 @@ export class Disks {
       const name = readdirSync(stack.dataDir).find((each) => each.startsWith(`${owner}-`));
       if (name === undefined) continue;
       await stack.parts[owner].stop();
-      const disk = mountOver(join(stack.dataDir, name));
+      const disk = await mountOver(join(stack.dataDir, name));
       if (disk !== undefined) disks.set(owner, disk);
       await stack.parts[owner].start();
     }
@@ -78,27 +78,42 @@ export class Disks {
   }
 }
 
-/** Mounts a file system over a directory, with what is in it. Undefined if that is not allowed. */
-function mountOver(directory: string): Disk | undefined {
+/**
+ * Mounts a file system over a directory, with what is in it. Undefined if that is not allowed. The guard mounts it itself:
+ * so there is no moment in which this process could be killed and the file system would stay.
+ */
+async function mountOver(directory: string): Promise<Disk | undefined> {
   const kept = mkdtempSync(join(tmpdir(), 'ktb-chaos-disk-'));
   try {
     cpSync(directory, kept, { recursive: true });
-    const options = ['-t', 'tmpfs', '-o', `size=${BYTES_MAX}`, 'tmpfs', directory];
-    if (spawnSync('mount', options, { stdio: 'ignore' }).status !== 0) return undefined;
-    const guard = spawn('sh', ['-c', `trap '' INT TERM HUP; read _; umount -l "$0"`, directory], {
+    const guard = spawn('sh', ['-c', GUARD, directory, String(BYTES_MAX)], {
       cwd: '/',
       detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
+      stdio: ['pipe', 'pipe', 'ignore'],
     });
+    const isMounted = await Promise.race([
+      once(guard.stdout, 'data').then(() => true),
+      once(guard, 'exit').then(() => false),
+    ]);
+    if (!isMounted) return undefined;
     guard.unref();
     // A pipe of a child has the methods of a socket, which its type does not say.
-    (guard.stdin as unknown as { unref(): void }).unref();
+    for (const pipe of [guard.stdin, guard.stdout]) (pipe as unknown as { unref(): void }).unref();
     cpSync(kept, directory, { recursive: true });
     return { directory, guard };
   } finally {
     rmSync(kept, { recursive: true });
   }
 }
+
+/** Mounts, says so, and unmounts when its input ends: a pipe that only this process holds open. */
+const GUARD = `
+  trap '' INT TERM HUP
+  mount -t tmpfs -o "size=$1" tmpfs "$0" || exit 1
+  echo mounted
+  read _
+  umount -l "$0"
+`;
 
 /** What is wrong, undefined if nothing is. */
 function resize(directory: string, bytes: number): string | undefined {

@@ -45,22 +45,27 @@ it.skipIf(!canMount())('a part whose disk is full cannot write until it is free 
   expect(isMounted(directory)).toBe(false);
 });
 
-it.skipIf(!canMount())('a disk is unmounted if the process that has mounted it is killed', async () => {
-  const { stack, directory } = fakeStack();
-  const module = pathToFileURL(join(import.meta.dirname, '../../../chaos/disks.ts')).href;
-  const script = `
+it.skipIf(!canMount())(
+  'a disk is unmounted if the process that has mounted it is killed, at whatever moment',
+  async () => {
+    const { stack, directory } = fakeStack();
+    const module = pathToFileURL(join(import.meta.dirname, '../../../chaos/disks.ts')).href;
+    const script = `
     import { Disks } from ${JSON.stringify(module)};
     const part = { stop: async () => undefined, start: async () => undefined };
     await Disks.mount({ flavour: 'native', dataDir: ${JSON.stringify(stack.dataDir)}, parts: { clickhouse: part } });
     setInterval(() => undefined, 1_000);
   `;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { stdio: 'ignore' });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  await eventually(() => expect(isMounted(directory)).toBe(true));
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-  await eventually(() => expect(isMounted(directory)).toBe(false));
-});
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: 'ignore',
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await eventually(() => expect(isMounted(directory)).toBe(true));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await eventually(() => expect(isMounted(directory)).toBe(false));
+  },
+);
 
 it('without native parts there are no disks to fill', async () => {
   const { stack, done } = fakeStack();
