@@ -1,5 +1,5 @@
 import type { BatcherRun } from './batchers.js';
-import { areRowsRight, gapsTold, isRemoved, reread, rereadsOf, type Deliberate } from './due.js';
+import { areRowsRight, countInTwoTables, gapsTold, isRemoved, reread, rereadsOf, type Deliberate } from './due.js';
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { ViewRows } from './table.js';
@@ -149,6 +149,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     thereWhenAnswered(observed),
     viewComplete(observed),
     gapsTold(observed),
+    fewInTwoTables(observed, bounds),
     orderByKey(observed),
     commitsForward(observed),
     runsClosedByFaults(observed),
@@ -228,6 +229,15 @@ function rowOrLetter({ ledger, deliberate }: Observed): Verdict {
     const disagree = record.has('lettersDisagree') ? ', which disagree' : '';
     return `record ${record.name} is ${rows} rows and ${letters} dead letters${disagree}`;
   });
+}
+
+/** Only what was on its way when a table was made anew is in both tables. */
+function fewInTwoTables({ ledger, deliberate }: Observed, { repeatsPerFault }: Bounds): Verdict {
+  const violations = new Violations();
+  const [count, max] = [countInTwoTables(ledger, deliberate), deliberate.tablesMadeAnew * repeatsPerFault];
+  if (count > max) violations.add(() => `${count} records are in two tables, more than ${max}`);
+  const note = `${count} were on their way`;
+  return verdictOf('what is in two tables was on its way', ledger.counts.rows, violations, note);
 }
 
 /** The producer knows which records are bad, and in which way. */

@@ -9,17 +9,19 @@ export interface Deliberate {
   readonly again: readonly ReadAgain[];
   readonly filled: readonly Offsets[];
   readonly removed: readonly Removed[];
+  /** How often a new table came in the place of the old one. */
+  readonly tablesMadeAnew: number;
 }
 
 type Place = Pick<RecordState, 'partition' | 'offset'>;
 
 /** Whether retention removed it before it was read. It may have been accepted all the same, without a commit. */
-export function isRemoved({ removed }: Deliberate, place: Place): boolean {
+export function isRemoved({ removed }: Pick<Deliberate, 'removed'>, place: Place): boolean {
   return removed.some(({ partition, unreadFrom, to }) => holds({ partition, from: unreadFrom, to }, place));
 }
 
 /** How many were removed before they were read. */
-export function countRemoved(ledger: Ledger, deliberate: Deliberate): number {
+export function countRemoved(ledger: Ledger, deliberate: Pick<Deliberate, 'removed'>): number {
   let count = 0;
   ledger.forEach((record) => {
     if (isRemoved(deliberate, record)) count++;
@@ -51,6 +53,19 @@ export function areRowsRight(deliberate: Deliberate, record: RecordState): boole
   if (rows <= most) return true;
   const isFilled = deliberate.filled.some((offsets) => holds(offsets, record));
   return record.mostInOneTable <= most && (isFilled || record.has('lateInOldTable'));
+}
+
+/**
+ * Counts records that are in two tables only because they were on their way. Of each batcher one batch is, so this has a
+ * bound.
+ */
+export function countInTwoTables(ledger: Ledger, { again, filled }: Deliberate): number {
+  let count = 0;
+  ledger.forEach((record) => {
+    const isInTwo = record.has('lateInOldTable') && record.rows > record.mostInOneTable;
+    if (isInTwo && ![...again, ...filled].some((offsets) => holds(offsets, record))) count++;
+  });
+  return count;
 }
 
 /** The gaps that the daemons have told are those records that were removed before they were read, all of them and no other. */

@@ -529,7 +529,12 @@ class ChaosRun {
       underWay,
       replayed,
       standings: [before, after],
-      deliberate: rereads,
+      deliberate: {
+        again: rereads.again,
+        filled: rereads.filled,
+        removed: rereads.removed,
+        tablesMadeAnew: this.#table.timesMadeAnew,
+      },
       offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost' || kind === 'rewound'),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,

@@ -49,6 +49,11 @@ export class ChaosTable {
     await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
   }
 
+  /** How often it was made anew. */
+  get timesMadeAnew(): number {
+    return this.#old.length;
+  }
+
   /** What a query reads from for the rows of the table and of the old ones, whatever they are called at that time. */
   get everywhere(): string {
     return `merge(currentDatabase(), '^${this.name}(_[0-9]+|_away)?$')`;

@@ -12,7 +12,7 @@ const BOUNDS: Bounds = {
   isSoak: false,
 };
 
-const NOTHING_DELIBERATE = { again: [], filled: [], removed: [] };
+const NOTHING_DELIBERATE = { again: [], filled: [], removed: [], tablesMadeAnew: 0 };
 
 /** What was read of each record, as lists: a ledger is made of it. */
 interface Read extends Omit<Observed, 'ledger'> {
@@ -463,9 +463,13 @@ it('a row may be in an old table and in the new one if it was on its way then, o
     { ...ROW, ...row },
     ...RIGHT.rows.map((each) => ({ ...each, table: 1 })),
   ];
-  expect(violations({ rows: twice({ isLate: true }) })).toEqual({});
-  expect(Object.keys(violations({ rows: twice({}) }))).toEqual([name]);
-  expect(Object.keys(violations({ rows: twice({ isLate: true, table: 1 }) }))).toEqual([name]);
+  const once = { ...NOTHING_DELIBERATE, tablesMadeAnew: 1 };
+  expect(violations({ rows: twice({ isLate: true }), deliberate: once })).toEqual({});
+  expect(violations({ rows: twice({ isLate: true }), deliberate: once }, { repeatsPerFault: 0 })).toEqual({
+    'what is in two tables was on its way': ['1 records are in two tables, more than 0'],
+  });
+  expect(Object.keys(violations({ rows: twice({}), deliberate: once }))).toEqual([name]);
+  expect(Object.keys(violations({ rows: twice({ isLate: true, table: 1 }), deliberate: once }))).toEqual([name]);
   const deliberate = { ...NOTHING_DELIBERATE, filled: [{ partition: 0, from: 0, to: 1 }] };
   expect(violations({ rows: twice({}), deliberate })).toEqual({});
 });
