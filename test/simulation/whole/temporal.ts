@@ -155,7 +155,7 @@ export class SimulatedTemporal {
       return;
     }
     batcher.task = 'none';
-    this.#task(batcher);
+    if (batcher.status === 'RUNNING') this.#task(batcher);
   }
 
   #task(batcher: Batcher): void {
@@ -487,8 +487,9 @@ export function short(workflowId: string): string {
   return `batcher ${workflowId.slice(workflowId.indexOf(':', 4) + 1)}`;
 }
 
+/** No answer, or that of a Temporal which has lost its data. */
 function isUnavailable(error: unknown): boolean {
-  return (error as { code?: unknown }).code === GRPC_STATUS.unavailable;
+  return error instanceof WorkflowNotFoundError || (error as { code?: unknown }).code === GRPC_STATUS.unavailable;
 }
 
 function unavailable(why: string): Error {
