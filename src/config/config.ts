@@ -248,7 +248,7 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     layout: { batchers, keyFunction: shardBy, ...(isByTopic(pipeline) ? { keyless: 'topic' } : {}) },
     signal: {
       maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
-      maxBytes: signal.maxBytes,
+      maxBytes: Math.min(signal.maxBytes, batch.maxBytes),
       ...lingerOf(signal.linger, batch.maxDelay),
     },
     flow: { historyBytesMax: flow.maxHistory, checkEveryBytes: flow.checkEvery },

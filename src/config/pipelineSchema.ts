@@ -61,14 +61,14 @@ const batch = z.strictObject({
 
 const signal = z.strictObject({
   maxRecords: count({ min: 1, max: 100_000 })
-    .prefault(2_000)
+    .prefault(10_000)
     .describe(
       'Most records in one signal, and never more than batch.maxRecords. With 1 every record has its own signal.',
     ),
-  maxBytes: size({ min: '1KiB', max: '1MiB' })
-    .prefault('512KiB')
+  maxBytes: size({ min: '1KiB', max: '8MiB' })
+    .prefault('4MiB')
     .describe(
-      'Most payload in one signal, before compression. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
+      'Most payload in one signal, before compression, and never more than batch.maxBytes. Nor has a signal more than makes 450 KB packed, as far as the last one tells. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
     ),
   linger: duration({ min: '0ms', max: '10s' })
     .optional()
@@ -85,7 +85,7 @@ const flow = z.strictObject({
       'Largest history of a batcher. Above it nothing is sent to the batcher until it has continued as new. What its run began with, up to 2MiB, comes on top.',
     ),
   checkEvery: size({ min: '64KiB', max: '4MiB' })
-    .prefault('512KiB')
+    .prefault('2MiB')
     .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
 

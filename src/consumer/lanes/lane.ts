@@ -25,6 +25,12 @@ export function firstRecord({ segments }: Pack): KafkaRecord | undefined {
   return segments[0]?.columns[0]?.first;
 }
 
+/**
+ * A signal costs Temporal and the workers some 10 ms of processor time each, whatever is in it. So it is as large as lets
+ * three of them fill a batch (`BATCH_BYTES_MAX`), with room for their metadata.
+ */
+const PACKED_BYTES_GOAL = 450_000;
+
 interface LaneLimits extends Omit<SignalLimits, 'sharedLingerMs'> {
   /** From so much memory on, waiting gains nothing: the partitions of its records may be paused. Default: no limit. */
   readonly lingerMemoryBytesMax?: number;
@@ -45,6 +51,8 @@ export class Lane {
   /** How long the first record of a signal that is not full waits for others. */
   lingerMs: number;
   readonly #limits: LaneLimits;
+  /** Payload that makes a chunk of {@link PACKED_BYTES_GOAL}, as far as the last chunk tells. */
+  #goalBytes = PACKED_BYTES_GOAL;
   /**
    * Accepted entries are emptied at once, before the queue is shortened. Otherwise a full lane would hold twice the
    * memory that it counts.
@@ -102,12 +110,18 @@ export class Lane {
     }
   }
 
+  /** Tells how much the last chunk's payload took when it was packed: the next ones are made as large as is best. */
+  packed(payloadBytes: number, packedBytes: number): void {
+    if (payloadBytes > 0) this.#goalBytes = (PACKED_BYTES_GOAL * payloadBytes) / Math.max(1, packedBytes);
+  }
+
   readiness(nowMs: number): LaneReadiness {
     const first = this.#queue[this.#head];
     if (first === undefined) return { type: 'empty' };
     const waitMs = first.addedAtMs + this.lingerMs - nowMs;
-    const { maxRecords, maxBytes, lingerMemoryBytesMax = Infinity } = this.#limits;
-    const full = this.records >= maxRecords || this.#bytes >= maxBytes || this.#memoryBytes >= lingerMemoryBytesMax;
+    const { maxRecords, lingerMemoryBytesMax = Infinity } = this.#limits;
+    const full =
+      this.records >= maxRecords || this.#bytes >= this.#signalBytes || this.#memoryBytes >= lingerMemoryBytesMax;
     return full || waitMs <= 0 ? { type: 'ready' } : { type: 'linger', waitMs };
   }
 
@@ -125,7 +139,7 @@ export class Lane {
     for (let at = this.#head; at < this.#queue.length; at++) {
       const { tracker, columns } = this.#queue[at] as Queued;
       if (!byTracker.has(tracker)) metaBytes += segmentBytes(tracker);
-      const bytesMax = Math.min(this.#limits.maxBytes, signalBytesMax - metaBytes);
+      const bytesMax = Math.min(this.#signalBytes, signalBytesMax - metaBytes);
       const fitting = columns.fitting(maxRecords - records, bytesMax - bytes);
       const taken = columns.slice(0, records === 0 ? Math.max(1, fitting) : fitting);
       if (taken.length > 0) {
@@ -202,6 +216,11 @@ export class Lane {
     this.#memoryBytes = 0;
     this.#generation++;
     this.#coveredTo = new Map();
+  }
+
+  /** Payload of the next signal. */
+  get #signalBytes(): number {
+    return Math.min(this.#limits.maxBytes, this.#goalBytes);
   }
 
   #count({ length, bytes, memoryBytes }: RecordColumns, sign = 1): void {

@@ -205,6 +205,7 @@ export class LaneSender {
     if (first !== undefined && isOverLimit(first)) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
+      this.#lane.packed(pack.bytes, chunk.body.length);
       return this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
     } catch (error) {
       if (error instanceof UnencodableRecordError) return { refusal: error.message };

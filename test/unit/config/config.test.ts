@@ -401,8 +401,8 @@ it('listens on an IPv6 address, which has brackets in the file only', () => {
 });
 
 it('never sends more in a signal than a batch may have', () => {
-  const text = 'pipelines: { a: { topics: [x], table: t, batch: { maxRecords: 3 } } }';
-  expect(parse(text).pipelines[0]?.signal.maxRecords).toBe(3);
+  const text = 'pipelines: { a: { topics: [x], table: t, batch: { maxRecords: 3, maxBytes: 1KiB } } }';
+  expect(parse(text).pipelines[0]?.signal).toMatchObject({ maxRecords: 3, maxBytes: 1_024 });
 });
 
 it('says what is wrong with a file that is missing or no YAML', () => {

@@ -72,6 +72,27 @@ it('packs at least one record, however large, and fewer when asked', () => {
   expect(wide.pack(1).records).toBe(1);
 });
 
+it('makes signals of 450 KB packed, as far as the last one tells', () => {
+  const lane = new Lane(0, { ...LIMITS, maxRecords: 10_000, maxBytes: 3_000_000 });
+  const source = tracker(0);
+  const value = Buffer.alloc(100_000);
+  lane.add(source, inColumns(Array.from({ length: 40 }, (_, offset) => record(offset, { key: null, value }))), 0);
+  const records = (payloadBytes: number, packedBytes: number) => {
+    lane.packed(payloadBytes, packedBytes);
+    return lane.pack().records;
+  };
+  // What packs to nothing, packs not at all, or to a third.
+  expect([lane.pack().records, records(1_000, 0), records(1_000, 1_000), records(3_000, 1_000)]).toEqual([
+    4, 29, 4, 13,
+  ]);
+  lane.accepted(lane.pack());
+  lane.accepted(lane.pack());
+  // So it waits until so much is there.
+  expect([lane.records, lane.readiness(0).type]).toEqual([14, 'ready']);
+  lane.packed(4_000, 1_000);
+  expect(lane.readiness(0).type).toBe('linger');
+});
+
 it('counts the metadata of each segment against what flow control allows, and one segment always fits', () => {
   const lane = new Lane(0, { ...LIMITS, maxRecords: 100 });
   const sources = [0, 1, 2].map((partition) => tracker(partition));
