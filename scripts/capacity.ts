@@ -17,6 +17,8 @@ const ASSUMED = {
   pods: 2,
   /** Default of worker.maxConcurrentFlushes: batches that one worker inserts at a time. */
   slots: 3,
+  /** Bytes of an event in a history, beside the records that it carries. */
+  bytesOfEvent: 200,
   /** Writes to a workflow's history that one shard takes a second. */
   writesPerShard: 20,
   shardsMin: 512,
@@ -33,12 +35,18 @@ const ASSUMED = {
   bytesStored: 75,
 };
 
+/** Parts whose processor time is planned for each batch. The bridge first. */
+const PARTS = ['tested', 'temporal', 'clickhouse'];
+/** The variant of the benchmark in which each record has a signal of its own. */
+const SINGLE = 'one record a signal';
+
 /** Costs of one record, or of a million where the name says so. */
 interface Measured {
   readonly cpuPerMillion: Readonly<Record<string, number>>;
   readonly mainThreadPerMillion: number;
   /** Of each part, beside that of its records. */
   readonly cpuPerBatch: Readonly<Record<string, number>>;
+  readonly cpuPerSignal: Readonly<Record<string, number>>;
   /** Cores of a process that has next to nothing to do. */
   readonly idleCores: number;
   readonly actionsPerBatch: number;
@@ -74,18 +82,24 @@ function measured(runs: readonly Run[]): Measured {
     sweep.find(({ factor, point }) => factor === name && point === '1')?.recordsPerSecond ?? NaN;
   const { latencies } = lastRunWith(runs, 'latencies');
   const slow = latencies.find(({ maxDelay }) => maxDelay === undefined);
-  const often = latencies.find(
-    ({ maxDelay, batchers, recordsPerSecond }) =>
-      maxDelay !== undefined && batchers === slow?.batchers && recordsPerSecond === slow.recordsPerSecond,
-  );
-  const cpuPerBatch = slow === undefined || often === undefined ? {} : batchCpu(slow, often);
+  const cpuPerMillion = medianCpu(bridge);
+  const steady = PARTS.map((part) => {
+    const points = latencies
+      .filter(({ batchers }) => batchers === slow?.batchers)
+      .map((each) => ({
+        x: batchesPerSecond(each),
+        y: (each.cpu[part] ?? NaN) - (each.recordsPerSecond * (cpuPerMillion[part] ?? NaN)) / 1_000_000,
+      }));
+    return [part, line(points)] as const;
+  });
+  const single = lastRunWith(runs, 'drains').drains.filter(({ variant }) => variant === SINGLE);
   const perMillion = (count: number): number => (count * 1_000_000) / records;
   return {
-    cpuPerMillion: medianCpu(bridge),
+    cpuPerMillion,
     mainThreadPerMillion: spread(bridge.map((drain) => drain.mainThreadSecondsPerMillion)).median,
-    cpuPerBatch,
-    idleCores:
-      slow === undefined ? NaN : (slow.cpu['tested'] ?? NaN) - batchesPerSecond(slow) * (cpuPerBatch['tested'] ?? NaN),
+    cpuPerBatch: Object.fromEntries(steady.map(([part, { slope }]) => [part, slope])),
+    cpuPerSignal: Object.fromEntries(Object.entries(medianCpu(single)).map(([part, cpu]) => [part, cpu / 1_000_000])),
+    idleCores: Math.max(0, steady[0]?.[1].start ?? NaN),
     actionsPerBatch:
       slow === undefined ? NaN : (actionsOf(slow.counts) - signalActionsOf(slow.counts)) / slow.counts.flushes,
     signalsPerMillion: perMillion(counts.signals),
@@ -96,11 +110,13 @@ function measured(runs: readonly Run[]): Measured {
   };
 }
 
-/** From two runs with the same records in more and in fewer batches. */
-function batchCpu(slow: Latency, often: Latency): Record<string, number> {
-  const more = batchesPerSecond(often) - batchesPerSecond(slow);
-  const parts = Object.entries(often.cpu);
-  return Object.fromEntries(parts.map(([part, cores]) => [part, (cores - (slow.cpu[part] ?? 0)) / more]));
+/** The line that is nearest to some points: least squares. */
+function line(points: readonly { readonly x: number; readonly y: number }[]): { slope: number; start: number } {
+  const mean = (of: (point: { x: number; y: number }) => number): number =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+  const [x, y] = [mean((point) => point.x), mean((point) => point.y)];
+  const slope = mean((point) => (point.x - x) * (point.y - y)) / mean((point) => (point.x - x) ** 2);
+  return { slope, start: y - slope * x };
 }
 
 function batchesPerSecond({ counts, seconds }: Latency): number {
@@ -108,8 +124,8 @@ function batchesPerSecond({ counts, seconds }: Latency): number {
 }
 
 function costTable(costs: Measured): FigureTable {
-  const { cpuPerMillion: cpu, cpuPerBatch: batch } = costs;
-  const milliseconds = (part: string): string => ((batch[part] ?? NaN) * 1_000).toFixed(0);
+  const { cpuPerMillion: cpu, cpuPerBatch: batch, cpuPerSignal: signal } = costs;
+  const milliseconds = (seconds: number | undefined): string => ((seconds ?? NaN) * 1_000).toFixed(0);
   return {
     head: ['', 'symbol', 'value'],
     rows: [
@@ -118,9 +134,11 @@ function costTable(costs: Measured): FigureTable {
       ['CPU seconds of Kafka, a million records', '`kafka`', (cpu['kafka'] ?? 0).toFixed(1)],
       ['CPU seconds of Temporal, a million records', '`temporal`', (cpu['temporal'] ?? 0).toFixed(1)],
       ['CPU seconds of ClickHouse, a million records', '`clickhouse`', (cpu['clickhouse'] ?? 0).toFixed(1)],
-      ['CPU milliseconds of the bridge, a batch of a few records', '`batchCpu`', milliseconds('tested')],
-      ['CPU milliseconds of Temporal, a batch', '`batchTemporal`', milliseconds('temporal')],
-      ['CPU milliseconds of ClickHouse, a batch', '`batchClickhouse`', milliseconds('clickhouse')],
+      ['CPU milliseconds of the bridge, a batch of a few records', '`batchCpu`', milliseconds(batch['tested'])],
+      ['CPU milliseconds of Temporal, a batch', '`batchTemporal`', milliseconds(batch['temporal'])],
+      ['CPU milliseconds of ClickHouse, a batch', '`batchClickhouse`', milliseconds(batch['clickhouse'])],
+      ['CPU milliseconds of the bridge, a signal', '`signalCpu`', milliseconds(signal['tested'])],
+      ['CPU milliseconds of Temporal, a signal', '`signalTemporal`', milliseconds(signal['temporal'])],
       ['cores of a process with next to nothing to do', '`idle`', costs.idleCores.toFixed(1)],
       ['signals, a million records', '`signals`', number(costs.signalsPerMillion)],
       ['batches, a million records', '`batches`', number(costs.batchesPerMillion)],
@@ -139,11 +157,11 @@ function assumptionTable(): FigureTable {
       ['share of each limit that is planned with', '`load`', String(ASSUMED.load)],
       ['fewest pods, so that one may go', '', String(ASSUMED.pods)],
       ['fewest batchers', '', String(ASSUMED.batchers)],
-      ['batches that a pod inserts at a time (`worker.maxConcurrentFlushes`)', '`slots`', String(ASSUMED.slots)],
       ['timers of a batch, as several pods signal its batcher', '`timers`', String(ASSUMED.timersPerBatch)],
       ['writes a second to a history shard of Temporal', '`writes`', String(ASSUMED.writesPerShard)],
       ['fewest history shards', '', String(ASSUMED.shardsMin)],
       ['bytes of a record in a history', '`stored`', String(ASSUMED.bytesStored)],
+      ['bytes of an event beside its records', '`event`', String(ASSUMED.bytesOfEvent)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
       ['dollars for a million actions of Temporal Cloud', '`price`', String(ASSUMED.dollarsPerMillionActions)],
     ],
@@ -154,34 +172,48 @@ function needTable(costs: Measured): FigureTable {
   const plans = RATES.map((rate) => plan(rate, costs));
   const lines: [string, string, (of: ReturnType<typeof plan>) => string][] = [
     ['batchers', '`R ÷ (batcher × load)`, at least two', ({ batchers }) => number(batchers)],
-    ['pods', '`R × main ÷ 1e6 ÷ load`, at least `batchers ÷ slots`', ({ pods }) => number(pods)],
+    ['pods', '`R × main ÷ 1e6 ÷ load`, at least two', ({ pods }) => number(pods)],
+    ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
     ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
-    ['`maxDelay` and `linger`, s', 'so that a batcher has fewer than `writes`', ({ delay }) => String(delay)],
+    [
+      '`maxDelay` and `linger`, s',
+      'the shortest with fewer writes to a batcher than `writes`',
+      ({ delay }) => String(delay),
+    ],
     [
       'signals a second',
       '`R × signals ÷ 1e6`, at least `pods × batchers ÷ (linger ÷ 2)`',
-      ({ signals }) => number(signals),
+      ({ signals }) => perSecond(signals),
     ],
     ['batches a second', '`R × batches ÷ 1e6`, at least `batchers ÷ maxDelay`', ({ batches }) => perSecond(batches)],
     [
+      'writes a second to a batcher',
+      '`(3 × signals/s + 7 × batches/s) ÷ batchers`',
+      ({ writes, batchers }) => perSecond(writes / batchers),
+    ],
+    [
       'cores a pod',
-      '`(R × cpu ÷ 1e6 + batches/s × batchCpu ÷ 1e3) ÷ load ÷ pods + idle`',
+      '`((R × cpu ÷ 1e6 + (signals/s × signalCpu + batches/s × batchCpu) ÷ 1e3) ÷ pods + idle) ÷ load`',
       ({ coresPerPod }) => coresPerPod.toFixed(1),
     ],
     ['actions a second', '`signals/s + batches/s × (perBatch + timers)`', ({ actions }) => number(actions)],
     ['dollars a month for them', '`actions/s × 30 days × price ÷ 1e6`', ({ dollars }) => number(dollars)],
-    ['history shards', '`(signals/s + 5 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
+    ['history shards', '`(3 × signals/s + 7 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
     [
       'cores of Temporal',
-      '`(R × temporal ÷ 1e6 + batches/s × batchTemporal ÷ 1e3) ÷ load`',
+      'the same with `temporal`, `signalTemporal`, `batchTemporal`',
       ({ temporalCores }) => number(temporalCores),
     ],
-    ['GB that histories grow, a day', '`R × stored × 86,400 ÷ 1e9`', ({ storedPerDay }) => number(storedPerDay)],
+    [
+      'GB of histories, each day of retention',
+      '`(R × stored + writes/s × event) × 86,400 ÷ 1e9`',
+      ({ storedPerDay }) => number(storedPerDay),
+    ],
     ['inserts a second', '`R ÷ rows`, at least `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
     ['shards of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
     [
       'cores of ClickHouse',
-      '`(R × clickhouse ÷ 1e6 + batches/s × batchClickhouse ÷ 1e3) ÷ load`',
+      'the same with `clickhouse`, `batchClickhouse`',
       ({ clickhouseCores }) => number(clickhouseCores),
     ],
     ['cores of Kafka', '`R × kafka ÷ 1e6 ÷ load`', ({ kafkaCores }) => number(kafkaCores)],
@@ -196,38 +228,42 @@ function needTable(costs: Measured): FigureTable {
 function plan(rate: number, costs: Measured) {
   const millions = rate / 1_000_000;
   const batchers = Math.max(ASSUMED.batchers, Math.ceil(rate / (costs.perBatcher * ASSUMED.load)));
-  const pods = Math.max(
-    ASSUMED.pods,
-    Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load),
-    Math.ceil(batchers / ASSUMED.slots),
-  );
+  const pods = Math.max(ASSUMED.pods, Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load));
   const flowOf = (delay: number): ReturnType<typeof flow> => flow(millions, { pods, batchers, delay }, costs);
-  const delay =
-    ASSUMED.delaySeconds.find((each) => flowOf(each).writes / batchers < ASSUMED.writesPerShard) ??
-    Math.max(...ASSUMED.delaySeconds);
+  const writesOf = (delay: number): number => flowOf(delay).writes / batchers;
+  const fewest = Math.min(...ASSUMED.delaySeconds.map(writesOf));
+  // Where full signals alone are more, waiting longer helps only so far.
+  const delay = ASSUMED.delaySeconds.find((each) => writesOf(each) <= Math.max(fewest, ASSUMED.writesPerShard)) ?? NaN;
   const { signals, batches, writes } = flowOf(delay);
-  const cpu = (part: string, batchesToo = true): number =>
-    (millions * (costs.cpuPerMillion[part] ?? NaN) + (batchesToo ? batches * (costs.cpuPerBatch[part] ?? NaN) : 0)) /
+  // The costs of a record contain those of a full drain's signals and batches. Only what is more comes on top.
+  const moreSignals = signals - millions * costs.signalsPerMillion;
+  const moreBatches = batches - millions * costs.batchesPerMillion;
+  const cpu = (part: string): number =>
+    (millions * (costs.cpuPerMillion[part] ?? NaN) +
+      moreSignals * (costs.cpuPerSignal[part] ?? 0) +
+      moreBatches * (costs.cpuPerBatch[part] ?? 0)) /
     ASSUMED.load;
   const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
   const inserts = Math.max(rate / costs.rowsPerInsert, batchers / delay);
   return {
     batchers,
     pods,
+    slots: Math.max(ASSUMED.slots, Math.ceil(batchers / pods)),
     partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
     delay,
     signals,
     batches,
-    coresPerPod: cpu('tested') / pods + costs.idleCores,
+    writes,
+    coresPerPod: cpu('tested') / pods + costs.idleCores / ASSUMED.load,
     actions,
     dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
     temporalCores: Math.ceil(cpu('temporal')),
-    storedPerDay: (rate * ASSUMED.bytesStored * 86_400) / 1e9,
+    storedPerDay: ((rate * ASSUMED.bytesStored + writes * ASSUMED.bytesOfEvent) * 86_400) / 1e9,
     inserts,
     servers: Math.ceil(inserts / ASSUMED.insertsPerServer),
     clickhouseCores: Math.ceil(cpu('clickhouse')),
-    kafkaCores: Math.ceil(cpu('kafka', false)),
+    kafkaCores: Math.ceil((millions * (costs.cpuPerMillion['kafka'] ?? NaN)) / ASSUMED.load),
   };
 }
 
@@ -240,11 +276,13 @@ function flow(
   // Each pod signals each batcher by itself, after half of the delay.
   const signals = Math.max(millions * costs.signalsPerMillion, (pods * batchers) / (delay / 2));
   const batches = Math.max(millions * costs.batchesPerMillion, batchers / delay);
-  return { signals, batches, writes: signals + WRITES_A_BATCH * batches };
+  return { signals, batches, writes: WRITES_A_SIGNAL * signals + WRITES_A_BATCH * batches };
 }
 
-/** Two workflow tasks begin and end, and the activity begins. */
-const WRITES_A_BATCH = 5;
+/** The signal, and its workflow task begins and ends. Signals that come during a task share the next one. */
+const WRITES_A_SIGNAL = 3;
+/** The activity begins, and ends with a workflow task that begins and ends; and so does the timer before it. */
+const WRITES_A_BATCH = 7;
 
 function perSecond(count: number): string {
   return count < 10 ? count.toFixed(1) : number(count);

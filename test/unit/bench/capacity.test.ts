@@ -37,6 +37,13 @@ const RUN: Run = {
   data: 'disk',
   drains: [
     { variant: 'bridge', round: 1, records: 1_000_000, ...cost },
+    {
+      variant: 'one record a signal',
+      round: 1,
+      records: 2_000,
+      ...cost,
+      cpuSecondsPerMillion: { tested: 3_000, kafka: 0, temporal: 2_000, clickhouse: 0 },
+    },
     { variant: 'floor', round: 1, records: 1_000_000, ...cost, recordsPerSecond: 80_000 },
   ],
   sweep: ['partitions', 'batchers'].map((factor) => ({ factor, point: '1', records: 200_000, ...cost })),
@@ -65,32 +72,37 @@ it('capacity is what a million records cost, divided by the share of each limit 
   expect(lineOf(page, 'cores of Kafka').slice(2)).toEqual(['1', '1', '1', '4']);
 });
 
-it('as many pods are planned as have slots for all batchers', () => {
+it('each pod inserts so many batches at a time that all batchers can', () => {
   const light = { ...RUN, drains: RUN.drains.map((drain) => ({ ...drain, mainThreadSecondsPerMillion: 1 })) };
-  expect(lineOf(capacityReference([light]), 'pods').slice(2)).toEqual(['2', '2', '2', '17']);
+  expect(lineOf(capacityReference([light]), 'pods').slice(2)).toEqual(['2', '2', '2', '2']);
+  expect(lineOf(capacityReference([light]), '`worker.maxConcurrentFlushes`').slice(2)).toEqual(['3', '3', '3', '25']);
 });
 
-it('a batch costs by itself, whatever is in it', () => {
+it('a signal and a batch cost by themselves, whatever is in them', () => {
   const page = capacityReference([RUN]);
   const value = (name: string): string | undefined => lineOf(page, name)[2];
   expect(value('CPU milliseconds of the bridge, a batch of a few records')).toBe('20');
   expect(value('CPU milliseconds of Temporal, a batch')).toBe('10');
+  expect(value('CPU milliseconds of Temporal, a signal')).toBe('2');
   expect(value('cores of a process with next to nothing to do')).toBe('0.1');
-  // 2 batches a second are 0.04 cores, planned twice, over two pods, and 0.1 of each process.
-  expect(lineOf(page, 'cores a pod').slice(2)).toEqual(['0.1', '0.3', '2.3', '2.3']);
+  // The third: 2 cores for the records on two pods, and 0.1 of each process, planned twice. Its signals and batches are
+  // those of a full drain.
+  expect(lineOf(page, 'cores a pod').slice(2)).toEqual(['0.3', '0.4', '2.2', '2.2']);
 });
 
 it('signals are those of full chunks, or of one from each pod to each batcher in each linger if that is more', () => {
   const page = capacityReference([RUN]);
-  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['8', '8', '40', '400']);
+  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['8.0', '8.0', '40', '400']);
   expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2.0', '2.0', '10', '100']);
   // Two actions a batch beside its signals, and a timer.
   expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '700']);
 });
 
-it('records wait longer where their batcher would get too many signals', () => {
-  // 20 pods signal each of 50 batchers 40 times a second with the default, 20 times with twice of it, 8 with five seconds.
-  expect(lineOf(capacityReference([RUN]), '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '5']);
+it('records wait longer where their batcher would get too many signals, as far as that helps', () => {
+  const page = capacityReference([RUN]);
+  // 20 pods signal each of 50 batchers 40 times a second with the default. With five seconds a signal is full before.
+  expect(lineOf(page, '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '5']);
+  expect(lineOf(page, 'writes a second to a batcher').slice(2)).toEqual(['19', '19', '38', '38']);
 });
 
 it('a page names, for each part, the last run that has measured it', () => {
