@@ -24,7 +24,7 @@ const noise = () => Array.from({ length: 500 }, () => Math.random().toString(36)
 
 it('a chunk that Temporal refuses for its size is sent in parts', async () => {
   fixture = await Fixture.create(stack(), {
-    pipeline: { batchers: 1, batch: { maxBytes: '40KiB' }, signal: { maxBytes: '1MiB', linger: '500ms' } },
+    pipeline: { batchers: 1, signal: { linger: '500ms' } },
   });
   await fixture.collectAcks();
   await fixture.produce(100, (id) => ({ value: JSON.stringify({ id, text: noise() }) }));
