@@ -234,8 +234,7 @@ function schemaRegistryOf({ schemaRegistry: parsed }: ParsedConfig): SchemaRegis
 const CONTINUE_AS_NEW_AT = { historyBytes: 4 * 1024 * 1024, historyEvents: 512 };
 
 function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: ReadonlySet<string>): PipelineConfig {
-  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow, insert, reply } = pipeline;
-  const mapping = mappingOf(pipeline);
+  const { topics, groupId, startFrom, onGap, batchers, shardBy, batch, signal, flow } = pipeline;
   return {
     name,
     topics: topics.filter((topic) => !isTopicPattern(topic)),
@@ -253,29 +252,36 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     },
     flow: { historyBytesMax: flow.maxHistory, checkEveryBytes: flow.checkEvery },
     bufferedBytesMax: pipeline.maxBuffered,
-    settings: {
-      pipeline: name,
-      continueAsNewAt: {
-        historyBytes: Math.min(CONTINUE_AS_NEW_AT.historyBytes, flow.maxHistory / 2),
-        historyEvents: CONTINUE_AS_NEW_AT.historyEvents,
-      },
-      batch: {
-        maxRecords: batch.maxRecords,
-        maxBytes: batch.maxBytes,
-        maxDelayMs: batch.maxDelay,
-        ...(signal.linger === 0 ? {} : { storesOnce: true }),
-      },
-      destination: {
-        ...(needsNewerWorker(mapping)
-          ? { table: null, decodedTable: tablesOf(pipeline) }
-          : { table: tablesOf(pipeline) }),
-        columns: valueColumn(pipeline),
-        mapping,
-        ...(reply === undefined ? {} : { reply }),
-        ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
-        ...(insert.views === 'required' ? { views: insert.views } : {}),
-        deadLetterTopic: deadLetterTopicOf(name, pipeline),
-      },
+    settings: settingsOf(name, pipeline),
+  };
+}
+
+/** The settings that the batchers of a pipeline get. */
+export function settingsOf(name: string, pipeline: ParsedPipeline): BatcherSettings {
+  const { batch, signal, flow, insert, reply } = pipeline;
+  const mapping = mappingOf(pipeline);
+  return {
+    pipeline: name,
+    continueAsNewAt: {
+      historyBytes: Math.min(CONTINUE_AS_NEW_AT.historyBytes, flow.maxHistory / 2),
+      historyEvents: CONTINUE_AS_NEW_AT.historyEvents,
+    },
+    batch: {
+      maxRecords: batch.maxRecords,
+      maxBytes: batch.maxBytes,
+      maxDelayMs: batch.maxDelay,
+      ...(signal.linger === 0 ? {} : { storesOnce: true }),
+    },
+    destination: {
+      ...(needsNewerWorker(mapping)
+        ? { table: null, decodedTable: tablesOf(pipeline) }
+        : { table: tablesOf(pipeline) }),
+      columns: valueColumn(pipeline),
+      mapping,
+      ...(reply === undefined ? {} : { reply }),
+      ...(insert.retryFor === Infinity ? {} : { retryForMs: insert.retryFor }),
+      ...(insert.views === 'required' ? { views: insert.views } : {}),
+      deadLetterTopic: deadLetterTopicOf(name, pipeline),
     },
   };
 }

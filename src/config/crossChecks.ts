@@ -1,6 +1,6 @@
 import { holdsObjects, isDecoded } from '../protocol/settings.js';
 import { collidingTopics } from '../protocol/tables.js';
-import { deadLetterTopicOf } from './config.js';
+import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
 import { whyOwned } from './insertSettings.js';
 import { isTopicPattern, topicPattern } from './topics.js';
@@ -23,6 +23,7 @@ export function crossChecks({ kafka, pipelines, clickhouse, schemaRegistry }: Ch
     ...ofEach(tablesOfUnreadTopics),
     ...ofEach(sharedTables),
     ...ofEach(identityColumns),
+    ...ofEach(settingsSize),
     ...ofEach(formatOfValues),
     ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
     ...registry(schemaRegistry),
@@ -114,6 +115,29 @@ function identityColumns({ columns }: Pipeline): ConfigProblem[] {
     const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
     return [{ path: ['columns', column], message }];
   });
+}
+
+/**
+ * Bytes of a pipeline's settings as JSON. They travel beside up to 1.4 MB of records, and both together have to stay
+ * below the 2 MiB that Temporal takes, or batches could not be inserted.
+ */
+const SETTINGS_BYTES_MAX = 64 * 1024;
+
+/** The problem is reported at the key that takes the most. */
+function settingsSize(pipeline: Pipeline, name: string): ConfigProblem[] {
+  const bytes = jsonBytes(settingsOf(name, pipeline));
+  if (bytes <= SETTINGS_BYTES_MAX) return [];
+  const { table, tables, columns, where = [], unknownFields, reply = {} } = pipeline;
+  const sizes = Object.entries({ table, tables, columns, where, unknownFields, reply }).map(
+    ([key, value]) => [key, jsonBytes(value)] as const,
+  );
+  const [largest] = sizes.reduce((most, other) => (other[1] > most[1] ? other : most));
+  const message = `is too long: the settings that travel with the pipeline's records take ${bytes} bytes as JSON, and may take ${SETTINGS_BYTES_MAX}. It is the largest part of them`;
+  return [{ path: [largest], message }];
+}
+
+function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */

@@ -763,6 +763,21 @@ it('records are left out in a form that version 0.1.0 does not insert', () => {
   expect(refused('{ pointer: /a, equals: x }', 'text')).toContain('where: is about JSON objects; the values are text');
 });
 
+it('settings of a pipeline that are too large to travel with its records are refused, at their largest part', () => {
+  const text = (characters: number, more = '') =>
+    `pipelines: { a: { topics: [x], table: t, where: { pointer: /a, in: ['${'ä'.repeat(characters)}'] }${more} } }`;
+  expect(parse(text(32_000)).pipelines).toHaveLength(1);
+  expect(problems(text(33_000))).toEqual([
+    expect.stringMatching(/pipelines.a.where: is too long: .* take 66\d{3} bytes as JSON, and may take 65536/),
+  ]);
+  const columns = Object.fromEntries(
+    Array.from({ length: 2_000 }, (_, index) => [`column_${index}`, '/some/where/else']),
+  );
+  expect(problems(text(10_000, `, columns: ${JSON.stringify(columns)}`))).toEqual([
+    expect.stringContaining('pipelines.a.columns: is too long'),
+  ]);
+});
+
 it('refuses Avro without a registry, and a registry that cannot be meant so', () => {
   expect(
     problems(`pipelines:
