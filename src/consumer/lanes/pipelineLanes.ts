@@ -13,6 +13,7 @@ import { firstRecord, type Lane, type Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver } from './laneSender.js';
 import { STOP_CAUSES, type StopCause } from './laneStop.js';
+import { UnusedBatchers } from './unusedBatchers.js';
 import { StuckTasks, type DueTask } from '../../temporal/stuckTasks.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
@@ -32,12 +33,6 @@ export interface PipelineLanesOptions {
   readonly logger: Logger;
   readonly stateLog: StateLog;
 }
-
-/**
- * How often batchers of layouts that this member does not use are looked at. Nobody sends to them, but the run of one may
- * have been closed with records in it.
- */
-const UNUSED_INTERVAL_MS = 5 * 60_000;
 
 /** Called when something happens in lanes. */
 export interface LaneHandlers {
@@ -62,14 +57,18 @@ export class PipelineLanes {
   readonly #told = new Map<string, string>();
   #members = 1;
   #hurries = false;
+  readonly #unused: UnusedBatchers;
   #sweeping = false;
-  /** By `performance.now()`. */
-  #unusedDueMs = -Infinity;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
     this.#options = options;
     this.#pipeline = options.pipeline.name;
     this.#handlers = handlers;
+    this.#unused = new UnusedBatchers({
+      layouts: async () => (await options.layouts()).filter((layout) => !this.#byLayout.has(layoutName(layout))),
+      batcher: options.batcher,
+      heirStarted: (workflowId, closed) => this.#reportHeir(workflowId, closed),
+    });
   }
 
   of(layout: Layout): Lanes {
@@ -128,23 +127,28 @@ export class PipelineLanes {
 
   /**
    * Finds closed runs without traffic, whose records would otherwise wait for the next record, and batchers whose
-   * workflow tasks do not get done. Now and then it also looks for closed runs of layouts that are not in use. Never
-   * rejects. Does nothing while an earlier sweep still runs: both would count the same late task.
+   * workflow tasks do not get done. Now and then it also looks for closed runs of layouts that are not in use, which may
+   * take long and holds up nothing else. Never rejects. What an earlier sweep still does is not begun again: both would
+   * count the same late task.
    *
    * @param goesOn whether this member still has the assignment
    */
   async sweep(goesOn: () => boolean): Promise<void> {
+    await Promise.all([this.#checkBatchers(goesOn), this.#checkUnused(goesOn)]);
+  }
+
+  async #checkBatchers(goesOn: () => boolean): Promise<void> {
     if (this.#sweeping) return;
     this.#sweeping = true;
     try {
-      await this.#checkBatchers(goesOn);
+      await this.#checkAll(goesOn);
     } finally {
       this.#sweeping = false;
     }
   }
 
-  async #checkBatchers(goesOn: () => boolean): Promise<void> {
-    const { metrics, stateLog, pipeline } = this.#options;
+  async #checkAll(goesOn: () => boolean): Promise<void> {
+    const { metrics, pipeline } = this.#options;
     // Otherwise these lanes would exist only after the first record.
     this.of(pipeline.layout);
     const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
@@ -158,53 +162,25 @@ export class PipelineLanes {
         unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
       }
     }
-    const looked = batchers.length + (await this.#checkUnusedLayouts(goesOn, unseen));
     const stuck = batchers.filter(({ workflowId }) => this.#stuckTasks.isStuck(workflowId)).length;
     metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
-    const what = `looks at batchers of ${this.#pipeline}`;
-    if (unseen.length === 0) stateLog.well(what, `All batchers of ${this.#pipeline} can be looked at again`);
+    this.#reportUnseen('batchers', batchers.length, unseen);
+  }
+
+  async #checkUnused(goesOn: () => boolean): Promise<void> {
+    const look = await this.#unused.look(goesOn);
+    if (look !== null) this.#reportUnseen('batchers of earlier layouts', look.looked, look.unseen);
+  }
+
+  #reportUnseen(which: string, looked: number, unseen: readonly string[]): void {
+    const { stateLog } = this.#options;
+    const what = `looks at ${which} of ${this.#pipeline}`;
+    if (unseen.length === 0) stateLog.well(what, `All ${which} of ${this.#pipeline} can be looked at again`);
     else
       stateLog.problem(
         what,
-        `${unseen.length} of ${looked} batchers cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
+        `${unseen.length} of ${looked} ${which} cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
       );
-  }
-
-  /**
-   * Starts heirs for closed runs of batchers that no lane belongs to. A partition leaves a layout only once all of it is
-   * flushed there. But a person who sets the group's offsets takes it out of its layout at once, and what a closed run
-   * had accepted would wait until its history is gone.
-   *
-   * @param unseen gets the batchers that cannot be looked at, and why. They are looked at again in the next sweep
-   * @returns how many there are
-   */
-  async #checkUnusedLayouts(goesOn: () => boolean, unseen: string[]): Promise<number> {
-    const nowMs = performance.now();
-    if (!goesOn() || nowMs < this.#unusedDueMs) return 0;
-    const { layouts, batcher } = this.#options;
-    const unseenBefore = unseen.length;
-    let count = 0;
-    try {
-      for (const layout of await layouts()) {
-        if (this.#byLayout.has(layoutName(layout))) continue;
-        for (let index = 0; index < layout.batchers && goesOn(); index++, count++)
-          await this.#checkUnused(batcher(layout, index), unseen);
-      }
-    } catch (error) {
-      unseen.push(`those of earlier layouts: ${messageOf(error)}`);
-      count++;
-    }
-    if (goesOn() && unseen.length === unseenBefore) this.#unusedDueMs = nowMs + UNUSED_INTERVAL_MS;
-    return count;
-  }
-
-  async #checkUnused(batcher: BatcherClient, unseen: string[]): Promise<void> {
-    try {
-      const { closed } = await batcher.startHeir({ drained: false });
-      if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
-    } catch (error) {
-      unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
-    }
   }
 
   async #checkBatcher(batcher: BatcherClient): Promise<void> {

@@ -93,25 +93,44 @@ it('looks for closed runs at the batchers of all layouts, and tells how they wer
   ]);
 });
 
-it('looks for closed runs of layouts that no partition is in any more too, at first and then every five minutes', async () => {
+it('looks for closed runs of layouts that no partition is in any more too, every five minutes from a random time on', async () => {
   let nowMs = 1_000;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   const closed = { '1/0': { runId: 'r', status: 'TERMINATED' } };
-  const away = new Set(['1/0']);
-  const { lanes, looked, told, metrics } = start({ closed, away, layouts: () => Promise.resolve([ONE, TWO]) });
-  const sweep = async (): Promise<string[]> => {
+  const { lanes, looked, metrics } = start({ closed, layouts: () => Promise.resolve([ONE, TWO]) });
+  const sweep = async (afterMs: number): Promise<string[]> => {
+    nowMs += afterMs;
     await lanes.sweep(() => true);
-    return looked.splice(0);
+    return looked.splice(0).sort();
   };
-  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
-  expect(told.join()).toContain('1/0: its shard is away');
-  away.clear();
-  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
+  expect(await sweep(149_000)).toEqual(['2/0', '2/1']);
+  expect(await sweep(1_000)).toEqual(['1/0', '2/0', '2/1']);
   expect((await metrics.heirs.get()).values).toMatchObject([{ value: 1, labels: { closed: 'unexpectedly' } }]);
-  nowMs += 299_000;
-  expect(await sweep()).toEqual(['2/0', '2/1']);
-  nowMs += 1_000;
-  expect(await sweep()).toEqual(['2/0', '2/1', '1/0']);
+  expect(await sweep(299_000)).toEqual(['2/0', '2/1']);
+  expect(await sweep(1_000)).toEqual(['1/0', '2/0', '2/1']);
+});
+
+it('batchers of layouts that are not in use, where they answer late or not at all, hold up no look at those in use', async () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  let answer: (layouts: readonly Layout[]) => void = () => undefined;
+  const layouts = () => new Promise<readonly Layout[]>((resolve) => (answer = resolve));
+  const { lanes, looked, told, metrics } = start({ layouts, away: new Set(['1/0']) });
+  nowMs = 300_000;
+  const sweeps = [1, 2, 3].map(async () => {
+    await lanes.sweep(() => true);
+  });
+  const sweepsOfThoseInUse = async (times: number): Promise<void> => {
+    await eventually(() => expect(looked.filter((one) => one === '2/1')).toHaveLength(times));
+    await eventually(async () => expect((await metrics.stuckTasks.get()).values).toHaveLength(1));
+  };
+  await sweepsOfThoseInUse(1);
+  sweeps.push(lanes.sweep(() => true));
+  await sweepsOfThoseInUse(2);
+  answer([ONE]);
+  await Promise.all(sweeps);
+  expect(told.join()).toContain('1 of 1 batchers of earlier layouts cannot be looked at');
 });
 
 it('counts batchers whose workflow task was found late three times in a row', async () => {
