@@ -11,6 +11,12 @@ const KEPT_BYTES_MAX = 32 * 1024 * 1024;
  */
 const IDLE_MS = 10 * 60_000;
 
+/**
+ * A batch that was handed over, and not used for longer, was probably inserted by another worker. If there are more
+ * batchers than places, and the oldest batch made room at once, it would always be the one whose insert comes next.
+ */
+const HANDED_OVER_MS = 30_000;
+
 /** A batch that is stored once. */
 type StoredBatch = Pick<BatchSpec, 'pipeline' | 'batcher' | 'id' | 'number' | 'chunks'>;
 
@@ -55,11 +61,11 @@ export class BatchBodies {
   }
 
   /**
-   * Keeps the bodies of a batch whose insert comes next, in place of the batcher's last one. What was not used for the
-   * longest makes room.
+   * Keeps the bodies of a batch whose insert comes next, in place of the batcher's last one. What was not used for half
+   * a minute makes room. If that is too little, the new batch is not kept.
    */
   keep(batcher: string, id: string, bodies: Uint8Array): void {
-    this.#keep(batcher, id, bodies, 0);
+    this.#keep(batcher, id, bodies, HANDED_OVER_MS);
   }
 
   /**
@@ -83,22 +89,26 @@ export class BatchBodies {
     return bodies;
   }
 
-  /** To be called when a batcher's batch is done. */
-  forget(batcher: string): void {
-    this.#bytes -= this.#kept.get(batcher)?.bodies.length ?? 0;
-    this.#kept.delete(batcher);
+  /** To be called when a batch is done. The batcher's next one may have been handed over already: it stays. */
+  forget({ batcher, id }: Pick<StoredBatch, 'batcher' | 'id'>): void {
+    if (this.#kept.get(batcher)?.id === id) this.#remove(batcher);
   }
 
   /** @param idleMs others make room if they were not used for so long */
   #keep(batcher: string, id: string, bodies: Uint8Array, idleMs: number): void {
-    this.forget(batcher);
+    this.#remove(batcher);
     const nowMs = this.#now();
     for (const [oldest, { usedAtMs }] of this.#kept) {
       if (this.#bytes + bodies.length <= KEPT_BYTES_MAX || nowMs - usedAtMs < idleMs) break;
-      this.forget(oldest);
+      this.#remove(oldest);
     }
     if (this.#bytes + bodies.length > KEPT_BYTES_MAX) return;
     this.#kept.set(batcher, { id, bodies, usedAtMs: nowMs });
     this.#bytes += bodies.length;
+  }
+
+  #remove(batcher: string): void {
+    this.#bytes -= this.#kept.get(batcher)?.bodies.length ?? 0;
+    this.#kept.delete(batcher);
   }
 }

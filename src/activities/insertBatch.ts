@@ -36,7 +36,7 @@ export function insertBatch({
         const { packed, records } = await unpacker.unpack(spec, { chunks: spec.chunks, bodies: stored }, attempt);
         const fill = toFill(packed.chunks, records, `${attempt.runId}/${spec.number}`);
         const outcome = await flusher.flush({ ...spec, packed, records, repeated, onlyThisActivity, fill }, attempt);
-        batchBodies.forget(spec.batcher);
+        batchBodies.forget(spec);
         return outcome;
       },
       () => (isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : memoryBytesOf(spec)),

@@ -53,18 +53,42 @@ describe('the bodies of a batch that is stored once', () => {
   it('are forgotten when the batch is done, and when the next one comes', () => {
     const { bodies } = bodiesWithHistory();
     bodies.keep('b', 'one', Uint8Array.of(7));
-    bodies.forget('b');
-    bodies.forget('b');
+    const one = { batcher: 'b', id: 'one' };
+    bodies.forget(one);
+    bodies.forget(one);
     expect(bodies.bytes).toBe(0);
     bodies.keep('b', 'two', Uint8Array.of(7));
     bodies.keep('b', 'three', Uint8Array.of(7, 7));
     expect(bodies.bytes).toBe(2);
   });
 
-  it('are kept up to 32 MiB: a batch that is handed over takes the place of the one that was used least lately', async () => {
+  it('are not forgotten when an earlier batch of the batcher is done: its attempt may end late', () => {
+    const { bodies } = bodiesWithHistory();
+    bodies.keep('b', 'two', Uint8Array.of(7));
+    bodies.forget({ batcher: 'b', id: 'one' });
+    expect(bodies.has(batch('two'))).toBe(true);
+  });
+
+  it('with more batches than places, most are still there when their turn comes', async () => {
     const { bodies, read } = bodiesWithHistory();
+    const waiting: ReturnType<typeof batch>[] = [];
+    for (let number = 0; number < 199; number++) {
+      bodies.keep(`${number % 40}`, `${number}`, new Uint8Array(MIB));
+      waiting.push(batch(`${number}`, MIB, `${number % 40}`));
+      const [next] = waiting.length === 40 ? waiting.splice(0, 1) : [];
+      if (next === undefined) continue;
+      await bodies.of(next, 'r');
+      bodies.forget(next);
+    }
+    // Of each 40 there is room for 32.
+    expect(read).toHaveLength(4 * 8);
+  });
+
+  it('are kept up to 32 MiB: a batch that is handed over takes the place of the one that was used least lately, after half a minute', async () => {
+    const { bodies, read, clock } = bodiesWithHistory();
     const of = (batcher: number) => bodies.of(batch('id', MIB, String(batcher)), 'r');
     for (let batcher = 0; batcher < 32; batcher++) bodies.keep(String(batcher), 'id', new Uint8Array(MIB));
+    clock.nowMs += 30_000;
     await of(0);
     bodies.keep('32', 'id', new Uint8Array(MIB));
     expect(bodies.bytes).toBe(32 * MIB);
