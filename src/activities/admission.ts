@@ -6,6 +6,13 @@ import { FLUSHES_PER_SLOT } from '../lib/clickhouseConnections.js';
  */
 export class CrowdedError extends Error {
   override readonly name = 'CrowdedError';
+  /** Whether the worker drains. Otherwise it is full. */
+  readonly drains: boolean;
+
+  constructor(message: string, drains = false) {
+    super(message);
+    this.drains = drains;
+  }
 }
 
 export interface AdmissionLimits {
@@ -28,7 +35,9 @@ export function activitiesMax({ slots, flushesMax, waitingMax }: AdmissionLimits
   return Math.min(slots * FLUSHES_PER_SLOT, flushesMax) + (1 + waitingMax) * pipelines;
 }
 
-const DRAINING = 'this worker drains';
+function drainingError(): CrowdedError {
+  return new CrowdedError('this worker drains', true);
+}
 
 /** Memory of a small flush. */
 const SMALL_BYTES = 128 * 1024;
@@ -43,7 +52,7 @@ interface Waiting {
   readonly share: number;
   readonly sinceMs: number;
   readonly admit: () => void;
-  readonly handBack: (why: string) => void;
+  readonly handBack: (why: CrowdedError) => void;
 }
 
 /**
@@ -70,7 +79,7 @@ export class Admission {
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
     limits.draining?.addEventListener('abort', () => {
-      for (const waiting of [...this.#waiting]) waiting.handBack(DRAINING);
+      for (const waiting of [...this.#waiting]) waiting.handBack(drainingError());
     });
   }
 
@@ -100,7 +109,7 @@ export class Admission {
 
   async #admitted(pipeline: string, sinceMs: number, signal: AbortSignal, share: number): Promise<void> {
     signal.throwIfAborted();
-    if (this.#limits.draining?.aborted === true) throw new CrowdedError(DRAINING);
+    if (this.#limits.draining?.aborted === true) throw drainingError();
     await new Promise<void>((resolve, reject) => {
       const leave = (reason: Error): void => {
         signal.removeEventListener('abort', onAbort);
@@ -116,7 +125,7 @@ export class Admission {
           signal.removeEventListener('abort', onAbort);
           resolve();
         },
-        handBack: (why) => leave(new CrowdedError(why)),
+        handBack: leave,
       };
       signal.addEventListener('abort', onAbort, { once: true });
       // The list is sorted by waiting time, the longest first.
@@ -126,7 +135,7 @@ export class Admission {
       const crowd = this.#waiting.filter((other) => other.pipeline === pipeline);
       const { waitingMax } = this.#limits;
       if (crowd.length > waitingMax)
-        crowd.at(-1)?.handBack(`${waitingMax} other flushes of pipeline ${pipeline} wait here`);
+        crowd.at(-1)?.handBack(new CrowdedError(`${waitingMax} other flushes of pipeline ${pipeline} wait here`));
     });
   }
 

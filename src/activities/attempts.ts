@@ -133,7 +133,7 @@ export class Attempts {
       // It was cancelled while it waited.
       if (error === attempt.cancellation.reason) attempt.mustBeAlive();
       if (!(error instanceof CrowdedError)) throw error;
-      const nextRetryDelay = crowdedRetryMs(await noteHandedBack(attempt));
+      const nextRetryDelay = crowdedRetryMs(await noteHandedBack(attempt, error));
       throw ApplicationFailure.create({ message: error.message, type: error.name, nextRetryDelay });
     }
   }
@@ -179,24 +179,26 @@ export class Attempts {
 
 /**
  * Notes for the next attempt that this one did nothing, which saves it a look-up. Without the note nothing is wrong.
+ * A worker that drains says nothing of how full the others are: that is not counted.
  *
- * @returns how many attempts in a row were handed back
+ * @returns how many attempts in a row were handed back by full workers. 0 if this worker drains
  */
-async function noteHandedBack(attempt: Attempt): Promise<number> {
+async function noteHandedBack(attempt: Attempt, { drains }: CrowdedError): Promise<number> {
   const { handedBackInARow: before } = attempt.notes;
-  const times = before?.until === attempt.number - 1 ? before.times + 1 : 1;
+  const timesBefore = before?.until === attempt.number - 1 ? before.times : 0;
+  const times = drains ? timesBefore : timesBefore + 1;
   const first = attempt.isRepeated ? {} : { handedBack: attempt.number };
   const handedBackInARow = { until: attempt.number, times };
   await attempt.note({ ...attempt.notes, ...first, handedBackInARow }).catch(() => undefined);
-  return times;
+  return drains ? 0 : times;
 }
 
 /**
  * How soon a flush comes back that was handed back because there are too many of its pipeline: each time twice as late.
- * If only many batchers flush at once, slots are free again within a second. If inserts hang, few attempts are made.
+ * After a worker that drains it comes back soonest. If only many batchers flush at once, slots are free again within a second. If inserts hang, few attempts are made.
  */
 function crowdedRetryMs(times: number): number {
-  return aroundMs(Math.min(CROWDED_RETRY_MIN_MS * 2 ** (times - 1), CROWDED_RETRY_MAX_MS));
+  return aroundMs(Math.min(CROWDED_RETRY_MIN_MS * 2 ** Math.max(0, times - 1), CROWDED_RETRY_MAX_MS));
 }
 
 /**

@@ -23,7 +23,7 @@ export interface AttemptNotes {
   readonly acknowledgedTables?: readonly string[];
   /** How many attempts were handed back before they did anything. They are the first ones. */
   readonly handedBack?: number;
-  /** How many attempts in a row were handed back, up to and including attempt `until`. */
+  /** How many attempts in a row, up to and including attempt `until`, were handed back because workers were full. */
   readonly handedBackInARow?: { readonly until: number; readonly times: number };
   /** Notes about each table. */
   readonly inserts?: Readonly<Record<string, InsertNotes>>;

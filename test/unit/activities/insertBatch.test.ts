@@ -990,6 +990,18 @@ it('work of another installation is left untouched and unanswered: for good wher
   }
 });
 
+it('a flush that a draining worker hands back comes back soonest, and counts for no longer pause', async () => {
+  const draining = new AbortController();
+  draining.abort();
+  const admission = { slots: 1, flushesMax: 24, waitingMax: 8, draining: draining.signal };
+  const drains = worker(undefined, new FakeTable().tables, {}, undefined, admission);
+  const before = { handedBack: 5, attempt: 5, handedBackInARow: { until: 5, times: 4 } };
+  const run = attemptOf(() => drains.activities.insertBatch(...batch(VALUES)), { attempt: 6, notes: before });
+  const failure: unknown = await run.catch((error: unknown) => error);
+  expect((failure as { nextRetryDelay: number }).nextRetryDelay).toBeLessThan(320);
+  expect(drains.noted.last).toMatchObject({ handedBackInARow: { until: 6, times: 4 } });
+});
+
 it('a batch that was only handed back is not looked up and is no retry; one that may have begun is', async () => {
   let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
