@@ -12,7 +12,6 @@ import { InstallationWatch } from '../installation/installationWatch.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { asError } from '../lib/asError.js';
-import { messageOf } from '../lib/messageOf.js';
 import { VERSION } from '../lib/version.js';
 import { hasOwnTaskQueue } from '../protocol/installation.js';
 import { DependencyMonitor, type Check } from '../telemetry/dependencyMonitor.js';
@@ -35,6 +34,7 @@ import {
 } from './startUpChecks.js';
 import { installTemporalRuntime } from './temporalRuntime.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
+import { unlessAway } from './unlessAway.js';
 import { zeroMetrics } from './zeroMetrics.js';
 
 export interface DaemonOptions {
@@ -139,7 +139,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   const { config, role, parts, metrics, logger, stateLog, end } = options;
   const { kafka, admin, tables, temporal, payloadBytesMax } = parts;
   if (temporal === null || payloadBytesMax === null) throw new Error('Temporal is up without a connection');
-  await unlessAway(logger, () => warnOfSmallDeadLetterTopics(admin, config, logger));
+  await unlessAway(logger, end.signal, () => warnOfSmallDeadLetterTopics(admin, config, logger));
   const limited = withPayloadLimit(config, payloadBytesMax);
   if (limited !== config)
     logger.warn(
@@ -159,12 +159,14 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   void running.installation.watch(end.signal);
   const shared = { config: limited, payloadBytesMax, metrics, logger, stateLog, kafka, temporal, installations };
   if (role !== 'consumer') {
-    await unlessAway(logger, () => warnOfWeakTables(tables, admin, config, logger));
-    await unlessAway(logger, () => warnOfSharedTables(admin, config, logger));
+    await unlessAway(logger, end.signal, () => warnOfWeakTables(tables, admin, config, logger));
+    await unlessAway(logger, end.signal, () => warnOfSharedTables(admin, config, logger));
     // Consumers do without the 400 files of the SDK's workers.
     const { startWorkers } = await import('./workers.js');
+    end.signal.throwIfAborted();
     running.roles.push(startWorkers({ ...shared, tables }));
   }
+  end.signal.throwIfAborted();
   if (role !== 'worker') {
     const consumers = createConsumers({ ...shared, admin });
     running.roles.push(consumers);
@@ -172,7 +174,6 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
     // drained meanwhile.
     consumers.start().catch((error: unknown) => end.failed(error));
   }
-  end.signal.throwIfAborted();
   running.begun = true;
   metrics.running.set(1);
   const pipelines = config.pipelines.map(({ name }) => name);
@@ -264,15 +265,6 @@ class End {
   /** A running step has failed. That is fatal, unless the daemon is ending: then the step was cancelled. */
   failed(error: unknown): void {
     if (!this.signal.aborted) this.fatal(asError(error));
-  }
-}
-
-/** A check that only warns must not stop the start. What it asks may be away again since the first check. */
-async function unlessAway(logger: Logger, warn: () => Promise<void>): Promise<void> {
-  try {
-    await warn();
-  } catch (error) {
-    logger.debug({ error: messageOf(error) }, 'What there is to warn of could not be found out');
   }
 }
 
