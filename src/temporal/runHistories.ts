@@ -29,6 +29,8 @@ interface KeptLeftover {
   readonly leftover: readonly Buffered[];
   readonly bytes: number;
   readonly forgetting: NodeJS.Timeout;
+  /** Whether its last chunk was asked for. Then only another attempt may ask again, and it makes room for others. */
+  isDone: boolean;
 }
 
 /** See {@link RunHistories.acceptedBy}. */
@@ -172,7 +174,7 @@ export class RunHistories {
 
   /** `count` of the chunks that a closed run had accepted and not flushed, from number `from` on, with their bodies. */
   async leftover(workflowId: string, runId: string, from: number, count: number): Promise<readonly Buffered[]> {
-    const leftover = await this.#leftoverOf(workflowId, runId);
+    const leftover = await this.#leftoverOf(workflowId, runId, from + count);
     if (leftover.length < from + count) {
       throw new Error(`run ${runId} of ${workflowId} has left ${leftover.length} chunks, not ${from + count}`);
     }
@@ -182,31 +184,43 @@ export class RunHistories {
   /**
    * Kept for a while, because an heir asks batch by batch, and each time the whole history would have to be read. The
    * history of a closed run cannot change.
+   *
+   * @param to number of the chunk after the last one that is asked for
    */
-  async #leftoverOf(workflowId: string, runId: string): Promise<readonly Buffered[]> {
+  async #leftoverOf(workflowId: string, runId: string, to: number): Promise<readonly Buffered[]> {
     const kept = this.#leftovers.get(runId);
     if (kept !== undefined) {
       kept.forgetting.refresh();
+      kept.isDone ||= to >= kept.leftover.length;
       return kept.leftover;
     }
     const leftover = (await this.#closedRun(workflowId, runId)).run.unflushed;
-    this.#keep(runId, leftover);
+    this.#keep(runId, leftover, to >= leftover.length);
     return leftover;
   }
 
   /**
-   * Keeps a leftover if there is room. Nothing else makes room for it: with one heir too many, each would find its own
-   * leftover gone.
+   * Keeps a leftover if there is room. Only those that are done make room, and only for one that is not: with one heir
+   * too many, each would find its own leftover gone.
    */
-  #keep(runId: string, leftover: readonly Buffered[]): void {
+  #keep(runId: string, leftover: readonly Buffered[], isDone: boolean): void {
     const kept = this.#leftovers;
-    const bytes = leftover.reduce((sum, { body }) => sum + body.length, 0);
-    const together = [...kept.values()].reduce((sum, other) => sum + other.bytes, bytes);
-    const isFull = kept.size >= LEFTOVERS_KEPT_MAX || (kept.size > 0 && together > LEFTOVERS_BYTES_MAX);
     // Two may have read it at the same time.
-    if (isFull || kept.has(runId)) return;
+    if (kept.has(runId)) return;
+    const bytes = leftover.reduce((sum, { body }) => sum + body.length, 0);
+    const isFull = (): boolean => {
+      const together = [...kept.values()].reduce((sum, other) => sum + other.bytes, bytes);
+      return kept.size >= LEFTOVERS_KEPT_MAX || (kept.size > 0 && together > LEFTOVERS_BYTES_MAX);
+    };
+    for (const [other, { isDone: isOtherDone, forgetting }] of kept) {
+      if (isDone || !isFull()) break;
+      if (!isOtherDone) continue;
+      clearTimeout(forgetting);
+      kept.delete(other);
+    }
+    if (isFull()) return;
     const forgetting = setTimeout(() => kept.delete(runId), LEFTOVER_KEPT_MS).unref();
-    kept.set(runId, { leftover, bytes, forgetting });
+    kept.set(runId, { leftover, bytes, forgetting, isDone });
   }
 
   /**
@@ -231,7 +245,8 @@ export class RunHistories {
    * The bodies of the batch that a run is flushing, one after the other. For batches that are stored once. What the run
    * has accepted since it scheduled the insert is not read: while ClickHouse is away, that is most of the history.
    *
-   * @throws Error if it is flushing another batch
+   * @throws Error if the run is not flushing this batch, as this version reads its history. Then only a worker of the
+   *   version that made the batch can insert it. HistoryGoneError if Temporal no longer has the history
    */
   async flushing(workflowId: string, runId: string, { id, number }: FlushedBatch): Promise<Uint8Array> {
     const run = new ClosedRun({ workflowId, runId });

@@ -62,6 +62,20 @@ it('keeps what a few runs have left, and not for long', async () => {
   expect(histories.read).toEqual([...runs, 'r5', 'r5', 'r2']);
 });
 
+it('what a run has left makes room for another once its last chunk was asked for, and is kept for another attempt until then', async () => {
+  const histories = new Histories();
+  const runs = ['r1', 'r2', 'r3', 'r4'];
+  for (const run of runs) await histories.offsets(run, 0, 3);
+  for (const run of runs) await histories.offsets(run, 2, 1);
+  expect(histories.read).toEqual(runs);
+  // One that is asked for all at once takes no place of others.
+  await histories.offsets('r5', 0, 3);
+  await histories.offsets('r1', 2, 1);
+  expect(histories.read).toEqual([...runs, 'r5']);
+  for (const at of [0, 1]) await histories.offsets('r6', at, 1);
+  expect(histories.read).toEqual([...runs, 'r5', 'r6']);
+});
+
 describe('a batch that is stored once', () => {
   const WORKFLOW_ID = 'ktb:orders:8-key:0';
 
