@@ -46,6 +46,7 @@ const NOTHING = Buffer.alloc(0);
 class Compiler {
   readonly #choices: AvroChoices;
   readonly #records = new Map<AvroType, Write>();
+  readonly #enums = new Map<AvroType, Write>();
   readonly #times = new TimeWriter();
 
   constructor(choices: AvroChoices) {
@@ -73,7 +74,7 @@ class Compiler {
       case 'fixed':
         return this.#binary(type.logical, () => type.size);
       case 'enum':
-        return enumWriter(type.symbols);
+        return this.#enum(type);
       case 'array':
         return arrayWriter(this.writerOf(type.items));
       case 'map':
@@ -83,6 +84,16 @@ class Compiler {
       case 'record':
         return this.#record(type);
     }
+  }
+
+  /** Many fields may be of one enum, and it may have many symbols. */
+  #enum(type: Extract<AvroType, { readonly kind: 'enum' }>): Write {
+    let write = this.#enums.get(type);
+    if (write === undefined) {
+      write = enumWriter(type.symbols);
+      this.#enums.set(type, write);
+    }
+    return write;
   }
 
   #whole(logical: AvroLogical, read: (reader: AvroReader) => number): Write {

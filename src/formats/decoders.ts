@@ -100,21 +100,34 @@ export class Decoders {
   }
 }
 
-const NO_SCHEMA: KnownSchema = { why: 'the registry has no schema of this id' };
+/** Each record that is rejected says why. What is said may come from the schema, which may be long. */
+const WHY_LENGTH_MAX = 250;
+
+function useless(why: string): UselessSchema {
+  return { why: shown(why) };
+}
+
+/** In one line. */
+function shown(text: string): string {
+  const cut = text.length <= WHY_LENGTH_MAX ? text : `${text.slice(0, WHY_LENGTH_MAX - 1)}…`;
+  return cut.replaceAll(/[\s\p{Cc}]+/gu, ' ');
+}
+
+const NO_SCHEMA = useless('the registry has no schema of this id');
 
 /** The names of formats: as the registry says them, and as people do. */
 const NAMES = { avro: ['AVRO', 'Avro'], protobuf: ['PROTOBUF', 'Protobuf'] } as const;
 
 function known(id: number, registered: RegisteredSchema, choices: DecodingChoices): KnownSchema {
   const { type } = registered;
-  const [expected, shown] = NAMES[choices.format];
-  if (type !== expected) return { why: `the registry says that it is of type ${type}, not ${expected}` };
+  const [expected, name] = NAMES[choices.format];
+  if (type !== expected) return useless(`the registry says that it is of type ${type}, not ${expected}`);
   try {
     return usable(registered, choices);
   } catch (error) {
-    if (error instanceof SchemaError) return { why: `it is no ${shown} schema: ${error.message}` };
+    if (error instanceof SchemaError) return useless(`it is no ${name} schema: ${error.message}`);
     // The schema may be right, so no record is rejected because of it.
-    throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${messageOf(error)}`);
+    throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${shown(messageOf(error))}`);
   }
 }
 

@@ -24,23 +24,23 @@ export function protobufDecoder(messages: readonly IndexedMessage[], choices: Pr
 
 /** Bytes of JSON of the largest message that a value without any byte can be. */
 export function emptyJsonBytes(messages: readonly IndexedMessage[]): number {
-  const sizes = new Map<ProtobufMessage, number>();
-  const visit = (message: ProtobufMessage): void => {
-    if (sizes.has(message)) return;
-    const { fields, special } = planOf(message, { bytes: 'raw' });
-    const written = special === undefined ? fields.filter(({ field }) => !field.hasPresence) : [];
-    sizes.set(message, sum(written.map(({ name, scalar }) => name.length + (scalar?.byDefault.length ?? 2) + 1)));
-    for (const { field } of fields) if (field.type.kind === 'message') visit(field.type.message);
-  };
-  const visitAll = (all: readonly IndexedMessage[]): void => {
+  const seen = new Set<ProtobufMessage>();
+  const add = (all: readonly IndexedMessage[]): void => {
     for (const { message, nested } of all) {
-      visit(message);
-      visitAll(nested);
+      seen.add(message);
+      add(nested);
     }
   };
-  visitAll(messages);
+  add(messages);
   let largest = 0;
-  for (const size of sizes.values()) largest = Math.max(largest, size);
+  // What is added is visited, too.
+  for (const message of seen) {
+    const { fields, special } = planOf(message, { bytes: 'raw' });
+    const written = special === undefined ? fields.filter(({ field }) => !field.hasPresence) : [];
+    const size = sum(written.map(({ name, scalar }) => name.length + (scalar?.byDefault.length ?? 2) + 1));
+    largest = Math.max(largest, size);
+    for (const { field } of fields) if (field.type.kind === 'message') seen.add(field.type.message);
+  }
   return largest;
 }
 
@@ -110,8 +110,9 @@ function planOf({ name, fields }: ProtobufMessage, { bytes }: ProtobufChoices): 
  * of its schema, because fields may come in any order, repeatedly, and in parts.
  *
  * What is found is in one array. A message has in it, for each of its fields, the first and the last place where the
- * field is, and for each oneof the field that counts. A place has three numbers: where the value begins, its tag, and the
- * next place. What is found of the messages within a message comes after it, and is dropped when they are written.
+ * field is, and for each oneof the field that counts. A place has four numbers: where the value begins, its tag, the
+ * next place, and where it ends if it is a group. What is found of the messages within a message comes after it, and is
+ * dropped when they are written.
  */
 class Decoding {
   readonly #choices: ProtobufChoices;
@@ -129,9 +130,13 @@ class Decoding {
     const reader = this.#reader;
     reader.set(bytes, from, to);
     this.#foundEnd = 0;
+    reader.stepsLeft = STEPS.fixed + STEPS.perByte * (to - from);
     try {
-      const message = this.#indexed(messages);
-      this.#message(message, reader.at, to, out);
+      const plan = this.#planOf(this.#indexed(messages));
+      reader.enter();
+      const found = this.#open(plan);
+      this.#find(found, plan, reader.at, to);
+      this.#write(found, plan, out);
     } finally {
       // Decoders are kept for long. They must not keep the bytes of records.
       reader.set(NOTHING, 0, 0);
@@ -170,49 +175,60 @@ class Decoding {
     return plan;
   }
 
-  #message(message: ProtobufMessage, from: number, to: number, out: JsonWriter): void {
+  /** A message that comes in parts is what they are one after the other. @param last of its parts */
+  #message(message: ProtobufMessage, first: number, last: number, out: JsonWriter): void {
     const reader = this.#reader;
     const plan = this.#planOf(message);
-    const { end } = reader;
     reader.enter();
-    const found = this.#find(plan, from, to);
-    reader.end = to;
-    switch (plan.special) {
-      case undefined:
-        this.#object(found, plan, out);
-        break;
-      case 'value':
-        this.#value(found, plan, out);
-        break;
-      case 'timestamp':
-        this.#timestamp(found, plan, out);
-        break;
-      case 'duration':
-        this.#duration(found, plan, out);
-        break;
-      case 'decimal':
-        this.#decimal(found, plan, out);
-        break;
+    const found = this.#open(plan);
+    for (let node = first; node !== NONE; node = node === last ? NONE : this.#next(node)) {
+      const end = this.#enter(node);
+      this.#find(found, plan, reader.at, end);
     }
-    reader.end = end;
-    reader.at = to;
+    this.#write(found, plan, out);
     this.#foundEnd = found;
     reader.leave();
   }
 
-  /** Passes through a message. @returns where what it has is found */
-  #find({ fields, places, oneofs }: MessagePlan, from: number, to: number): number {
-    const reader = this.#reader;
-    const { end } = reader;
+  #write(found: number, plan: MessagePlan, out: JsonWriter): void {
+    switch (plan.special) {
+      case undefined:
+        this.#object(found, plan, out);
+        return;
+      case 'value':
+        this.#value(found, plan, out);
+        return;
+      case 'timestamp':
+        this.#timestamp(found, plan, out);
+        return;
+      case 'duration':
+        this.#duration(found, plan, out);
+        return;
+      case 'decimal':
+        this.#decimal(found, plan, out);
+        return;
+    }
+  }
+
+  /** Makes room for what a message has. @returns where it is, with nothing found yet */
+  #open({ fields, oneofs }: MessagePlan): number {
     const found = this.#reserve(2 * fields.length + oneofs);
     this.#found.fill(NONE, found, this.#foundEnd);
+    this.#reader.step(Math.ceil(fields.length / FIELDS_PER_STEP));
+    return found;
+  }
+
+  /** Passes through a message, or a part of it, and adds what it has to what is found. */
+  #find(found: number, { fields, places }: MessagePlan, from: number, to: number): void {
+    const reader = this.#reader;
+    const { end } = reader;
     const ofOneofs = found + 2 * fields.length;
     reader.at = from;
     reader.end = to;
     while (reader.at < to) {
       const tag = reader.tag();
       const { at } = reader;
-      reader.skipValue(tag);
+      const groupEnd = reader.skipValue(tag);
       const place = places.get(tag >>> 3);
       if (place === undefined) continue;
       const { wire, isPackable, oneof } = fields[place] as FieldPlan;
@@ -223,18 +239,18 @@ class Decoding {
         if (before !== NONE && before !== place) this.#found[found + 2 * before] = NONE;
         this.#found[ofOneofs + oneof] = place;
       }
-      this.#add(found + 2 * place, at, tag);
+      this.#add(found + 2 * place, at, tag, groupEnd);
     }
     reader.end = end;
-    return found;
   }
 
-  #add(ofField: number, at: number, tag: number): void {
-    const node = this.#reserve(3);
+  #add(ofField: number, at: number, tag: number, groupEnd: number): void {
+    const node = this.#reserve(4);
     const found = this.#found;
     found[node] = at;
     found[node + 1] = tag;
     found[node + 2] = NONE;
+    found[node + 3] = groupEnd;
     if (found[ofField] === NONE) found[ofField] = node;
     else found[(found[ofField + 1] as number) + 2] = node;
     found[ofField + 1] = node;
@@ -273,10 +289,7 @@ class Decoding {
       const size = reader.size();
       return reader.at + size;
     }
-    const { at } = reader;
-    const end = reader.groupEnd(this.#found[node + 1] as number);
-    reader.at = at;
-    return end;
+    return this.#found[node + 3] as number;
   }
 
   #object(found: number, { fields }: MessagePlan, out: JsonWriter): void {
@@ -313,34 +326,8 @@ class Decoding {
       scalar.write(this.#reader, out);
       return;
     }
-    const message = messageOf(plan);
     // Only an entry of a map has a message that is not there: an empty one.
-    if (first === NONE) {
-      this.#message(message, this.#reader.at, this.#reader.at, out);
-      return;
-    }
-    if (first !== last) {
-      this.#parts(first, message, out);
-      return;
-    }
-    const end = this.#enter(first);
-    this.#message(message, this.#reader.at, end, out);
-  }
-
-  /** A message that comes in parts is what they are one after the other. */
-  #parts(first: number, message: ProtobufMessage, out: JsonWriter): void {
-    const reader = this.#reader;
-    const { bytes, end } = reader;
-    const parts: Buffer[] = [];
-    for (let node = first; node !== NONE; node = this.#next(node)) {
-      const partEnd = this.#enter(node);
-      parts.push(bytes.subarray(reader.at, partEnd));
-    }
-    reader.bytes = Buffer.concat(parts);
-    reader.end = reader.bytes.length;
-    this.#message(message, 0, reader.bytes.length, out);
-    reader.bytes = bytes;
-    reader.end = end;
+    this.#message(messageOf(plan), first, last, out);
   }
 
   #many(ofField: number, plan: FieldPlan, out: JsonWriter): void {
@@ -360,12 +347,8 @@ class Decoding {
       }
       out.byte(separator);
       separator = COMMA;
-      if (scalar !== null) {
-        scalar.write(reader, out);
-      } else {
-        const end = this.#enter(node);
-        this.#message(messageOf(plan), reader.at, end, out);
-      }
+      if (scalar === null) this.#message(messageOf(plan), node, node, out);
+      else scalar.write(reader, out);
     }
     if (separator === OPEN_BRACKET) out.byte(OPEN_BRACKET);
     out.byte(CLOSE_BRACKET);
@@ -380,7 +363,8 @@ class Decoding {
     const entries = new Map<string, number>();
     for (let node = this.#first(ofField); node !== NONE; node = this.#next(node)) {
       const end = this.#enter(node);
-      const found = this.#find(entryPlan, reader.at, end);
+      const found = this.#open(entryPlan);
+      this.#find(found, entryPlan, reader.at, end);
       const start = out.length;
       this.#one(found, keyPlan, out);
       entries.set(out.bytes.toString('latin1', start, out.length), found);
@@ -481,6 +465,14 @@ const NONE = -1;
 const FOUND_FIRST = 1_024;
 const FOUND_KEPT_MAX = 256 * 1_024;
 const NOTHING = Buffer.alloc(0);
+
+/**
+ * A record takes so many steps at most. Usual ones take one or two for a byte, but groups within groups are passed through
+ * once for each of them, and an empty message of many fields has few bytes.
+ */
+const STEPS = { fixed: 1_000_000, perByte: 64 };
+/** To look whether they are there. */
+const FIELDS_PER_STEP = 4;
 
 const DAY_S = 86_400;
 const NANOS = 1_000_000_000;

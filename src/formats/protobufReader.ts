@@ -13,6 +13,8 @@ export class ProtobufReader {
   /** The lower and the upper half of the last number of 64 bits, neither with a sign. */
   low = 0;
   high = 0;
+  /** Of the work that the bytes may take, in the tags that are read. */
+  stepsLeft = 0;
   #depth = 0;
 
   set(bytes: Buffer, from: number, to: number): void {
@@ -57,6 +59,7 @@ export class ProtobufReader {
 
   /** Passes over the number and the wire type of a field. @returns both, as they are written */
   tag(): number {
+    this.step(1);
     const tag = this.varint();
     if (this.high !== 0 || tag >>> 3 === 0) throw new UndecodableError('a field has an impossible number');
     return tag;
@@ -96,31 +99,34 @@ export class ProtobufReader {
     return at;
   }
 
-  /** Passes over the value after a tag. */
-  skipValue(tag: number): void {
+  step(count: number): void {
+    this.stepsLeft -= count;
+    if (this.stepsLeft < 0) throw new UndecodableError('it takes too much work for its size');
+  }
+
+  /** Passes over the value after a tag. @returns where it ends if it is a group, before the tag that ends it */
+  skipValue(tag: number): number {
     switch (tag & 7) {
       case WIRE.varint:
         this.varint();
-        return;
+        return NO_GROUP;
       case WIRE.fixed64:
         this.skip(8);
-        return;
+        return NO_GROUP;
       case WIRE.sized:
         this.skip(this.size());
-        return;
+        return NO_GROUP;
       case WIRE.group:
-        this.groupEnd(tag);
-        return;
+        return this.#groupEnd(tag);
       case WIRE.fixed32:
         this.skip(4);
-        return;
+        return NO_GROUP;
       default:
         throw new UndecodableError('a value has an impossible encoding');
     }
   }
 
-  /** Passes over what is in a group. @returns where it ends, before the tag that ends it */
-  groupEnd(begin: number): number {
+  #groupEnd(begin: number): number {
     const last = (begin & ~7) | WIRE.groupEnd;
     this.enter();
     for (;;) {
@@ -147,6 +153,8 @@ export class ProtobufReader {
 
 /** How a value is written, in the last three bits of its tag. */
 export const WIRE = { varint: 0, fixed64: 1, sized: 2, group: 3, groupEnd: 4, fixed32: 5 } as const;
+
+const NO_GROUP = -1;
 
 /** Values within values. Each takes room on the stack. */
 const DEPTH_MAX = 500;

@@ -17,7 +17,7 @@ export function protobufScalar(
   type: Exclude<ProtobufType, { readonly kind: 'message' }>,
   bytes: 'raw' | 'base64',
 ): ProtobufScalar {
-  if (type.kind === 'enum') return type.name === NULL_VALUE ? NULL_SCALAR : enumScalar(type.symbols);
+  if (type.kind === 'enum') return type.name === NULL_VALUE ? NULL_SCALAR : enumScalar(type);
   return type.kind === 'bytes' && bytes === 'base64' ? BASE64 : SCALARS[type.kind];
 }
 
@@ -28,15 +28,36 @@ const NULL_SCALAR = scalar(WIRE.varint, 'null', (reader, out) => {
   out.text('null');
 });
 
-function enumScalar(symbols: ReadonlyMap<number, string>): ProtobufScalar {
-  const texts = new Map(Array.from(symbols, ([id, symbol]) => [id, Buffer.from(JSON.stringify(symbol))]));
-  const [first = '0'] = symbols.values();
-  return scalar(WIRE.varint, JSON.stringify(symbols.get(0) ?? first), (reader, out) => {
+type EnumType = Extract<ProtobufType, { readonly kind: 'enum' }>;
+
+/** Many fields may be of one enum, and it may have many symbols. */
+const enumScalars = new WeakMap<EnumType, ProtobufScalar>();
+
+function enumScalar(type: EnumType): ProtobufScalar {
+  let made = enumScalars.get(type);
+  if (made === undefined) {
+    made = newEnumScalar(type);
+    enumScalars.set(type, made);
+  }
+  return made;
+}
+
+function newEnumScalar({ symbols, first }: EnumType): ProtobufScalar {
+  const texts = new Map<number, Buffer>();
+  return scalar(WIRE.varint, JSON.stringify(first), (reader, out) => {
     const id = reader.varint() | 0;
-    const text = texts.get(id);
-    // A newer schema may have a symbol for it.
-    if (text === undefined) out.integer(id);
-    else out.literal(text);
+    let text = texts.get(id);
+    if (text === undefined) {
+      const symbol = symbols.get(id);
+      if (symbol === undefined) {
+        // A newer schema may have a symbol for it.
+        out.integer(id);
+        return;
+      }
+      text = Buffer.from(JSON.stringify(symbol));
+      texts.set(id, text);
+    }
+    out.literal(text);
   });
 }
 

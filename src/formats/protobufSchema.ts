@@ -1,5 +1,7 @@
 import protobuf from 'protobufjs';
 import { messageOf } from '../lib/messageOf.js';
+import { ProtobufNames, type ProtobufFile } from './protobufNames.js';
+import { protobufText, type NameCount } from './protobufText.js';
 import { SchemaError } from './schemaError.js';
 import type { NamedSchema } from './schemaRegistry.js';
 
@@ -23,7 +25,12 @@ export type ScalarKind =
 
 export type ProtobufType =
   | { readonly kind: ScalarKind }
-  | { readonly kind: 'enum'; readonly name: string; readonly symbols: ReadonlyMap<number, string> }
+  | {
+      readonly kind: 'enum';
+      readonly name: string;
+      readonly symbols: ReadonlyMap<number, string>;
+      readonly first: string;
+    }
   | { readonly kind: 'message'; readonly message: ProtobufMessage };
 
 /** A message may contain itself. */
@@ -62,28 +69,44 @@ export interface IndexedMessage {
  * @throws SchemaError
  */
 export function parseProtobufSchema(text: string, references: readonly NamedSchema[] = []): readonly IndexedMessage[] {
+  const length = references.reduce((sum, { schema }) => sum + schema.length, text.length);
+  if (length > TEXT_MAX) throw new SchemaError(`it has more than ${TEXT_MAX} characters, with all that it imports`);
   try {
     const root = new protobuf.Root();
-    const texts = references.map(({ schema }) => schema);
-    const imports = new Set([...texts, text].flatMap((one) => parse(one, root).imports ?? []));
-    for (const { name } of references) imports.delete(name);
-    for (const name of imports) root.addJSON(PARTS_OF_PROTOBUF[name]?.nested ?? {});
+    const count = { names: 0 };
+    const files = new Map<string, ProtobufFile>();
+    for (const { name, schema } of references) files.set(name, parse(schema, name, root, count));
+    const own = parse(text, OWN_FILE, root, count);
+    files.set(OWN_FILE, own);
+    const imports = new Set([...files.values()].flatMap((file) => file.imports.map(({ name }) => name)));
+    for (const name of imports) if (!files.has(name)) root.addJSON(PARTS_OF_PROTOBUF[name]?.nested ?? {});
+    new ProtobufNames(root, files).makeFull();
     root.resolveAll();
-    const converter = new Converter(root);
-    return namesOf(text).map((named) => converter.indexed(named));
+    return indexed(root, own.package);
   } catch (error) {
     // The stack may end at a schema that is right.
-    if (error instanceof RangeError) throw error;
+    if (error instanceof RangeError || error instanceof SchemaError) throw error;
     throw new SchemaError(messageOf(error));
   }
 }
 
-function parse(text: string, root: protobuf.Root): protobuf.IParserResult {
-  return protobuf.parse(text, root, { keepCase: true });
-}
+/** Characters of a schema and all its references, at most. */
+const TEXT_MAX = 2 * 1024 * 1024;
 
-/** What options of a schema extend. They say nothing about its values. */
-const OPTIONS = ['File', 'Message', 'Field', 'Oneof', 'ExtensionRange', 'Enum', 'EnumValue', 'Service', 'Method'];
+/** No file that is imported has this name. */
+const OWN_FILE = '(this file)';
+
+/** What it defines has the file's name afterwards. */
+function parse(schema: string, name: string, root: protobuf.Root, count: NameCount): ProtobufFile {
+  const { text, imports } = protobufText(schema, count);
+  const parser = protobuf.parse as typeof protobuf.parse & { filename: string | null };
+  parser.filename = name;
+  try {
+    return { package: parser(text, root, { keepCase: true }).package ?? '', imports };
+  } finally {
+    parser.filename = null;
+  }
+}
 
 /** Files that serializers know, so that registries need not have them. */
 const PARTS_OF_PROTOBUF: Readonly<Record<string, protobuf.INamespace | null>> = {
@@ -93,10 +116,6 @@ const PARTS_OF_PROTOBUF: Readonly<Record<string, protobuf.INamespace | null>> = 
       return [file, protobuf.common.get(file)];
     }),
   ),
-  'google/protobuf/descriptor.proto': definitions(
-    `syntax = "proto2"; package google.protobuf;
-    ${OPTIONS.map((name) => `message ${name}Options { extensions 1000 to max; }`).join('\n')}`,
-  ),
   'confluent/type/decimal.proto': definitions(
     `syntax = "proto3"; package confluent.type;
     message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`,
@@ -104,66 +123,63 @@ const PARTS_OF_PROTOBUF: Readonly<Record<string, protobuf.INamespace | null>> = 
 };
 
 function definitions(text: string): protobuf.INamespace {
-  return parse(text, new protobuf.Root()).root.toJSON();
+  return protobuf.parse(text, new protobuf.Root()).root.toJSON();
 }
 
-interface NamedMessage {
-  readonly name: string;
-  readonly nested: readonly NamedMessage[];
+/** The messages of the file itself, without those that it imports into the same package. */
+function indexed(root: protobuf.Root, name: string): readonly IndexedMessage[] {
+  let namespace: protobuf.ReflectionObject | null = root;
+  for (const part of name === '' ? [] : name.split('.'))
+    namespace = namespace instanceof protobuf.Namespace ? namespace.get(part) : null;
+  const converter = new Converter();
+  const messages = namespace instanceof protobuf.Namespace ? converter.indexed(namespace) : [];
+  converter.finish();
+  return messages;
 }
 
-/** The messages of one file, without those that it imports into the same package. */
-function namesOf(text: string): readonly NamedMessage[] {
-  const { root, package: name } = parse(text, new protobuf.Root());
-  const namespace = name === undefined ? root : root.lookup(name, protobuf.Namespace);
-  return namespace === null ? [] : messagesIn(namespace as protobuf.NamespaceBase);
-}
-
-/** As serializers count them: without groups, and without the entries of maps. */
-function messagesIn({ nestedArray }: protobuf.NamespaceBase): NamedMessage[] {
-  const messages = nestedArray.filter((one): one is protobuf.Type => one instanceof protobuf.Type);
-  const counted = messages.filter((message) => !('group' in message && message.group === true));
-  return counted.map((message) => ({ name: message.fullName, nested: messagesIn(message) }));
-}
-
+/** A message may lead to any number of others, so they are made one after the other, and not by recursion. */
 class Converter {
-  readonly #root: protobuf.Root;
-  readonly #messages = new Map<protobuf.Type, ProtobufMessage>();
+  readonly #messages = new Map<protobuf.Type, ProtobufMessage & { readonly fields: ProtobufField[] }>();
+  readonly #enums = new Map<protobuf.Enum, ProtobufType>();
+  readonly #unfinished: protobuf.Type[] = [];
 
-  constructor(root: protobuf.Root) {
-    this.#root = root;
+  /** As serializers count them: without groups, and without the entries of maps. */
+  indexed({ nestedArray }: protobuf.NamespaceBase): IndexedMessage[] {
+    const messages = nestedArray.filter((one): one is protobuf.Type => one instanceof protobuf.Type);
+    const own = messages.filter((message) => message.filename === OWN_FILE && !isOfGroup(message));
+    return own.map((type) => ({ message: this.#message(type), nested: this.indexed(type) }));
   }
 
-  indexed({ name, nested }: NamedMessage): IndexedMessage {
-    return {
-      message: this.#message(this.#root.lookupType(name)),
-      nested: nested.map((one) => this.indexed(one)),
-    };
+  /** Gives the messages their fields. */
+  finish(): void {
+    for (let type = this.#unfinished.pop(); type !== undefined; type = this.#unfinished.pop()) {
+      const fields = this.#messages.get(type)?.fields;
+      for (const field of type.fieldsArray) fields?.push(this.#field(field));
+    }
   }
 
   #message(type: protobuf.Type): ProtobufMessage {
-    const known = this.#messages.get(type);
-    if (known !== undefined) return known;
-    const fields: ProtobufField[] = [];
-    const message = { name: type.fullName.replace(/^\./, ''), fields };
-    // Its fields may contain it.
-    this.#messages.set(type, message);
-    // A field that another file adds is unknown to those who do not have that file.
-    for (const field of type.fieldsArray) if (field.declaringField === null) fields.push(this.#field(field));
+    let message = this.#messages.get(type);
+    if (message === undefined) {
+      message = { name: type.fullName.slice(1), fields: [] };
+      this.#messages.set(type, message);
+      this.#unfinished.push(type);
+    }
     return message;
   }
 
   #field(field: protobuf.Field): ProtobufField {
-    const { name, id, repeated, map, partOf } = field;
+    const { name, id, repeated, map, partOf, resolvedType } = field;
+    const isGroup = isBetweenTags(field);
     return {
-      name,
+      // The parser changes only the first letter.
+      name: isGroup && isOfGroup(resolvedType) ? (resolvedType?.name ?? name).toLowerCase() : name,
       id,
       type: field instanceof protobuf.MapField ? { kind: 'message', message: this.#entry(field) } : this.#type(field),
       holds: map ? 'map' : repeated ? 'many' : 'one',
-      hasPresence:
-        !repeated && !map && (partOf !== null || field.resolvedType instanceof protobuf.Type || field.hasPresence),
+      hasPresence: !repeated && !map && (partOf !== null || resolvedType instanceof protobuf.Type || field.hasPresence),
       oneof: partOf?.name ?? null,
-      isGroup: field.delimited,
+      isGroup,
     };
   }
 
@@ -180,7 +196,33 @@ class Converter {
   #type({ type, resolvedType }: protobuf.FieldBase): ProtobufType {
     if (resolvedType === null) return { kind: type as ScalarKind };
     if (resolvedType instanceof protobuf.Type) return { kind: 'message', message: this.#message(resolvedType) };
-    const symbols = new Map(Object.entries(resolvedType.valuesById).map(([id, symbol]) => [Number(id), symbol]));
-    return { kind: 'enum', name: resolvedType.fullName.replace(/^\./, ''), symbols };
+    return this.#enum(resolvedType);
   }
+
+  #enum(type: protobuf.Enum): ProtobufType {
+    let made = this.#enums.get(type);
+    if (made === undefined) {
+      const symbols = new Map(Object.entries(type.valuesById).map(([id, symbol]) => [Number(id), symbol]));
+      // Numbers as keys would not keep the order of the file.
+      const [first = '0'] = Object.keys(type.values);
+      made = { kind: 'enum', name: type.fullName.slice(1), symbols, first };
+      this.#enums.set(type, made);
+    }
+    return made;
+  }
+}
+
+function isOfGroup(type: protobuf.ReflectionObject | null): boolean {
+  return type !== null && 'group' in type && type.group === true;
+}
+
+/** Whether a field is a group. The parser also takes others for groups whose type has the name of one. */
+function isBetweenTags({ name, type, parent, delimited, resolvedType }: protobuf.Field): boolean {
+  if (isOfGroup(resolvedType)) return resolvedType?.parent === parent && lowerFirst(resolvedType.name) === name;
+  const [last = ''] = type.split('.').slice(-1);
+  return delimited && !isOfGroup(parent?.get(last) ?? null);
+}
+
+function lowerFirst(name: string): string {
+  return `${name.slice(0, 1).toLowerCase()}${name.slice(1)}`;
 }

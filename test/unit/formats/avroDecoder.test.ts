@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { avroDecoder, type AvroChoices, type Decoder } from '../../../src/formats/avroDecoder.js';
 import { AvroReader } from '../../../src/formats/avroReader.js';
 import { parseAvroSchema } from '../../../src/formats/avroSchema.js';
@@ -282,4 +282,15 @@ it('a decoder that is kept keeps no bytes of a record', () => {
   expect(reader.bytes).toHaveLength(0);
   expect(whyNot(decode, Buffer.of(4, 65))).toMatch(/end too early/);
   expect(reader.bytes).toHaveLength(0);
+});
+
+it('an enum of many symbols is prepared once, however many fields are of it', () => {
+  const symbols = Array.from({ length: 1_000 }, (_, i) => `S${i}`);
+  const fields = Array.from({ length: 1_000 }, (_, i) => ({ name: `f${i}`, type: 'E' }));
+  const first = { name: 'e', type: { type: 'enum', name: 'E', symbols } };
+  const type = parseAvroSchema(JSON.stringify({ type: 'record', name: 'R', fields: [first, ...fields] }));
+  const made = vi.spyOn(Buffer, 'from');
+  onTestFinished(() => made.mockRestore());
+  avroDecoder(type, { bytes: 'raw', unions: 'plain' });
+  expect(made.mock.calls.length).toBeLessThan(5_000);
 });

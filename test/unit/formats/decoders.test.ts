@@ -4,6 +4,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { Decoders } from '../../../src/formats/decoders.js';
 import { prepareDecoding } from '../../../src/formats/recordDecoder.js';
 import { RegistryError, SchemaRegistry, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
+import type { Rejection } from '../../../src/protocol/ack.js';
 import type { KafkaRecord, SourcedRecord } from '../../../src/protocol/record.js';
 import { requestSource } from '../../../src/protocol/request.js';
 import { DEFAULT_MAPPING } from '../../support/chunks.js';
@@ -181,6 +182,20 @@ it.each<[string, Answer, string | null]>([
 });
 
 /** A registry in memory. */
+it.each([
+  ['avro', { schema: `"${'y'.repeat(300_000)}"`, type: 'AVRO' }],
+  ['avro', { schema: '"long"', type: 'y'.repeat(300_000) }],
+  ['protobuf', { schema: `syntax="proto3"; message A { ${'x'.repeat(300_000)} f = 1; }`, type: 'PROTOBUF' }],
+  ['protobuf', { schema: `message A { "\n\u0000${'x'.repeat(300_000)}`, type: 'PROTOBUF' }],
+] as const)('what a schema of format %s says is short and in one line', async (format, registered) => {
+  const decoders = new Decoders({ schema: () => Promise.resolve({ ...registered, references: [] }) });
+  const value = header(1, Buffer.alloc(5));
+  const decode = await recordDecoder([sourced(value)], { ...DEFAULT_MAPPING, format }, decoders);
+  const { message } = decode?.(SOURCE, record(0, { value })) as Rejection;
+  expect(message.length).toBeLessThan(350);
+  expect(message).not.toMatch(/\p{Cc}/u);
+});
+
 function inMemory(schemas: Record<number, RegisteredSchema | null>) {
   const asked: number[] = [];
   const state = { isAway: false };

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { JsonWriter } from '../../../src/formats/jsonWriter.js';
-import { protobufDecoder } from '../../../src/formats/protobufDecoder.js';
+import { emptyJsonBytes, protobufDecoder } from '../../../src/formats/protobufDecoder.js';
 import { parseProtobufSchema } from '../../../src/formats/protobufSchema.js';
+import type { NamedSchema } from '../../../src/formats/schemaRegistry.js';
 import { SchemaError } from '../../../src/formats/schemaError.js';
 import { UndecodableError } from '../../../src/formats/undecodable.js';
 
@@ -314,6 +315,202 @@ it('messages may be nested as deep as 500, and no deeper, with groups too', () =
   expect(jsonOf(schema, nested(499))).toBe(`${'{"m":'.repeat(499)}{}${'}'.repeat(499)}`);
   expect(whyNot(schema, nested(500))).toBe('its values are nested too deeply');
   expect(whyNot(schema, Buffer.alloc(100_000, tag(9, 3)))).toBe('its values are nested too deeply');
+});
+
+const file = (name: string, body: string) => ({ name, schema: proto3(body) });
+
+/** What the field `f` of the first message is. */
+function typeOf(body: string, references: readonly NamedSchema[] = []): string {
+  const [first] = parseProtobufSchema(body.startsWith('syntax') ? body : proto3(body), references);
+  const type = first?.message.fields.find(({ name }) => name === 'f')?.type;
+  return type?.kind === 'message' ? type.message.name : type?.kind === 'enum' ? type.name : String(type?.kind);
+}
+
+it.each<[string, string, string, NamedSchema[]?]>([
+  [
+    'not one in a message beside it',
+    'p.S',
+    'package p; enum S { A = 0; } message M { message N { enum S { B = 0; } } S f = 1; }',
+  ],
+  ['its own one before that of the file', 'M.N', 'message M { message N {} N f = 1; } message N {}'],
+  ['with a package, too', 'p.M.N', 'package p; message M { message N {} N f = 1; } message N {}'],
+  ['its outer ones', 'p.N', 'package p; message M { message O { message N {} } N f = 1; } message N {}'],
+  ['of a map', 'p.N entry', 'package p; message M { map<string, N> f = 1; message O { message N {} } } message N {}'],
+  [
+    'the nearest package that has the first part of its name',
+    'acme.common.X',
+    'package acme; import "a"; import "b"; message M { common.X f = 1; }',
+    [file('a', 'package common; message X {}'), file('b', 'package acme.common; message X {}')],
+  ],
+  [
+    'packages of files that are not imported do not count',
+    'common.X',
+    'package acme; import "a"; import "c"; message M { common.X f = 1; }',
+    [
+      file('a', 'package common; message X {}'),
+      file('b', 'package acme.common; message X {}'),
+      file('c', 'import "b"; message Y {}'),
+    ],
+  ],
+  [
+    'those that are imported publicly count',
+    'acme.common.X',
+    'package acme; import "a"; import "c"; message M { common.X f = 1; }',
+    [
+      file('a', 'package common; message X {}'),
+      file('b', 'package acme.common; message X {}'),
+      file('c', 'import public "b"; message Y {}'),
+    ],
+  ],
+  ['with the end of its package', 'a.b.N', 'package a.b; message M { b.N f = 1; } message N {}'],
+  [
+    'from the root',
+    'b.N',
+    'package a.b; import "x"; message M { .b.N f = 1; } message N {}',
+    [file('x', 'package b; message N {}')],
+  ],
+  [
+    'no package within its own',
+    'p.N',
+    'package p; import "x"; message M { N f = 1; } message N {}',
+    [file('x', 'package p.q; message N {}')],
+  ],
+])('the type of a field is the one that compilers take: %s', (_name, type, body, references) => {
+  const expected = type.endsWith(' entry') ? '.p.M.f entry' : type;
+  expect(typeOf(body, references)).toBe(expected);
+  if (expected === type) return;
+  const [first] = parseProtobufSchema(proto3(body));
+  const entry = first?.message.fields[0]?.type;
+  const value = entry?.kind === 'message' ? entry.message.fields[1]?.type : undefined;
+  expect(value?.kind === 'message' && value.message.name).toBe('p.N');
+});
+
+it('if the first part of a name is nearer than the rest, it is no schema', () => {
+  const text = proto3('package p; import "x"; message M { message q {} q.N f = 1; }');
+  expect(() => parseProtobufSchema(text, [file('x', 'package q; message N {}')])).toThrow('it uses a type q.N');
+});
+
+it.each<[string, string]>([
+  ['lists', 'message M { int32 a = 1 [(confluent.field_meta) = { params: [ { key: "scale", value: "2" } ] }]; }'],
+  ['empty lists', 'message M { int32 a = 1 [(x) = { params: [] }, packed = false, deprecated = true]; }'],
+  ['names of extensions', 'option (x) = { [a.b]: 1 }; message M { int32 a = 1; }'],
+  ['angle brackets, and numbers with an f', 'message M { int32 a = 1 [(x) = { a <b: 1.5f> }]; }'],
+  ['brackets in texts', `message M { int32 a = 1 [(x) = "]; }", (y) = '\\'];{', (z) = 1 /* ] */ ]; // }\n }`],
+  ['lone semicolons', ';; message M { ; int32 a = 1; ; };'],
+  ['negative numbers that are reserved', 'enum E { reserved -5 to -1, 7 to max; A = 0; } message M { int32 a = 1; }'],
+  [
+    'services',
+    'message M { int32 a = 1; } service S { rpc R(M) returns (stream M) { option (x) = { a: [] }; } option b = 1; }',
+  ],
+  [
+    'words as names',
+    'message M { int32 a = 1; oneof o { extend b = 2; } } message extend { int32 option = 1; } enum E { service = 0; extend = 1; }',
+  ],
+])('what says nothing about values may be any: %s', (_name, body) => {
+  const [first] = parseProtobufSchema(proto3(body));
+  expect(first?.message.fields[0]).toMatchObject({ name: 'a', id: 1, type: { kind: 'int32' } });
+});
+
+it('defaults of a schema may be any, and its options that say how values are written count', () => {
+  const proto2 = 'syntax = "proto2"; message M { optional int32 a = 1 [default = - 5]; } enum E { A = - 3; }';
+  expect(jsonOf(proto2, Buffer.alloc(0))).toBe('{}');
+  const edition = `edition = "2023"; option features.field_presence = IMPLICIT;
+    message M { int32 a = 1; int32 b = 2 [deprecated = true, features.field_presence = EXPLICIT]; }`;
+  expect(jsonOf(edition, Buffer.alloc(0))).toBe('{"a":0}');
+});
+
+it.each<[string, string]>([
+  ['a comment', proto3('message M { int32 a = 1; } /* message N {}')],
+  ['a text', proto3('import "a; message M { int32 a = 1; }')],
+  ['options', proto3('message M { int32 a = 1 [x = 1; }')],
+  ['a service', proto3('message M { int32 a = 1; } service S {')],
+])('%s that does not end: it is no schema', (_name, text) => {
+  expect(() => parseProtobufSchema(text)).toThrow(SchemaError);
+});
+
+it('an error names the line of the file', () => {
+  const text = `syntax = "proto3";\n// c\n/* d\n*/ message M {\n int32 a = 1 [(x) = {\n}];\n int32 = 5;\n}`;
+  expect(() => parseProtobufSchema(text)).toThrow('line 7');
+});
+
+it('the first symbol of an enum is its default, and groups have the names that compilers give them', () => {
+  const text = `syntax = "proto2"; enum E { B = 5; A = 1; Z = 0; } message M {
+    map<string, E> m = 1; optional group MyGroup = 2 { optional int32 x = 1; } optional MyGroup other = 3; }`;
+  const payload = Buffer.of(tag(1, 2), 0, tag(2, 3), tag(1, 0), 5, tag(2, 4), tag(3, 2), 2, tag(1, 0), 6);
+  expect(jsonOf(text, payload)).toBe('{"m":{"":"B"},"mygroup":{"x":5},"other":{"x":6}}');
+});
+
+const many = (count: number, one: (index: number) => string) =>
+  Array.from({ length: count }, (_, i) => one(i)).join('');
+
+it('any number of messages may lead from one to the next', () => {
+  const text = proto3(`${many(4_000, (i) => `message T${i} { T${i + 1} f = 1; }`)} message T4000 { int32 x = 1; }`);
+  expect(emptyJsonBytes(parseProtobufSchema(text))).toBe('"x":0,'.length);
+});
+
+it.each<[string, string]>([
+  ['a message has more than 4000 fields', `message M { oneof o { ${many(4_001, (i) => `int32 f${i} = ${i + 1};`)} } }`],
+  ['its files have more than 20000 fields and symbols', `enum E { ${many(20_001, (i) => `S${i} = ${i};`)} }`],
+  ['it has more than 2097152 characters, with all that it imports', ' '.repeat(2 * 1024 * 1024)],
+  ['it has a field or a type named __proto__', 'message M { int32 __proto__ = 1; }'],
+])('a schema that takes too long to read is none: %s', (why, body) => {
+  expect(() => parseProtobufSchema(proto3(body))).toThrow(new SchemaError(why));
+});
+
+it('an enum of many symbols is prepared once, however many fields are of it', () => {
+  const enums = many(1_000, (i) => `S${i} = ${i};`);
+  const text = proto3(`enum E { ${enums} } message M { ${many(1_000, (i) => `E f${i} = ${i + 1};`)} }`);
+  const messages = parseProtobufSchema(text);
+  const made = vi.spyOn(Buffer, 'from');
+  onTestFinished(() => made.mockRestore());
+  emptyJsonBytes(messages);
+  const out = new JsonWriter();
+  out.begin(1024 * 1024);
+  protobufDecoder(messages, { bytes: 'raw' })(Buffer.alloc(1), 0, 1, out);
+  expect(made.mock.calls.length).toBeLessThan(5_000);
+});
+
+it('a message that comes in parts at each level is not copied', () => {
+  let bytes = Buffer.of(tag(2, 2), 1, 0x61);
+  for (let level = 0; level < 300; level++) {
+    const size = bytes.length;
+    const varint = Buffer.of((size & 0x7f) | 0x80, ((size >> 7) & 0x7f) | 0x80, size >> 14);
+    bytes = Buffer.concat([Buffer.of(tag(1, 2)), varint, bytes, Buffer.of(tag(1, 2), 2, tag(3, 0), 1)]);
+  }
+  const value = Buffer.concat([Buffer.alloc(1), bytes]);
+  const decode = protobufDecoder(
+    parseProtobufSchema(
+      'syntax = "proto2"; message M { optional M m = 1; optional string s = 2; optional int32 i = 3; }',
+    ),
+    { bytes: 'raw' },
+  );
+  const out = new JsonWriter();
+  out.begin(1024 * 1024);
+  const copied = vi.spyOn(Buffer, 'concat');
+  onTestFinished(() => copied.mockRestore());
+  decode(value, 0, value.length, out);
+  expect(copied).not.toHaveBeenCalled();
+  const json = out.bytes.toString('latin1', 0, out.length);
+  expect(json).toBe(`${'{"m":'.repeat(300)}{"s":"a","i":1}${',"i":1}'.repeat(299)}}`);
+});
+
+it('groups within groups take no more work than their bytes may', () => {
+  const text = `edition = "2023"; message M { M m = 1 [features.message_encoding = DELIMITED]; int32 x = 2; }`;
+  const nested = (levels: number, values: number) =>
+    Buffer.concat([
+      Buffer.alloc(levels, tag(1, 3)),
+      Buffer.alloc(2 * values, Buffer.of(tag(2, 0), 1)),
+      Buffer.alloc(levels, tag(1, 4)),
+    ]);
+  expect(whyNot(text, nested(100, 50_000))).toBe('decoded');
+  expect(whyNot(text, nested(400, 50_000))).toBe('it takes too much work for its size');
+});
+
+it('empty messages of many fields take no more work than their bytes may', () => {
+  const text = `syntax = "proto2"; message M { repeated W w = 1; } message W { ${many(4_000, (i) => `optional int32 f${i} = ${i + 1};`)} }`;
+  const empty = (count: number) => Buffer.alloc(2 * count, Buffer.of(tag(1, 2), 0));
+  expect(whyNot(text, empty(1_000))).toBe('decoded');
+  expect(whyNot(text, empty(20_000))).toBe('it takes too much work for its size');
 });
 
 it('whatever the bytes, a value is decoded or refused, and what is decoded is JSON', () => {
