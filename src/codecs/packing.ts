@@ -4,19 +4,30 @@
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { compress, decompress } from './compression.js';
 
-/** msgpackr packs into a buffer that it keeps for the process, with up to four times the bytes of the largest value. */
-const BUFFER_BYTES = 8 * 1024;
+/** What the buffer begins with: as much as msgpackr takes by itself. */
+const BUFFER_BYTES_MIN = 8 * 1024;
 
-/** A chunk of several records has less. So the buffer is only given up for a value that is large and rare. */
-const KEPT_FOR_BYTES_MAX = 2 * 1024 * 1024;
+/**
+ * A chunk of several records has less: 8 MiB of payload, and what its columns add. No buffer is kept for a value that is
+ * larger, because such a record is rare.
+ */
+const KEPT_FOR_BYTES_MAX = 12 * 1024 * 1024;
 
 const packr = new Packr({ useRecords: false });
+
+/** msgpackr packs into one buffer again and again. A larger one has grown. */
+let bufferBytes = BUFFER_BYTES_MIN;
 
 export function packCompressed(value: unknown): Buffer {
   // What is packed is compressed at once, so the next value may be packed into the same buffer.
   const packed = packr.pack(value, RESET_BUFFER_MODE);
   const compressed = compress(packed);
-  if (packed.length > KEPT_FOR_BYTES_MAX) packr.useBuffer(Buffer.allocUnsafeSlow(BUFFER_BYTES));
+  if (packed.buffer.byteLength > bufferBytes) {
+    // A buffer that grows has up to four times the bytes of the value. It is replaced by one that is large enough.
+    if (packed.length <= KEPT_FOR_BYTES_MAX)
+      bufferBytes = Math.max(bufferBytes, Math.ceil(packed.length * 1.25) + 4096);
+    packr.useBuffer(Buffer.allocUnsafeSlow(bufferBytes));
+  }
   return compressed;
 }
 

@@ -1,5 +1,6 @@
 /**
- * Memory for copies of a few megabytes at most that are needed for a moment only. One buffer is used again and again,
+ * Memory for copies that are needed for a moment only: up to the 8 MiB of payload that a chunk of several records has, or
+ * the 16 MiB of one record. One buffer is used again and again,
  * because garbage of this size costs more than the copying.
  */
 export class Scratch {
