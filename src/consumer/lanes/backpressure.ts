@@ -13,9 +13,13 @@ export function backpressureLimits(bufferedBytesMax: number): BackpressureLimits
   return { bufferedBytesMax, laneBytesMax: bufferedBytesMax / 4 };
 }
 
-/** With less than this in a lane, none of its partitions is paused for it. */
-export function pausedFromBytes(bufferedBytesMax: number): number {
-  return backpressureLimits(bufferedBytesMax).laneBytesMax * PAUSED_SHARE;
+/**
+ * From so much memory on, a lane waits no longer for more records. Otherwise lanes that only wait would pause the
+ * partitions, alone or all together.
+ */
+export function lingerBytesMax(bufferedBytesMax: number, lanes: number): number {
+  const { laneBytesMax } = backpressureLimits(bufferedBytesMax);
+  return Math.min(laneBytesMax, bufferedBytesMax / lanes) * PAUSED_SHARE;
 }
 
 /** A paused partition continues at this share of a limit. */

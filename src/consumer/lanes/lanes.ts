@@ -4,7 +4,7 @@ import type { Layout } from '../../protocol/layout.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
-import { pausedFromBytes } from './backpressure.js';
+import { lingerBytesMax } from './backpressure.js';
 import { inColumns, Lane } from './lane.js';
 import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
 import { LaneSender, type LaneObserver } from './laneSender.js';
@@ -34,7 +34,8 @@ export class Lanes {
   ) {
     this.layout = layout;
     this.#signal = pipeline.signal;
-    const limits = { ...pipeline.signal, lingerMemoryBytesMax: pausedFromBytes(pipeline.bufferedBytesMax) };
+    const lingerMemoryBytesMax = lingerBytesMax(pipeline.bufferedBytesMax, layout.batchers);
+    const limits = { ...pipeline.signal, lingerMemoryBytesMax };
     this.all = Array.from({ length: layout.batchers }, (_, index) => new Lane(index, limits));
     this.batchers = this.all.map(({ index }) => batcherOf(index));
     this.#senders = this.all.map((lane, index) => {

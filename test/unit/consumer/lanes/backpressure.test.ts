@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { backpressureLimits, partitionsToPause } from '../../../../src/consumer/lanes/backpressure.js';
+import { backpressureLimits, lingerBytesMax, partitionsToPause } from '../../../../src/consumer/lanes/backpressure.js';
 import { inColumns, Lane } from '../../../../src/consumer/lanes/lane.js';
 import { COLUMNS_BYTES, memoryBytes } from '../../../../src/protocol/recordLimit.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
@@ -78,3 +78,18 @@ it('counts what small records and their headers take in memory, not what they ca
   lane.add(feeds, inColumns([{ ...small, offset: 9 }]), 0);
   expect(pausing([feeds], [lane], room, never).size).toBe(1);
 });
+
+it.each([1, 2, 4, 5, 13, 100])(
+  '%i lanes that only wait for more pause no partition, alone or all together',
+  (count) => {
+    const all = Array.from({ length: count }, (_, index) => {
+      const lingerMemoryBytesMax = lingerBytesMax(200_000 * BYTES, count);
+      return new Lane(index, { maxRecords: 1e6, maxBytes: 1e9, lingerMs: 1_000, lingerMemoryBytesMax });
+    });
+    const feeds = tracker(0);
+    const part = Array.from({ length: 1_000 }, (_, offset) => record(offset));
+    for (const lane of all) while (lane.readiness(0).type !== 'ready') lane.add(feeds, inColumns(part), 0);
+    const fewer = backpressureLimits(200_000 * BYTES);
+    expect(pausing([feeds], all, fewer, never).size).toBe(0);
+  },
+);
