@@ -98,7 +98,7 @@ export function chunkBytes(segments: readonly Segment[], keep: BufferedChunk['ke
 }
 
 /** A generous estimate of a segment's metadata as JSON. */
-export function segmentBytes({ topic, epoch }: RecordSource): number {
+function segmentBytes({ topic, epoch }: RecordSource): number {
   return 200 + topic.length + epoch.length;
 }
 

@@ -14,6 +14,13 @@ export const BATCH_BYTES_MAX = 1_400_000;
 export const CHUNK_BYTES_MAX = 1_200_000;
 
 /**
+ * Encoded bytes of a full chunk, body and metadata. A signal costs Temporal and the workers some 10 ms of processor time,
+ * whatever is in it. So a full chunk is as large as lets three of them fill a batch, with 10 % of room for one that packs
+ * worse than the last.
+ */
+export const CHUNK_BYTES_GOAL = 420_000;
+
+/**
  * One of our limits, made smaller by the same factor if Temporal takes smaller payloads than by default.
  *
  * @param bytes the limit for {@link PAYLOAD_BYTES_MAX}

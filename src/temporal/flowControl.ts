@@ -13,7 +13,7 @@ export interface FlowControlLimits {
   readonly lowEvents: number;
   readonly checkEveryBytes: number;
   readonly checkEverySignals: number;
-  /** Bytes of one signal, at most: its records before compression, and the metadata of its segments. */
+  /** Encoded bytes of a signal with several records, at most: its body, and the metadata of its segments. */
   readonly signalBytesMax: number;
 }
 

@@ -1,7 +1,7 @@
 import type { SignalLimits } from '../../config/config.js';
 import type { SegmentRecords } from '../../codecs/chunkCodec.js';
 import { RecordColumns } from '../../codecs/recordColumns.js';
-import { segmentBytes } from '../../protocol/chunk.js';
+import { CHUNK_BYTES_GOAL } from '../../protocol/payloadLimit.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
@@ -14,8 +14,8 @@ export interface Pack {
   readonly records: number;
   readonly bytes: number;
   /**
-   * When its oldest record was added, by the clock of {@link Lane.add}. Null if the pack is full: then more records
-   * follow at once, and a batcher had better wait for them.
+   * When its oldest record was added, by the clock of {@link Lane.add}. Null if the pack is full, and leaves records
+   * behind.
    */
   readonly lingersSinceMs: number | null;
 }
@@ -25,11 +25,11 @@ export function firstRecord({ segments }: Pack): KafkaRecord | undefined {
   return segments[0]?.columns[0]?.first;
 }
 
-/**
- * A signal costs Temporal and the workers some 10 ms of processor time each, whatever is in it. So it is as large as lets
- * three of them fill a batch (`BATCH_BYTES_MAX`), with room for their metadata.
- */
-const PACKED_BYTES_GOAL = 450_000;
+/** How much better than the ones before a chunk may be expected to pack. */
+const PACKING_GROWTH_MAX = 1.25;
+
+/** A chunk of less than this share of the goal packs worse than a full one. */
+const TELLING_SHARE = 0.25;
 
 interface LaneLimits extends Omit<SignalLimits, 'sharedLingerMs'> {
   /** From so much memory on, waiting gains nothing: the partitions of its records may be paused. Default: no limit. */
@@ -50,9 +50,11 @@ export class Lane {
   readonly index: number;
   /** How long the first record of a signal that is not full waits for others. */
   lingerMs: number;
+  /** Encoded bytes of a full chunk, body and metadata. May be set at any time. */
+  chunkBytesGoal = CHUNK_BYTES_GOAL;
   readonly #limits: LaneLimits;
-  /** Payload that makes a chunk of {@link PACKED_BYTES_GOAL}, as far as the last chunk tells. */
-  #goalBytes = PACKED_BYTES_GOAL;
+  /** Payload for each encoded byte of a chunk, as far as the last ones tell. */
+  #payloadPerByte = 1;
   /**
    * Accepted entries are emptied at once, before the queue is shortened. Otherwise a full lane would hold twice the
    * memory that it counts.
@@ -110,9 +112,15 @@ export class Lane {
     }
   }
 
-  /** Tells how much the last chunk's payload took when it was packed: the next ones are made as large as is best. */
-  packed(payloadBytes: number, packedBytes: number): void {
-    if (payloadBytes > 0) this.#goalBytes = (PACKED_BYTES_GOAL * payloadBytes) / Math.max(1, packedBytes);
+  /**
+   * Tells how many bytes a payload took in a chunk, metadata included. The next chunks become smaller at once, but
+   * larger step by step: where records that pack well and badly alternate, a chunk would be far too large.
+   */
+  packed(payloadBytes: number, chunkBytes: number): void {
+    if (payloadBytes === 0) return;
+    const payloadPerByte = payloadBytes / chunkBytes;
+    if (payloadPerByte < this.#payloadPerByte && chunkBytes < this.chunkBytesGoal * TELLING_SHARE) return;
+    this.#payloadPerByte = Math.min(payloadPerByte, this.#payloadPerByte * PACKING_GROWTH_MAX);
   }
 
   readiness(nowMs: number): LaneReadiness {
@@ -129,18 +137,14 @@ export class Lane {
    * The oldest records: as many as a signal may carry, and at least one.
    *
    * @param maxRecords fewer than the limit, after a refusal for size
-   * @param signalBytesMax for the records and the metadata of their segments: what flow control allows
    */
-  pack(maxRecords = this.#limits.maxRecords, signalBytesMax = Infinity): Pack {
+  pack(maxRecords = this.#limits.maxRecords): Pack {
     const byTracker = new Map<PartitionTracker, RecordColumns[]>();
     let records = 0;
     let bytes = 0;
-    let metaBytes = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const { tracker, columns } = this.#queue[at] as Queued;
-      if (!byTracker.has(tracker)) metaBytes += segmentBytes(tracker);
-      const bytesMax = Math.min(this.#signalBytes, signalBytesMax - metaBytes);
-      const fitting = columns.fitting(maxRecords - records, bytesMax - bytes);
+      const fitting = columns.fitting(maxRecords - records, this.#signalBytes - bytes);
       const taken = columns.slice(0, records === 0 ? Math.max(1, fitting) : fitting);
       if (taken.length > 0) {
         const list = byTracker.get(tracker);
@@ -220,7 +224,7 @@ export class Lane {
 
   /** Payload of the next signal. */
   get #signalBytes(): number {
-    return Math.min(this.#limits.maxBytes, this.#goalBytes);
+    return Math.min(this.#limits.maxBytes, this.chunkBytesGoal * this.#payloadPerByte);
   }
 
   #count({ length, bytes, memoryBytes }: RecordColumns, sign = 1): void {

@@ -3,10 +3,10 @@ import type { FlowLimits } from '../../config/config.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/encodable.js';
-import { chunkBytesMax, type ChunkMeta } from '../../protocol/chunk.js';
+import { chunkBytes, chunkBytesMax, type ChunkMeta } from '../../protocol/chunk.js';
 import { isStub, type KafkaRecord } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
-import { BATCH_BYTES_MAX, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
+import { BATCH_BYTES_MAX, CHUNK_BYTES_GOAL, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { BatcherClient, ClosedRunInfo, SendOutcome } from '../../temporal/batcherClient.js';
 import { FlowControl, flowControlLimits } from '../../temporal/flowControl.js';
@@ -40,6 +40,9 @@ const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
 
+/** Of what flow control allows for a signal. The rest is room for a chunk that packs worse than the last. */
+const SHARE_AIMED_AT = 0.9;
+
 /**
  * Sends a lane's records to its batcher, one signal at a time. What arrives meanwhile goes into the next one.
  *
@@ -61,6 +64,8 @@ export class LaneSender {
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
   readonly #stop = new LaneStop();
+  /** Since when the lane lingers, and nothing else keeps it from being sent. Null if it does not. */
+  #lingersSinceMs: number | null = null;
   #wake: () => void = () => undefined;
 
   constructor(options: {
@@ -82,9 +87,15 @@ export class LaneSender {
   /** Sends until {@link end} is called. Never rejects. After an error it waits and tries again. */
   async run(): Promise<void> {
     while (!this.#ending.signal.aborted) {
-      const readiness = this.#lane.readiness(performance.now());
-      if (readiness.type === 'ready') await this.#sendHead().catch((error: unknown) => this.#waitOut(error));
-      else {
+      this.#lane.chunkBytesGoal = this.#chunkBytesGoal();
+      const nowMs = performance.now();
+      const readiness = this.#lane.readiness(nowMs);
+      const lingersSinceMs = this.#lingersSinceMs;
+      this.#lingersSinceMs = readiness.type === 'linger' ? (lingersSinceMs ?? nowMs) : null;
+      if (readiness.type === 'ready') {
+        const lingeredMs = lingersSinceMs === null ? 0 : nowMs - lingersSinceMs;
+        await this.#sendHead(lingeredMs).catch((error: unknown) => this.#waitOut(error));
+      } else {
         // If a rebalance cleared the lane while it was stopped, no acceptance ends the stop.
         this.#resumed('emptied');
         await this.#untilWoken(readiness.type === 'linger' ? readiness.waitMs : undefined);
@@ -116,8 +127,12 @@ export class LaneSender {
     await this.#pause(STOPPED_POLL_MS);
   }
 
-  /** Sends the head of the queue. Resolves once it is accepted, or the lane no longer holds it. */
-  async #sendHead(): Promise<void> {
+  /**
+   * Sends the head of the queue. Resolves once it is accepted, or the lane no longer holds it.
+   *
+   * @param lingeredMs how long the lane has lingered until it was ready
+   */
+  async #sendHead(lingeredMs: number): Promise<void> {
     let maxRecords: number | undefined;
     let head: Head | null = null;
     const delays = new Delays();
@@ -126,7 +141,7 @@ export class LaneSender {
       if (head === null) {
         // Packed only now, because a rebalance may have cleared the lane while the history was read.
         if (this.#lane.records === 0) return;
-        const pack = this.#lane.pack(maxRecords, this.#flow.limits.signalBytesMax);
+        const pack = this.#lane.pack(maxRecords);
         const chunk = this.#encode(pack);
         if ('refusal' in chunk) {
           ({ maxRecords } = await this.#shrink(pack, chunk.refusal));
@@ -134,7 +149,7 @@ export class LaneSender {
         }
         head = { pack, chunk };
       }
-      const outcome = await this.#signal(head);
+      const outcome = await this.#signal(head, lingeredMs);
       if (outcome.type === 'accepted') return;
       this.#observer.notAccepted(outcome.type === 'retry' ? 'retried' : 'refused');
       if (outcome.type === 'tooLarge') {
@@ -145,12 +160,12 @@ export class LaneSender {
   }
 
   /** Sends one signal. Notes what it tells of the batcher, and the acceptance of its records. */
-  async #signal({ pack, chunk }: Head): Promise<SendOutcome> {
+  async #signal({ pack, chunk }: Head, lingeredMs: number): Promise<SendOutcome> {
     const settings = this.#settings();
     const startedAt = performance.now();
     const meta = {
       ...chunk.meta,
-      ...this.#waited(pack, startedAt),
+      ...this.#waited(pack, startedAt, lingeredMs),
       ...(this.#settingsSent === settings ? {} : { settings }),
     };
     const outcome = await this.#batcher.send(meta, chunk.body);
@@ -167,10 +182,19 @@ export class LaneSender {
     return outcome;
   }
 
-  /** How long a pack has waited for more records. What it waits for Temporal does not count: then many follow. */
-  #waited({ lingersSinceMs }: Pack, nowMs: number): Pick<ChunkMeta, 'waitedMs'> {
-    if (lingersSinceMs === null) return {};
-    return { waitedMs: Math.round(Math.min(nowMs - lingersSinceMs, this.#lane.lingerMaxMs)) };
+  /**
+   * How long a pack has waited for more records.
+   *
+   * A full pack tells how long the lane has lingered until it was full, so that its records wait no longer for
+   * `batch.maxDelay` than others. In a backlog the lane is full before it can linger. Then it tells nothing, and the
+   * batcher gathers full batches. A lane that took more than half of the time to fill tells all of it: the next full
+   * pack would come too late for the same batch, and the batcher would only wait for a timer.
+   */
+  #waited({ lingersSinceMs }: Pack, nowMs: number, lingeredMs: number): Pick<ChunkMeta, 'waitedMs'> {
+    const { lingerMaxMs } = this.#lane;
+    if (lingersSinceMs !== null) return { waitedMs: Math.round(Math.min(nowMs - lingersSinceMs, lingerMaxMs)) };
+    const waitedMs = Math.round(lingeredMs > lingerMaxMs / 2 ? lingerMaxMs : lingeredMs);
+    return waitedMs > 0 ? { waitedMs } : {};
   }
 
   /** Waits before the same chunk is sent again. */
@@ -200,17 +224,29 @@ export class LaneSender {
 
   /** Encodes a pack. Returns the chunk, or why no signal can carry it. */
   #encode(pack: Pack): EncodedChunk | { readonly refusal: string } {
-    // Several records together have at most `signal.maxBytes`, which is far below the limit of one record.
+    // Several records together have at most `signal.maxBytes`: 8 MiB, half of the limit of one record.
     const first = pack.records === 1 ? firstRecord(pack) : undefined;
     if (first !== undefined && isOverLimit(first)) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(pack.segments);
-      this.#lane.packed(pack.bytes, chunk.body.length);
-      return this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
+      const bytes = chunkBytes(chunk.meta.segments, [], chunk.body.length);
+      this.#lane.packed(pack.bytes, bytes);
+      // One record is sent in any case: it cannot become smaller.
+      const isInShare = pack.records === 1 || bytes <= this.#flow.limits.signalBytesMax;
+      return isInShare && this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
     } catch (error) {
       if (error instanceof UnencodableRecordError) return { refusal: error.message };
       throw error;
     }
+  }
+
+  /** How large a full chunk is to become: as large as is best, but within what the payload and flow control allow. */
+  #chunkBytesGoal(): number {
+    const { payloadBytesMax } = this.#settings().batch;
+    return Math.min(
+      withinPayload(CHUNK_BYTES_GOAL, payloadBytesMax),
+      this.#flow.limits.signalBytesMax * SHARE_AIMED_AT,
+    );
   }
 
   /**

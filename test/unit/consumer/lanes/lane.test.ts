@@ -6,7 +6,6 @@ import { expect, it } from 'vitest';
 import { firstRecord, inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 import { COLUMNS_BYTES, memoryBytes, RECORD_MEMORY_BYTES_MAX } from '../../../../src/protocol/recordLimit.js';
-import { segmentBytes } from '../../../../src/protocol/chunk.js';
 import { recordBytes, type RecordHeader } from '../../../../src/protocol/record.js';
 import { plain, record } from '../../../support/records.js';
 
@@ -72,41 +71,39 @@ it('packs at least one record, however large, and fewer when asked', () => {
   expect(wide.pack(1).records).toBe(1);
 });
 
-it('makes signals of 450 KB packed, as far as the last one tells', () => {
+it('makes chunks of 420 KB, as far as the last ones tell, smaller at once and larger step by step', () => {
   const lane = new Lane(0, { ...LIMITS, maxRecords: 10_000, maxBytes: 3_000_000 });
   const source = tracker(0);
-  const value = Buffer.alloc(100_000);
-  lane.add(source, inColumns(Array.from({ length: 40 }, (_, offset) => record(offset, { key: null, value }))), 0);
-  const records = (payloadBytes: number, packedBytes: number) => {
-    lane.packed(payloadBytes, packedBytes);
+  // So that each record has 10,000 bytes.
+  const value = Buffer.alloc(10_000 - recordBytes(record(0, { key: null, value: null })));
+  lane.add(source, inColumns(Array.from({ length: 400 }, (_, offset) => record(offset, { key: null, value }))), 0);
+  const records = (payloadBytes: number, chunkBytes: number) => {
+    lane.packed(payloadBytes, chunkBytes);
     return lane.pack().records;
   };
-  // What packs to nothing, packs not at all, or to a third.
-  expect([lane.pack().records, records(1_000, 0), records(1_000, 1_000), records(3_000, 1_000)]).toEqual([
-    4, 29, 4, 13,
-  ]);
-  lane.accepted(lane.pack());
-  lane.accepted(lane.pack());
-  // So it waits until so much is there.
-  expect([lane.records, lane.readiness(0).type]).toEqual([14, 'ready']);
-  lane.packed(4_000, 1_000);
-  expect(lane.readiness(0).type).toBe('linger');
+  expect(lane.pack().records).toBe(42);
+  // Half of the records pack 10 to 1, the others not at all. However they alternate, a chunk is at most 1.25 times as large.
+  expect([records(4_200_000, 420_000), records(525_000, 525_000), records(4_200_000, 420_000)]).toEqual([52, 42, 52]);
+  // A small chunk packs badly, so it tells only if it packs well all the same.
+  expect([records(200, 400), records(20_000, 1_000), records(0, 300)]).toEqual([52, 65, 65]);
+  for (let chunk = 0; chunk < 20; chunk++) lane.packed(3_000_000, 100);
+  expect(lane.pack().records).toBe(300);
 });
 
-it('counts the metadata of each segment against what flow control allows, and one segment always fits', () => {
+it('waits until so much is there as makes a full chunk, and packs no more', () => {
   const lane = new Lane(0, { ...LIMITS, maxRecords: 100 });
-  const sources = [0, 1, 2].map((partition) => tracker(partition));
-  for (const offset of [0, 1]) for (const source of sources) hand(lane, source, offset);
-  const whole = lane.pack();
-  const meta = segmentBytes(sources[0]!);
-  expect(offsets(lane.pack(100, whole.bytes + 3 * meta))).toEqual(offsets(whole));
-  expect(offsets(lane.pack(100, whole.bytes + 3 * meta - 1)).length).toBe(3);
-  expect(lane.pack(100, whole.bytes + 3 * meta - 1).records).toBe(5);
-  expect(offsets(lane.pack(100, whole.bytes + 2 * meta))).toEqual([
-    [0, [0]],
-    [1, [0]],
-  ]);
-  expect(offsets(lane.pack(100, 1))).toEqual([[0, [0]]]);
+  const source = tracker(0);
+  lane.chunkBytesGoal = 5_000;
+  const add = (offset: number) =>
+    lane.add(source, inColumns([record(offset, { key: null, value: Buffer.alloc(1_000) })]), 0);
+  for (let offset = 0; offset < 4; offset++) add(offset);
+  expect(lane.readiness(0).type).toBe('linger');
+  for (let offset = 4; offset < 7; offset++) add(offset);
+  expect([lane.readiness(0).type, lane.pack().records]).toEqual(['ready', 4]);
+  lane.packed(6_250, 5_000);
+  expect([lane.readiness(0).type, lane.pack().records]).toEqual(['ready', 6]);
+  lane.packed(10_000, 5_000);
+  expect(lane.readiness(0).type).toBe('linger');
 });
 
 it('covers without a hole: from where the last accepted chunk ended, to all that was handed over', () => {
@@ -187,7 +184,8 @@ it('delivers each record once, in order, in ranges that join, whatever is added,
           to.advanceTo(next);
           added.push(...list.map(({ offset }) => `${current.add}/${offset}`));
         } else if (lane.records > 0) {
-          const pack = 'accept' in current ? lane.pack(current.maxRecords, current.maxBytes) : lane.pack();
+          lane.chunkBytesGoal = ('accept' in current ? current.maxBytes : undefined) ?? LIMITS.maxBytes;
+          const pack = 'accept' in current ? lane.pack(current.maxRecords) : lane.pack();
           if (!('accept' in current)) continue;
           expect(pack.records).toBeGreaterThan(0);
           expect(pack.records).toBeLessThanOrEqual(current.maxRecords ?? LIMITS.maxRecords);

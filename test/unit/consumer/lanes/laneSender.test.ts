@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import type { BatcherClient, SendOutcome } from '../../../../src/temporal/batcherClient.js';
 import { inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { LaneSender, type LaneObserver } from '../../../../src/consumer/lanes/laneSender.js';
 import type { StopCause } from '../../../../src/consumer/lanes/laneStop.js';
-import type { ChunkMeta } from '../../../../src/protocol/chunk.js';
+import { chunkBytes, type ChunkMeta } from '../../../../src/protocol/chunk.js';
+import { BATCH_BYTES_MAX } from '../../../../src/protocol/payloadLimit.js';
+import { flowControlLimits } from '../../../../src/temporal/flowControl.js';
 import type { BatchLimits } from '../../../../src/protocol/settings.js';
 import { BatcherState } from '../../../../src/workflows/batcherState.js';
 import { chunk, input, settings } from '../../../support/chunks.js';
@@ -64,9 +67,9 @@ function start(
   senders.push(sender);
   const ended = sender.run();
   const source = tracker();
-  const add = (records: number, different: Readonly<Record<number, object>> = {}) => {
+  const add = (records: number, different: Readonly<Record<number, object>> = {}, nowMs = 0) => {
     for (let count = 0; count < records; count++) {
-      lane.add(source, inColumns([record(source.next, different[source.next])]), 0);
+      lane.add(source, inColumns([record(source.next, different[source.next])]), nowMs);
       source.advanceTo(source.next + 1);
     }
     sender.wake();
@@ -94,6 +97,24 @@ it('tells how long records have waited for others, and not what they have waited
   add(1);
   await eventually(() => expect(sent).toHaveLength(4));
   expect(sent[3]).toMatchObject({ records: 1, waitedMs: 30 });
+});
+
+it('a full pack tells how long the lane has lingered until it was full, and nothing in a backlog', async () => {
+  const { sent, lane, add } = start([], {}, {}, { lingerMs: 1_000, maxRecords: 2 });
+  const fill = async (afterMs: number, records: number) => {
+    add(1, {}, performance.now());
+    await sleep(afterMs);
+    add(records - 1, {}, performance.now());
+    await eventually(() => expect(lane.records).toBe(0));
+  };
+  await fill(100, 8);
+  const told = sent.map(({ waitedMs }) => waitedMs);
+  expect(told).toEqual([expect.any(Number), undefined, undefined, expect.any(Number)]);
+  expect(told[0]).toBeGreaterThan(80);
+  expect(told[0]).toBeLessThanOrEqual(500);
+  // The next full pack would come too late for the same batch.
+  await fill(600, 4);
+  expect(sent[4]).toMatchObject({ records: 2, waitedMs: 1_000 });
 });
 
 it('starts an heir where the run has ended, and sends the same chunk again', async () => {
@@ -140,6 +161,73 @@ it('counts the metadata of chunks: 8 members with 1,000 partitions send less tha
   await eventually(() => expect(lane.records).toBe(0));
   expect(betweenReads.length).toBeGreaterThan(3);
   expect(members * Math.max(...betweenReads)).toBeLessThan(12 * 1024 * 1024);
+});
+
+it('follows what flow control allows by what a signal takes once it is packed, and is ready as soon as it has that', async () => {
+  const sizes: number[] = [];
+  const send = (meta: ChunkMeta, body: Uint8Array) => {
+    const bytes = chunkBytes(meta.segments, [], body.length);
+    sizes.push(bytes);
+    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
+  };
+  const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
+  // Of 100 members each may send 62 KB.
+  sender.setMembers(100);
+  const { signalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 100);
+  const source = tracker();
+  // Half of each value packs to nothing.
+  const values = Array.from({ length: 2_000 }, () => Buffer.concat([randomBytes(500), Buffer.alloc(500)]));
+  lane.add(source, inColumns(values.map((value, offset) => record(offset, { value }))), 0);
+  source.advanceTo(values.length);
+  sender.wake();
+  await eventually(() => expect(lane.readiness(0).type).toBe('linger'));
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(signalBytesMax);
+  // What is left is less than a signal: some 110 records.
+  expect(lane.records).toBeLessThan(130);
+  // All but the first are nearly as large as they may be.
+  expect(Math.min(...sizes.slice(3))).toBeGreaterThan(signalBytesMax * 0.8);
+});
+
+it('halves a pack that became larger than flow control allows, but sends one record in any case', async () => {
+  const { sent, lane, add, sender } = start([], {}, {}, { maxRecords: 1_000 });
+  // 8 KB for each.
+  sender.setMembers(1_000);
+  lane.packed(1_250_000, 1_000_000);
+  const value = () => ({ value: randomBytes(4_000) });
+  add(2, { 0: value(), 1: value() });
+  add(1, { 2: { value: randomBytes(20_000) } });
+  await eventually(() => expect(lane.records).toBe(0));
+  expect(sent.map(({ records }) => records)).toEqual([1, 1, 1]);
+});
+
+it('lets three signals of many partitions fill a batch, with their metadata', async () => {
+  const sizes: number[] = [];
+  const send = (meta: ChunkMeta, body: Uint8Array) => {
+    sizes.push(chunkBytes(meta.segments, [], body.length));
+    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes: 0, runId: 'r', started: false });
+  };
+  const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000 });
+  const sources = Array.from({ length: 1_000 }, (_, partition) => tracker({ partition }));
+  for (let round = 0; round < 6; round++) {
+    for (const source of sources) {
+      lane.add(source, inColumns([record(source.next, { value: randomBytes(400) })]), 0);
+      source.advanceTo(source.next + 1);
+    }
+  }
+  sender.wake();
+  await eventually(() => expect(lane.records).toBe(0));
+  // The first one tells how much its metadata takes.
+  expect(Math.max(...sizes.slice(1))).toBeLessThan(BATCH_BYTES_MAX / 3);
+});
+
+it('makes signals as small as the payloads that Temporal takes', async () => {
+  const { sent, lane, add, sender } = start([], {}, {}, { maxRecords: 1_000, batch: { payloadBytesMax: 256 * 1024 } });
+  sender.setMembers(1);
+  const values = Object.fromEntries(Array.from({ length: 60 }, (_, offset) => [offset, { value: randomBytes(5_000) }]));
+  add(60, values);
+  await eventually(() => expect(lane.records).toBe(0));
+  // An eighth of 420 KB.
+  expect(sent.map(({ records }) => records)).toEqual([10, 10, 10, 10, 10, 10]);
 });
 
 it('brings the settings along to every new run, and after each rebalance', async () => {
