@@ -37,6 +37,11 @@ const KEPT_MAX = 1_000;
  */
 const USELESS_KEPT_MS = 60_000;
 const USELESS_MAX = 100_000;
+/**
+ * After it was asked for, if a batch that needs it has to be tried again. Otherwise one with many ids would never end:
+ * while it asks for the last ones, the first answers become too old.
+ */
+const USELESS_FOR_RETRY_MS = 15 * 60_000;
 /** Questions to the registry under way for one batch. */
 const ASKED_AT_ONCE = 4;
 
@@ -44,7 +49,7 @@ const ASKED_AT_ONCE = 4;
 export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
   readonly #kept = new Map<string, UsableSchema>();
-  readonly #useless = new Map<string, UselessSchema & { readonly untilMs: number }>();
+  readonly #useless = new Map<string, UselessSchema & { readonly askedMs: number; untilMs: number }>();
   /** Questions to the registry under way. Batches that need the same schema at the same time share one. */
   readonly #asked = new Map<string, Promise<KnownSchema>>();
 
@@ -58,12 +63,17 @@ export class Decoders {
    * @throws RegistryError if the registry could not be asked for one. The others are kept
    */
   async of(ids: Iterable<number>, choices: DecodingChoices): Promise<ReadonlyMap<number, KnownSchema>> {
-    const known = await mapConcurrently(
-      [...ids],
-      async (id) => [id, await this.#of(id, choices)] as const,
-      ASKED_AT_ONCE,
-    );
-    return new Map(known);
+    const all = [...ids];
+    try {
+      const known = await mapConcurrently(all, async (id) => [id, await this.#of(id, choices)] as const, ASKED_AT_ONCE);
+      return new Map(known);
+    } catch (error) {
+      for (const id of all) {
+        const useless = this.#useless.get(`${choices.format}/${id}`);
+        if (useless !== undefined) useless.untilMs = useless.askedMs + USELESS_FOR_RETRY_MS;
+      }
+      throw error;
+    }
   }
 
   async #of(id: number, choices: DecodingChoices): Promise<KnownSchema> {
@@ -74,7 +84,8 @@ export class Decoders {
     const known = this.#kept.get(key) ?? (await this.#askOnce(key, id, choices));
     if ('why' in known) {
       this.#useless.delete(ofFormat);
-      this.#useless.set(ofFormat, { ...known, untilMs: performance.now() + USELESS_KEPT_MS });
+      const askedMs = performance.now();
+      this.#useless.set(ofFormat, { ...known, askedMs, untilMs: askedMs + USELESS_KEPT_MS });
       dropOldest(this.#useless, USELESS_MAX);
       return known;
     }

@@ -1,9 +1,11 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { SchemaRegistryConfig } from '../config/config.js';
 import { tlsOptions } from '../config/tlsOptions.js';
 import { messageOf } from '../lib/messageOf.js';
+import { retryDelayMs } from '../lib/retryDelay.js';
 
 /** A schema as the registry has it. */
 export interface RegisteredSchema {
@@ -27,15 +29,23 @@ export interface NamedSchema {
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
   readonly kind: 'away' | 'wrong';
+  /** It answers, but not now. How long it wants to be left alone, if it says so. Undefined for all else. */
+  readonly later: { readonly afterMs: number | null } | undefined;
 
-  constructor(kind: 'away' | 'wrong', message: string) {
+  constructor(kind: 'away' | 'wrong', message: string, later?: RegistryError['later']) {
     super(message);
     this.kind = kind;
+    this.later = later;
   }
 }
 
 /** Schemas that one schema refers to, directly or not, at most. */
 const REFERENCES_MAX = 500;
+/**
+ * A registry that answers, but not now, is asked again: so often, and after such a pause. A batch may need many schemas,
+ * and one refusal must not end what has been asked for it so far.
+ */
+const PATIENCE = { times: 4, firstMs: 500, longestMs: 5_000 };
 /** Bytes of an answer, at most. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -49,9 +59,11 @@ export class SchemaRegistry {
   readonly #config: SchemaRegistryConfig;
   readonly #agent: http.Agent;
   readonly #request: typeof http.request;
+  readonly #patience: typeof PATIENCE;
 
-  constructor(config: SchemaRegistryConfig) {
+  constructor(config: SchemaRegistryConfig, patience = PATIENCE) {
     this.#config = config;
+    this.#patience = patience;
     const options = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
     const isSecure = config.url.startsWith('https:');
     this.#agent = isSecure
@@ -66,7 +78,7 @@ export class SchemaRegistry {
    * @throws RegistryError, also if something that the schema refers to is missing
    */
   async schema(id: number): Promise<RegisteredSchema | null> {
-    const found = await this.#schemaAt(`schemas/ids/${id}`);
+    const found = await this.#schemaAt(`${BY_ID}${id}`);
     if (found === null) return null;
     const references: NamedSchema[] = [];
     await this.#addReferences(found, references, new Set());
@@ -110,11 +122,24 @@ export class SchemaRegistry {
 
   /** Null if the registry says that it has no such schema. */
   async #schemaAt(path: string): Promise<SchemaAnswer | null> {
-    const answer = await this.#get(path);
+    const answer = await this.#getPatiently(path);
     if (answer === null) return null;
     const { success, data } = SCHEMA_ANSWER.safeParse(answer);
     if (success) return data;
     throw new RegistryError('wrong', `what answers at ${this.#config.url}/${path} gives no schema: ${CHECK_URL}`);
+  }
+
+  async #getPatiently(path: string): Promise<unknown> {
+    const { times, longestMs } = this.#patience;
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#get(path);
+      } catch (error) {
+        if (!(error instanceof RegistryError) || error.later === undefined || failures >= times) throw error;
+        const delayMs = error.later.afterMs ?? retryDelayMs(failures, this.#patience, Math.random());
+        await sleep(Math.min(delayMs, longestMs));
+      }
+    }
   }
 
   /** What is answered, any JSON. Null if the registry says that it has no such thing. */
@@ -122,8 +147,9 @@ export class SchemaRegistry {
     const at = `the schema registry at ${this.#config.url}`;
     let status: number;
     let text: string;
+    let retryAfter: string | undefined;
     try {
-      ({ status, text } = await this.#fetch(path));
+      ({ status, text, retryAfter } = await this.#fetch(path));
     } catch (error) {
       throw new RegistryError('away', `${at} does not answer: ${messageOf(error)}`);
     }
@@ -133,8 +159,11 @@ export class SchemaRegistry {
     }
     // Its own code says that it is this that is missing, and not that the address leads elsewhere.
     if (status === 404 && NOT_FOUND.safeParse(jsonOf(text)).success) return null;
+    // Some registries say so of numbers that they never give.
+    if ((status === 400 || status === 422) && path.startsWith(BY_ID) && OWN_CODE.safeParse(jsonOf(text)).success)
+      return null;
     if (status >= 500 || status === 408 || status === 429)
-      throw new RegistryError('away', `${at} answers with HTTP ${status}`);
+      throw new RegistryError('away', `${at} answers with HTTP ${status}`, { afterMs: millisecondsOf(retryAfter) });
     if (status === 401 || status === 403)
       throw new RegistryError(
         'wrong',
@@ -148,7 +177,7 @@ export class SchemaRegistry {
     return new RegistryError('wrong', message);
   }
 
-  #fetch(path: string): Promise<{ readonly status: number; readonly text: string }> {
+  #fetch(path: string): Promise<Answer> {
     const { url, username, password, token, requestTimeoutMs } = this.#config;
     const authorization =
       token !== null
@@ -174,7 +203,11 @@ export class SchemaRegistry {
             if (bytes > ANSWER_BYTES_MAX) request.destroy(new Error('its answer is too long'));
           });
           response.once('end', () =>
-            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+            resolve({
+              status: response.statusCode ?? 0,
+              text: Buffer.concat(chunks).toString(),
+              retryAfter: response.headers['retry-after'],
+            }),
           );
           response.once('error', reject);
         },
@@ -187,6 +220,19 @@ export class SchemaRegistry {
   }
 }
 
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly retryAfter: string | undefined;
+}
+
+/** Null if it is a date, or nothing. */
+function millisecondsOf(retryAfter = ''): number | null {
+  return /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1_000 : null;
+}
+
+const BY_ID = 'schemas/ids/';
+
 /** A worker asks for few schemas at a time. */
 const CONNECTIONS_MAX = 4;
 
@@ -194,6 +240,8 @@ const CHECK_URL = 'check schemaRegistry.url, with its path';
 
 /** With a code of Confluent's API: no such subject, no such version, no such schema. */
 const NOT_FOUND = z.object({ error_code: z.literal([40401, 40402, 40403]) });
+
+const OWN_CODE = z.object({ error_code: z.int() });
 
 const SCHEMA_ANSWER = z.object({
   schema: z.string().refine((text) => text.trim() !== ''),

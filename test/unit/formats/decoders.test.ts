@@ -18,7 +18,9 @@ const LONG = JSON.stringify({ type: 'record', name: 'R', fields: [{ name: 'id', 
 const recordDecoder = async (...parameters: Parameters<typeof prepareDecoding>) =>
   (await prepareDecoding(...parameters))?.();
 
-type Answer = readonly [status: number, body: unknown];
+type Answer = readonly [status: number, body: unknown, headers?: Record<string, string>];
+
+const PATIENCE = { times: 4, firstMs: 5, longestMs: 40 };
 
 /** A registry that answers by path. */
 async function registryThat(
@@ -30,15 +32,13 @@ async function registryThat(
     asked.push(request.url ?? '');
     const answer = answers(request.url ?? '', request);
     if (answer === undefined) return;
-    const [status, body] = answer;
-    response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+    const [status, body, headers] = answer;
+    response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const registry = new SchemaRegistry({
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`,
-    ...{ username: null, password: '', token: null, tls: null, requestTimeoutMs: 10_000 },
-    ...config,
-  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`;
+  const defaults = { username: null, password: '', token: null, tls: null, requestTimeoutMs: 10_000 };
+  const registry = new SchemaRegistry({ url, ...defaults, ...config }, PATIENCE);
   onTestFinished(() => {
     registry.close();
     server.closeAllConnections();
@@ -83,6 +83,9 @@ function reference(subject: string) {
 
 it.each<[string, Answer | undefined, 'away' | 'wrong' | null]>([
   ['no such schema', [404, { error_code: 40403, message: 'Schema not found' }], null],
+  ['no possible id', [422, { error_code: 422, message: 'Invalid id' }], null],
+  ['no possible id, too', [400, { error_code: 400 }], null],
+  ['a question that a gateway refuses', [400, '<html>'], 'wrong'],
   ['another 404', [404, { error_code: 404, message: 'HTTP 404 Not Found' }], 'wrong'],
   ['a web page', [404, '<html>'], 'wrong'],
   ['a page instead of a schema', [200, '<html>'], 'wrong'],
@@ -162,6 +165,20 @@ it('of several references with a name, the first counts, and one may lead back t
   const { registry, asked } = await registryThat((path) => [200, answers[path] ?? { schema: 'unexpected' }]);
   expect(await registry.schema(7)).toMatchObject({ references: [{ schema: 'old' }, { schema: 'b' }] });
   expect(asked).toHaveLength(3);
+});
+
+it.each<[string, Answer]>([
+  ['too many questions', [429, '']],
+  ['too many questions, with a time that is too long', [429, '', { 'retry-after': '60' }]],
+  ['a gateway without a registry', [503, '']],
+])('%s: what is away for a moment is asked again', async (_name, answer) => {
+  let left = 3;
+  const { registry, asked } = await registryThat(() => (left-- > 0 ? answer : [200, { schema: 's' }]));
+  expect(await registry.schema(1)).toMatchObject({ schema: 's' });
+  expect(asked).toHaveLength(4);
+  left = 10;
+  await expect(registry.schema(1)).rejects.toMatchObject({ kind: 'away' });
+  expect(asked).toHaveLength(8);
 });
 
 it('a registry that nobody listens for is away', async () => {
@@ -255,6 +272,22 @@ it('a batch that is decoded again may become as much JSON as before', async () =
     const decode = prepared!();
     for (let index = 0; index < 1_900; index++) expect('code' in decode(SOURCE, one)).toBe(false);
   }
+});
+
+it('a batch that has to be tried again does not ask again what it was told', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { decoders, asked, state } = inMemory({});
+  await decoders.of([1, 2], CHOICES);
+  state.isAway = true;
+  await expect(decoders.of([1, 2, 3], CHOICES)).rejects.toThrow('it is away');
+  state.isAway = false;
+  vi.advanceTimersByTime(14 * 60_000);
+  await decoders.of([1, 2, 3], CHOICES);
+  expect(asked).toEqual([1, 2, 3, 3]);
+  vi.advanceTimersByTime(60_000);
+  await decoders.of([1, 2], CHOICES);
+  expect(asked).toEqual([1, 2, 3, 3, 1, 2]);
 });
 
 it('what rejects records is asked again after a minute', async () => {
