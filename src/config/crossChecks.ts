@@ -108,6 +108,11 @@ const COORDINATES: ReadonlyMap<string, string> = new Map([
   ['_timestamp', 'timestamp'],
 ]);
 
+/** `_key` is filled, too, if the table has it. */
+function isIdentityColumn(column: string): boolean {
+  return column === '_key' || COORDINATES.has(column);
+}
+
 function identityColumns({ columns }: Pipeline): ConfigProblem[] {
   return Object.entries(columns).flatMap(([column, source]) => {
     const own = COORDINATES.get(column);
@@ -151,6 +156,8 @@ function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipe
   }
   if (typeof unknownFields === 'object' && Object.hasOwn(columns, unknownFields.into))
     problems.push({ path: ['unknownFields', 'into'], message: `is a column that columns fills with something else` });
+  if (typeof unknownFields === 'object' && isIdentityColumn(unknownFields.into))
+    problems.push({ path: ['unknownFields', 'into'], message: `is an identity column, by which rows are found again` });
   if (holdsObjects(format)) return problems;
   for (const [column, source] of Object.entries(columns)) {
     const path = ['columns', column];

@@ -150,8 +150,11 @@ function documentBytesMax({ schema, from, to, batch }: Encoded): number {
 /** Null: it is not the record's fault. */
 function whyUndecodable(error: unknown): string | null {
   if (error instanceof UndecodableError) return error.message;
-  // Then it is the stack that ends.
-  return error instanceof RangeError ? 'its values are nested too deeply' : null;
+  return isEndOfStack(error) ? 'its values are nested too deeply' : null;
+}
+
+function isEndOfStack(error: unknown): boolean {
+  return error instanceof RangeError && error.message === 'Maximum call stack size exceeded';
 }
 
 /** JSON says itself what it is, so the schema is not needed. */

@@ -70,6 +70,15 @@ export class ObjectRows {
     this.#unknown = unknown;
   }
 
+  /** Why a record is skipped, if the rules want none such. */
+  leftOut(record: KafkaRecord): Rejection | undefined {
+    const value = this.#value;
+    if (this.#rules === undefined || !value.set(record)) return undefined;
+    value.passOverMark();
+    if (this.#object.read(value.bytes, value.from, value.to) !== 'object') return undefined;
+    return this.#rules.hold(value.text) ? undefined : leftOut();
+  }
+
   /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
   writeRow(into: RowBlocks, source: RecordSource, record: KafkaRecord): Rejection | undefined {
     const value = this.#value;

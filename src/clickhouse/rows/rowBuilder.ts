@@ -52,7 +52,7 @@ export function createRowBuilder(
   return (into, source, record) => {
     if (record.tooLargeBytes !== undefined) return setAsideBecause(record.tooLargeBytes);
     const misfit = misfitTime(record.timestampMs);
-    if (misfit !== undefined) return noTime(misfit);
+    if (misfit !== undefined) return (isObject ? objectRows.leftOut(record) : undefined) ?? noTime(misfit);
     const hasValue = value.set(record);
     if (!hasValue && tombstones === 'insert') return leading.writeRow(into, source, record);
     if (!hasValue) return isObject ? TOMBSTONE : NO_VALUE;

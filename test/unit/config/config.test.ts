@@ -578,6 +578,8 @@ it('refuses topics that would share a table, and identity columns that are given
   expect(of("topics: [a.b, a-b], table: '{topic}', tables: { a-b: t }")).not.toThrow();
   expect(of('topics: [a.b, a-b], table: t')).not.toThrow();
   expect(of('topics: [a], table: t, columns: { _offset: /id }')).toThrow('_offset: is an identity column');
+  expect(of('topics: [a], table: t, unknownFields: { into: _key }')).toThrow('into: is an identity column');
+  expect(of('topics: [a], table: t, unknownFields: { into: _offset }')).toThrow('into: is an identity column');
   expect(of('topics: [a], table: t, columns: { _timestamp: /created }')).toThrow(
     'it takes timestamp, and nothing else',
   );

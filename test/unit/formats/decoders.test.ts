@@ -416,6 +416,7 @@ it('a stack that ends is the fault of the record, any other error is not', async
     message: 'the value cannot be decoded: schema 1: its values are nested too deeply',
   });
   await expect(failing(new TypeError('a bug'))).rejects.toThrow('a bug');
+  await expect(failing(new RangeError('Array buffer allocation failed'))).rejects.toThrow('allocation failed');
 });
 
 function fail(error: Error): never {

@@ -81,6 +81,16 @@ it('writes a key that is not UTF-8 byte for byte, and no key as null', () => {
   expect(JSON.parse(row('{}', { key: null }) as string)).toMatchObject({ _key: null });
 });
 
+it('skips a record that the rules leave out, also if its timestamp fits into no column', () => {
+  const where = [{ pointer: '/type', equals: 'order' }] as const;
+  const build = createRowBuilder(IDENTITY, {}, { ...DEFAULT_MAPPING, where });
+  const codeOf = (value: string | null) =>
+    rowOf(build, record(12, { timestampMs: 2 ** 63, value: value === null ? null : Buffer.from(value) }));
+  expect(codeOf('{"type": "refund"}')).toMatchObject({ code: 'left_out' });
+  for (const value of ['{"type": "order"}', '5', '{', null])
+    expect(codeOf(value)).toMatchObject({ code: 'out_of_range' });
+});
+
 it('leaves the timestamp out where the record has none, and writes milliseconds into an integer column', () => {
   expect(JSON.parse(row('{}', { timestampMs: -1 }) as string)).not.toHaveProperty('_timestamp');
   const integers = new Map([...IDENTITY, ['_timestamp', 'Nullable(Int64)']] as const);
