@@ -139,6 +139,11 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
           ],
         ],
       },
+      {
+        title: 'Fields without a column',
+        unit: 'ops',
+        queries: [[perSecond('ktb_ignored_fields_total', 'pipeline, field'), '{{pipeline}} {{field}}']],
+      },
     ],
   ],
   [
@@ -309,6 +314,11 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
           ['sum by (pipeline, batcher) (ktb_inherited_batches{$p})', '{{pipeline}} {{batcher}}'],
           ['sum by (pipeline) (increase(ktb_lost_batches_total{$p}[$__rate_interval]))', '{{pipeline}} lost'],
         ],
+      },
+      {
+        title: 'Batches that were read from a history',
+        unit: 'ops',
+        queries: [[perSecond('ktb_batch_history_reads_total', 'pipeline'), '{{pipeline}}']],
       },
     ],
   ],
