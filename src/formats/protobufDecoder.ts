@@ -130,7 +130,7 @@ class Decoding {
     const reader = this.#reader;
     reader.set(bytes, from, to);
     this.#foundEnd = 0;
-    reader.stepsLeft = STEPS.fixed + STEPS.perByte * (to - from);
+    reader.stepsLeft = Math.min(STEPS.most, STEPS.fixed + STEPS.perByte * (to - from));
     try {
       const plan = this.#planOf(this.#indexed(messages));
       reader.enter();
@@ -468,9 +468,10 @@ const NOTHING = Buffer.alloc(0);
 
 /**
  * A record takes so many steps at most. Usual ones take one or two for a byte, but groups within groups are passed through
- * once for each of them, and an empty message of many fields has few bytes.
+ * once for each of them, and an empty message of many fields has few bytes. The most take some two seconds, within which
+ * the worker sends no heartbeat.
  */
-const STEPS = { fixed: 1_000_000, perByte: 64 };
+const STEPS = { fixed: 1_000_000, perByte: 64, most: 50_000_000 };
 /** To look whether they are there. */
 const FIELDS_PER_STEP = 4;
 

@@ -513,6 +513,18 @@ it('empty messages of many fields take no more work than their bytes may', () =>
   expect(whyNot(text, empty(20_000))).toBe('it takes too much work for its size');
 });
 
+it('a large value takes no more work than leaves the worker its heartbeats', () => {
+  const text = `edition = "2023"; message M { M m = 1 [features.message_encoding = DELIMITED]; int32 x = 2; }`;
+  const nested = (levels: number) =>
+    Buffer.concat([
+      Buffer.alloc(levels, tag(1, 3)),
+      Buffer.alloc(1_000_000, Buffer.of(tag(2, 0), 1)),
+      Buffer.alloc(levels, tag(1, 4)),
+    ]);
+  expect(whyNot(text, nested(60))).toBe('decoded');
+  expect(whyNot(text, nested(110))).toBe('it takes too much work for its size');
+});
+
 it('whatever the bytes, a value is decoded or refused, and what is decoded is JSON', () => {
   const messages = parseProtobufSchema(
     WELL_KNOWN.replace('message M {', 'message M { M m = 15; repeated sint64 r = 14; map<bool, M> x = 13;'),
