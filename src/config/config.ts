@@ -246,8 +246,8 @@ function toPipelineConfig(name: string, pipeline: ParsedPipeline, ownTopics: Rea
     onGap,
     layout: { batchers, keyFunction: shardBy, ...(isByTopic(pipeline) ? { keyless: 'topic' } : {}) },
     signal: {
-      maxRecords: Math.min(signal.maxRecords ?? Math.min(SIGNAL_RECORDS, third(batch.maxRecords)), batch.maxRecords),
-      maxBytes: Math.min(signal.maxBytes ?? Math.min(SIGNAL_BYTES, third(batch.maxBytes)), batch.maxBytes),
+      maxRecords: Math.min(signal.maxRecords, batch.maxRecords),
+      maxBytes: Math.min(signal.maxBytes, batch.maxBytes),
       ...lingerOf(signal.linger, batch.maxDelay),
     },
     flow: { historyBytesMax: flow.maxHistory, checkEveryBytes: flow.checkEvery },
@@ -305,14 +305,6 @@ function mappingOf({ format, unknownFields, tombstones, avro, protobuf, where }:
 function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLimits, 'lingerMs' | 'sharedLingerMs'> {
   const lingerMs = Math.min(linger ?? LINGER_MAX_MS, maxDelayMs);
   return { lingerMs, sharedLingerMs: linger === undefined ? lingerMs / 2 : Math.min(linger, maxDelayMs / 2) };
-}
-
-/** The most of a signal, if nothing is set. Three fill a batch. */
-const SIGNAL_RECORDS = 10_000;
-const SIGNAL_BYTES = 4 * 1024 * 1024;
-
-function third(limit: number): number {
-  return Math.max(1, Math.floor(limit / 3));
 }
 
 /** What waits in a lane is read again after a rebalance, so it does not wait for long. */

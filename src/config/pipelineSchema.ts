@@ -61,14 +61,14 @@ const batch = z.strictObject({
 
 const signal = z.strictObject({
   maxRecords: count({ min: 1, max: 100_000 })
-    .optional()
+    .prefault(10_000)
     .describe(
-      'Most records in one signal, and never more than batch.maxRecords. Default: a third of batch.maxRecords, at most 10000. With 1 every record has its own signal.',
+      'Most records in one signal, and never more than batch.maxRecords. With 1 every record has its own signal.',
     ),
   maxBytes: size({ min: '1KiB', max: '8MiB' })
-    .optional()
+    .prefault('4MiB')
     .describe(
-      'Most payload in one signal, before compression, and never more than batch.maxBytes. Default: a third of batch.maxBytes, at most 4MiB. Nor has a signal more than makes 420 KB packed, as far as the last ones tell. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
+      'Most payload in one signal, before compression, and never more than batch.maxBytes. Nor has a signal more than makes 420 KB packed, as far as the last ones tell. A larger record has its own signal. A record of more than 16 MiB, or 1.2 MB packed, is rejected.',
     ),
   linger: duration({ min: '0ms', max: '10s' })
     .optional()
