@@ -1,18 +1,30 @@
-import { Agent } from 'node:https';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
-import type { ClickHouseConfig, TlsConfig } from '../config/config.js';
-import { tlsOptions } from '../config/tlsOptions.js';
+import type { ClickHouseConfig } from '../config/config.js';
+import { TlsAgent } from '../config/tlsAgent.js';
 import type { LookUps } from './lookUps.js';
 
-export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
-  const { username, password, accessToken, tls } = config;
+/** @param requestTimeoutMs instead of the configuration's */
+export function createClickHouse(
+  config: ClickHouseConfig,
+  requestTimeoutMs: number = config.requestTimeoutMs,
+): ClickHouseClient {
   return createClient({
     url: config.url,
-    ...(accessToken === null ? { username, password } : { access_token: accessToken }),
-    ...(tls === null ? {} : { http_agent: createAgent(tls, config.maxConnections) }),
+    // The client itself would keep those that it begins with.
+    set_basic_auth_header: false,
+    http_headers: {
+      get Authorization() {
+        return authorization(config);
+      },
+    },
+    // The client's own `tls` option accepts no access token, and it makes the user of a client certificate the user,
+    // whatever the password.
+    ...(config.tls === null
+      ? {}
+      : { http_agent: new TlsAgent(config.tls, { keepAlive: true, maxSockets: config.maxConnections }) }),
     database: config.database,
     application: 'kafka-temporal-bridge',
-    request_timeout: config.requestTimeoutMs,
+    request_timeout: requestTimeoutMs,
     max_open_connections: config.maxConnections,
     // Proxies accept only addresses of some kilobytes.
     use_multipart_params_auto: true,
@@ -28,16 +40,13 @@ export function createClickHouse(config: ClickHouseConfig): ClickHouseClient {
 export function createLookUps(config: ClickHouseConfig): LookUps {
   const { lookUpTimeoutMs: timeoutMs } = config;
   // So ClickHouse gives up before the client does, and its answer says why.
-  return { client: createClickHouse({ ...config, requestTimeoutMs: timeoutMs + ANSWER_WAIT_MS }), timeoutMs };
+  return { client: createClickHouse(config, timeoutMs + ANSWER_WAIT_MS), timeoutMs };
 }
 
 const ANSWER_WAIT_MS = 2_000;
 
-/**
- * Creates an agent for TLS. The client's own `tls` option has two faults: it accepts no access token, and it makes the
- * user of a client certificate the user, whatever the password. With this agent the Authorization header says who the
- * user is.
- */
-function createAgent(tls: TlsConfig, maxSockets: number): Agent {
-  return new Agent({ keepAlive: true, maxSockets, ...tlsOptions(tls) });
+/** Who asks, as the configuration says it now. */
+function authorization({ username, password, accessToken }: ClickHouseConfig): string {
+  if (accessToken !== null) return `Bearer ${accessToken}`;
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }

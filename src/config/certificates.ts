@@ -25,6 +25,11 @@ export function certificateProblems({
   ];
 }
 
+/** Whether nothing is wrong with certificates that belong together. */
+export function areUsable(certificates: Certificates): boolean {
+  return problemsOf([], certificates).length === 0;
+}
+
 function problemsOf(path: readonly string[], tls: Certificates | boolean | undefined): ConfigProblem[] {
   if (typeof tls !== 'object') return [];
   const { ca, cert, key } = tls;

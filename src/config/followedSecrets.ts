@@ -1,13 +1,38 @@
+import { areUsable } from './certificates.js';
 import type { Config } from './config.js';
 
-/** What may change while the daemon runs, by its section and keys in the file. Keys of one line belong together. */
-const FOLLOWED = [
+/** Keys of one section that belong together. */
+interface Followed {
+  /** The section's keys in the file. */
+  readonly section: readonly string[];
+  readonly keys: readonly string[];
+  /** Whether new values can be used, by their keys. Otherwise the old ones stay. Default: any can. */
+  readonly areUsable?: (values: Readonly<Record<string, string>>) => boolean;
+}
+
+/** What may change while the daemon runs. */
+const FOLLOWED: readonly Followed[] = [
   { section: ['kafka', 'sasl'], keys: ['username', 'password'] },
   { section: ['kafka', 'sasl'], keys: ['clientId', 'clientSecret'] },
-  { section: ['http'], keys: ['metricsToken'] },
+  ...certificates('kafka', 'ssl'),
+  { section: ['temporal'], keys: ['apiKey'] },
+  ...certificates('temporal', 'tls'),
+  { section: ['clickhouse'], keys: ['username', 'password'] },
+  { section: ['clickhouse'], keys: ['accessToken'] },
+  ...certificates('clickhouse', 'tls'),
   { section: ['schemaRegistry'], keys: ['username', 'password'] },
   { section: ['schemaRegistry'], keys: ['token'] },
-] as const;
+  ...certificates('schemaRegistry', 'tls'),
+  { section: ['http'], keys: ['metricsToken'] },
+];
+
+/** The authority may be replaced apart from the client's certificate and key. */
+function certificates(...section: readonly string[]): Followed[] {
+  return [
+    { section, keys: ['ca'], areUsable },
+    { section, keys: ['cert', 'key'], areUsable },
+  ];
+}
 
 /** A file may be half written. So a change counts if it is read twice, with this time between. */
 const BETWEEN_READS_MS = 100;
@@ -17,46 +42,59 @@ const READS_MAX = 5;
 type Values = readonly (string | null)[];
 
 /**
- * Makes the configuration tell a secret that the file takes from `${file:…}` as it is in that file now, each time that
- * it is asked for, and its user with it. If a file is gone or blank, all stays what it was: files are often replaced in
- * two steps. Who asks for user and secret without waiting in between gets two that were read together.
+ * Makes the configuration tell a secret or a certificate that the file takes from `${file:…}` as it is in that file now,
+ * each time that it is asked for, and what belongs to it: the user, or the key. All stays what it was if a file is gone
+ * or blank, or if certificate and key do not fit: files are often replaced in several steps. Who asks for two that
+ * belong together without waiting in between gets two that were read together.
+ *
+ * Who copies a section copies the values of that moment, which do not change any more.
  *
  * @param raw the configuration file before its references are replaced
  * @param resolve replaces the references in a text. Null if one cannot be
  */
 export function followSecrets(config: Config, raw: unknown, resolve: (text: string) => string | null): void {
-  for (const { section: path, keys } of FOLLOWED) {
+  for (const { section: path, keys, areUsable: canBeUsed = () => true } of FOLLOWED) {
     const section = path.reduce<unknown>(valueOf, config);
     if (typeof section !== 'object' || section === null) continue;
     const given = path.reduce<unknown>(valueOf, raw);
     const texts = keys.map((key) => ({ key, text: valueOf(given, key) })).filter(hasFile);
-    const follow = following(
-      () => texts.map(({ text }) => resolve(text)),
-      texts.map(({ key }) => valueOf(section, key) as string),
-    );
+    // Those that are in no file stay what they are.
+    const all = Object.fromEntries(keys.flatMap((key) => ofText(key, valueOf(section, key))));
+    const follow = following({
+      read: () => texts.map(({ text }) => resolve(text)),
+      first: texts.map(({ key }) => valueOf(section, key) as string),
+      areUsable: (values) =>
+        canBeUsed({ ...all, ...Object.fromEntries(texts.map(({ key }, index) => [key, values[index] ?? ''])) }),
+    });
     for (const [index, { key }] of texts.entries())
       Object.defineProperty(section, key, { enumerable: true, get: () => follow()[index] });
   }
 }
 
+interface Following {
+  readonly read: () => Values;
+  readonly first: Values;
+  readonly areUsable: (values: Values) => boolean;
+}
+
 /** A function that tells the values as they are now, and the same ones until the caller has waited for something. */
-function following(read: () => Values, first: Values): () => Values {
-  let known = first;
+function following(of: Following): () => Values {
+  let known = of.first;
   let isFresh = false;
   return () => {
     if (isFresh) return known;
-    known = changedValues(read, known) ?? known;
+    known = changedValues(of, known) ?? known;
     isFresh = true;
     queueMicrotask(() => (isFresh = false));
     return known;
   };
 }
 
-/** Null if there is no change, or nothing that stays for a moment. */
-function changedValues(read: () => Values, known: Values): Values | null {
+/** Null if there is no change, nothing that stays for a moment, or nothing that can be used. */
+function changedValues({ read, areUsable: canBeUsed }: Following, known: Values): Values | null {
   let before = read();
   for (let reads = 1; reads < READS_MAX; reads++) {
-    if (!before.every(isThere) || areEqual(before, known)) return null;
+    if (!before.every(isThere) || areEqual(before, known) || !canBeUsed(before)) return null;
     // Who asks cannot wait otherwise. This is once for each change.
     pause(BETWEEN_READS_MS);
     const now = read();
@@ -81,6 +119,10 @@ function pause(ms: number): void {
 
 function hasFile<T extends { readonly text: unknown }>(given: T): given is T & { readonly text: string } {
   return typeof given.text === 'string' && given.text.includes('${file:');
+}
+
+function ofText(key: string, value: unknown): [string, string][] {
+  return typeof value === 'string' ? [[key, value]] : [];
 }
 
 function valueOf(section: unknown, key: string): unknown {

@@ -2,7 +2,8 @@ import type { ConnectionOptions } from 'node:tls';
 import type { TlsConfig } from './config.js';
 
 /**
- * A connection's `tls` from the configuration as options for Node. Options that are not set are left out, because
+ * A connection's `tls` from the configuration as options for Node, with the certificates that there are now: who opens
+ * several connections asks for each. Options that are not set are left out, because
  * undefined would replace Node's defaults.
  */
 export function tlsOptions({ ca, cert, key, serverName }: TlsConfig): ConnectionOptions {

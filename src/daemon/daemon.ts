@@ -1,4 +1,3 @@
-import type { NativeConnection } from '@temporalio/worker';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
 import { createClickHouse, createLookUps } from '../clickhouse/clients.js';
@@ -12,13 +11,15 @@ import { InstallationWatch } from '../installation/installationWatch.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
 import { asError } from '../lib/asError.js';
+import { messageOf } from '../lib/messageOf.js';
 import { VERSION } from '../lib/version.js';
 import { hasOwnTaskQueue } from '../protocol/installation.js';
-import { DependencyMonitor, type Check } from '../telemetry/dependencyMonitor.js';
+import { DependencyMonitor, PartialProblem, type Check } from '../telemetry/dependencyMonitor.js';
 import { startHealthServer } from '../telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from '../telemetry/logging.js';
 import { createMetrics, type Dependency } from '../telemetry/metrics.js';
 import { createTemporalClient } from '../temporal/connect.js';
+import { FollowingConnection } from '../temporal/followingConnection.js';
 import { readPayloadLimit, withPayloadLimit } from '../temporal/namespaceLimit.js';
 import { createConsumers } from './consumers.js';
 import { endInAnyCase } from './endInAnyCase.js';
@@ -209,7 +210,7 @@ interface Parts {
   readonly lookUps: ReturnType<typeof createLookUps>;
   readonly tables: ClickHouseTables;
   /** Null until Temporal has answered. */
-  temporal: NativeConnection | null;
+  temporal: FollowingConnection | null;
   /** Bytes that Temporal takes in one payload. Null until Temporal has said it. */
   payloadBytesMax: number | null;
 }
@@ -230,9 +231,12 @@ function checksOf(parts: Parts, config: Config, role: Role): Map<Dependency, Che
     [
       'temporal',
       async () => {
-        parts.temporal ??= await reachTemporal(config.temporal);
+        parts.temporal ??= await FollowingConnection.open(config.temporal, reachTemporal);
+        const notFollowed = await parts.temporal.follow().then(() => null, messageOf);
         await checkTemporal(parts.temporal, config);
         parts.payloadBytesMax ??= await readPayloadLimit(parts.temporal, config.temporal);
+        if (notFollowed !== null)
+          throw new PartialProblem(`the new certificates do not work, and the old ones are used: ${notFollowed}`);
       },
     ],
   ]);

@@ -26,6 +26,9 @@ const LONGEST_DELAY_MS = 60_000;
  * consumers.
  *
  *     running ──failure──► waiting ──delay──► running ──drain──► ended
+ *        └──shut down by others──► running
+ *
+ * Others shut it down to have a new one: `FollowingConnection` does.
  */
 export class LastingWorker {
   readonly #options: LastingWorkerOptions;
@@ -66,7 +69,7 @@ export class LastingWorker {
       try {
         this.#worker = await this.#options.create();
         await this.#work(this.#worker);
-        return;
+        if (this.#isEnding()) return;
       } catch (error) {
         if (this.#isEnding()) return;
         failures = performance.now() - startedMs >= STEADY_MS ? 1 : failures + 1;

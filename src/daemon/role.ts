@@ -1,5 +1,4 @@
 import type { Client } from '@temporalio/client';
-import type { NativeConnection } from '@temporalio/worker';
 import type { Kafka } from 'kafkajs';
 import type { Config, PipelineConfig } from '../config/config.js';
 import type { Installations } from '../installation/installations.js';
@@ -12,6 +11,7 @@ import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { TemporalBatcherClient } from '../temporal/batcherClient.js';
 import { createTemporalClient } from '../temporal/connect.js';
+import type { FollowingConnection } from '../temporal/followingConnection.js';
 import { countRequests, requestCounter } from '../temporal/requestMetrics.js';
 
 /** What a process does: read records, flush batches, or both. */
@@ -38,7 +38,7 @@ export interface Shared {
   readonly logger: Logger;
   readonly stateLog: StateLog;
   readonly kafka: Kafka;
-  readonly temporal: NativeConnection;
+  readonly temporal: FollowingConnection;
   readonly installations: Installations;
   /** The most bytes that Temporal takes in one payload. */
   readonly payloadBytesMax: number;

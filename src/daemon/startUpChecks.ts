@@ -1,5 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
-import type { NativeConnection } from '@temporalio/worker';
+import type { ConnectionLike } from '@temporalio/client';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { identityFaults, missingColumns, unfitColumns } from '../clickhouse/identityColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
@@ -86,7 +86,7 @@ function mustHaveLeaders({ topics }: ClusterFacts): void {
 }
 
 /** Temporal answers and has the namespace. */
-export async function checkTemporal(connection: NativeConnection, { temporal }: Config): Promise<void> {
+export async function checkTemporal(connection: ConnectionLike, { temporal }: Config): Promise<void> {
   try {
     await connection.withDeadline(Date.now() + temporal.requestTimeoutMs, () =>
       connection.workflowService.describeNamespace({ namespace: temporal.namespace }),

@@ -77,7 +77,11 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     metrics.workerFailures.inc({ task_queue: taskQueue }, 0);
     const worker = new LastingWorker({
       taskQueue,
-      create: () => UnwatchedWorker.create(workerOptions(options, ofQueue)),
+      create: async () => {
+        const worker = await UnwatchedWorker.create(workerOptions(options, ofQueue));
+        options.temporal.adopt(worker);
+        return worker;
+      },
       stateLog,
       failed: () => metrics.workerFailures.inc({ task_queue: taskQueue }),
     });
@@ -104,11 +108,11 @@ type OfQueue = Partial<WorkerOptions> & { readonly taskQueue: string };
 
 /** The options of a worker: what it does, and what is the same for all. */
 export function workerOptions(
-  { config, temporal }: Pick<Shared, 'config' | 'temporal'>,
+  { config, temporal }: Pick<Shared, 'config'> & { readonly temporal: Pick<Shared['temporal'], 'native'> },
   ofQueue: OfQueue,
 ): WorkerOptions {
   return {
-    connection: temporal,
+    connection: temporal.native,
     namespace: config.temporal.namespace,
     identity: `ktb-${process.pid}@${hostname()}`,
     shutdownGraceTime: forceTimeMs(config) / 2,

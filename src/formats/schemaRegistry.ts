@@ -3,7 +3,7 @@ import * as https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { SchemaRegistryConfig } from '../config/config.js';
-import { tlsOptions } from '../config/tlsOptions.js';
+import { TlsAgent } from '../config/tlsAgent.js';
 import { messageOf } from '../lib/messageOf.js';
 import { retryDelayMs } from '../lib/retryDelay.js';
 
@@ -67,7 +67,9 @@ export class SchemaRegistry {
     const options = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
     const isSecure = config.url.startsWith('https:');
     this.#agent = isSecure
-      ? new https.Agent({ ...options, ...(config.tls === null ? {} : tlsOptions(config.tls)) })
+      ? config.tls === null
+        ? new https.Agent(options)
+        : new TlsAgent(config.tls, options)
       : new http.Agent(options);
     this.#request = isSecure ? https.request : http.request;
   }

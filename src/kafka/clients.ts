@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import { Kafka, logLevel, type KafkaConfig as KafkajsConfig, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config/config.js';
 import type { Logger } from '../telemetry/logging.js';
@@ -19,8 +20,8 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
   return new Kafka({
     clientId: config.clientId,
     brokers: config.brokers.map(bootstrapAddress),
-    socketFactory: openSocket,
-    ssl: typeof config.ssl === 'boolean' ? config.ssl : tlsOptions(config.ssl),
+    socketFactory: (socket) => openSocket({ ...socket, ssl: sslOf(config) }),
+    ssl: sslOf(config),
     ...(sasl === undefined ? {} : { sasl }),
     connectionTimeout: config.connectionTimeoutMs,
     requestTimeout: config.requestTimeoutMs,
@@ -32,6 +33,11 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
         logger.debug({ namespace, error: error as unknown }, `kafkajs: ${message}`);
       },
   });
+}
+
+/** With the certificates that there are now. */
+function sslOf({ ssl }: KafkaConfig): boolean | ConnectionOptions {
+  return typeof ssl === 'boolean' ? ssl : tlsOptions(ssl);
 }
 
 function loginOf({ sasl, connectionTimeoutMs }: KafkaConfig, logger: Logger): KafkajsConfig['sasl'] {

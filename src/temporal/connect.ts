@@ -1,4 +1,4 @@
-import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
+import { Client, type ConnectionLike, type WorkflowClientInterceptor } from '@temporalio/client';
 import type { TLSConfig as TemporalTls } from '@temporalio/common/lib/internal-non-workflow/index.js';
 // The package's index brings its workers, too: 400 files that only `ktb run` needs.
 import { NativeConnection } from '@temporalio/worker/lib/connection.js';
@@ -17,7 +17,7 @@ export function connectTemporal({ address, tls, apiKey }: TemporalConfig): Promi
 
 /** @param interceptors get every request of the client */
 export function createTemporalClient(
-  connection: NativeConnection,
+  connection: ConnectionLike,
   { namespace }: TemporalConfig,
   interceptors: WorkflowClientInterceptor[] = [],
 ): Client {

@@ -1,4 +1,4 @@
-import type { NativeConnection } from '@temporalio/worker';
+import type { ConnectionLike } from '@temporalio/client';
 import type { Config, TemporalConfig } from '../config/config.js';
 import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 
@@ -7,7 +7,7 @@ import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
  * configuration). The default, 2 MiB, if the server is of a version that does not say.
  */
 export async function readPayloadLimit(
-  { workflowService }: NativeConnection,
+  { workflowService }: Pick<ConnectionLike, 'workflowService'>,
   { namespace }: Pick<TemporalConfig, 'namespace'>,
 ): Promise<number> {
   const { namespaceInfo } = await workflowService.describeNamespace({ namespace });

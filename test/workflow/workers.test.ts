@@ -41,7 +41,10 @@ describe('the worker of the batchers', () => {
       logger: new DefaultLogger('ERROR'),
     });
     worker = await UnwatchedWorker.create(
-      workerOptions({ config, temporal: environment.nativeConnection }, { taskQueue: TASK_QUEUE, workflowBundle }),
+      workerOptions(
+        { config, temporal: { native: environment.nativeConnection } },
+        { taskQueue: TASK_QUEUE, workflowBundle },
+      ),
     );
     ended = worker.run();
   }, 60_000);

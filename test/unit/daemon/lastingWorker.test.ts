@@ -55,6 +55,23 @@ it('a worker that fails is made anew, and what it failed by is said', async () =
   expect(created).toHaveLength(3);
 });
 
+it('one that is shut down by others is made anew at once, and has not failed', async () => {
+  const { created, create } = fakeWorkers([]);
+  const made: TemporalWorker[] = [];
+  const { worker, log, failures } = lasting(async () => {
+    const one = await create();
+    made.push(one);
+    return one;
+  });
+  worker.start();
+  await expect.poll(() => worker.problem).toBe(null);
+  made[0]?.shutdown();
+  await expect.poll(() => created.map(({ state }) => state)).toEqual(['STOPPED', 'RUNNING']);
+  expect([failures(), log, worker.problem]).toEqual([0, [], null]);
+  await worker.drain();
+  expect(created).toHaveLength(2);
+});
+
 it('one that cannot be made is tried again, and is named meanwhile', async () => {
   let tries = 0;
   const { create } = fakeWorkers([]);
