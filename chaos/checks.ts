@@ -2,6 +2,7 @@ import type { BatcherRun } from './batchers.js';
 import { areRowsRight, countInTwoTables, gapsTold, isRemoved, reread, rereadsOf, type Deliberate } from './due.js';
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
+import type { QuietTime } from './quiet.js';
 import type { ViewRows } from './table.js';
 import type { Told } from './told.js';
 import { viewComplete } from './viewCheck.js';
@@ -82,6 +83,8 @@ export interface Observed {
   readonly drainMs: number | undefined;
   /** Records that were not acknowledged when the faults ended. */
   readonly backlog: number;
+  /** Times without faults in the middle of the run. */
+  readonly quietTimes: readonly QuietTime[];
   /** Of the daemons, and of the histories of batchers, all along. */
   readonly samples: readonly ProcessSample[];
   readonly wrongEnds: readonly string[];
@@ -155,6 +158,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     runsClosedByFaults(observed),
     historiesReplay(observed),
     nothingComesLate(observed),
+    ...(bounds.isSoak ? [] : [settledInQuiet(observed, bounds)]),
     drained(observed, bounds),
     memoryBounded(observed, bounds),
     handlesBounded(observed, bounds),
@@ -437,10 +441,33 @@ function nothingComesLate({ underWay, standings: [before, after], runs }: Observ
 function drained({ drainMs, backlog, ledger }: Observed, { slowness }: Bounds): Verdict {
   const maxMs = drainMsMax(backlog, slowness);
   const violations = new Violations();
-  const took = drainMs === undefined ? 'never' : `after ${(drainMs / 1_000).toFixed(1)} s`;
-  if (drainMs === undefined || drainMs > maxMs)
-    violations.add(() => `${took}, not within ${(maxMs / 1_000).toFixed(1)} s`);
+  const took = drainMs === undefined ? 'never' : `after ${seconds(drainMs)}`;
+  if (drainMs === undefined || drainMs > maxMs) violations.add(() => `${took}, not within ${seconds(maxMs)}`);
   return verdictOf('all is acknowledged soon after the faults', ledger.counts.records, violations, took);
+}
+
+/**
+ * Nothing stands still until its process ends for one fault or another: between faults all that is due is acknowledged by the
+ * daemons that run then.
+ */
+function settledInQuiet({ quietTimes }: Observed, { slowness }: Bounds): Verdict {
+  const violations = new Violations();
+  let longestMs = 0;
+  for (const { fromMs, tookMs, due, restarted } of quietTimes) {
+    const at = `at ${new Date(fromMs).toISOString()}`;
+    const maxMs = drainMsMax(due, slowness);
+    longestMs = Math.max(longestMs, tookMs ?? maxMs);
+    const took = tookMs === undefined ? 'not acknowledged at all' : `acknowledged after ${seconds(tookMs)}`;
+    if (tookMs === undefined || tookMs > maxMs)
+      violations.add(() => `${at}: ${due} records were ${took}, not within ${seconds(maxMs)}`);
+    for (const name of restarted) violations.add(() => `${at}: ${name} was started again while no fault was at work`);
+  }
+  const note = `after ${seconds(longestMs)} at most`;
+  return verdictOf('between faults all that is due is acknowledged', quietTimes.length, violations, note);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 function memoryBounded({ samples }: Observed, { memoryBytesMax }: Bounds): Verdict {

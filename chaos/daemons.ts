@@ -74,6 +74,8 @@ export class ChaosDaemon {
   readonly name: string;
   /** Ends that nobody asked for, and those that SIGTERM did not bring. */
   readonly wrongEnds: string[] = [];
+  /** How often a process of it has begun. */
+  starts = 0;
   readonly #spec: DaemonSpec;
   readonly #links: Readonly<Record<Part, readonly Link[]>>;
   readonly #file: string;
@@ -176,6 +178,7 @@ export class ChaosDaemon {
       watchdog,
     );
     this.#process = started;
+    this.starts++;
     void started.ended.then(async (end) => {
       if (started.endRequested || !this.#wanted) return;
       if (heapMiB === undefined) this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);

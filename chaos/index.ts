@@ -36,6 +36,7 @@ const options = new Command('chaos')
   .option('--records <count>', 'records that are produced', Number, 100_000)
   .option('--rate <records>', 'records a second, in the place of --records', Number)
   .option('--gap <seconds>', 'between the begins of two faults, on average', Number, 5)
+  .option('--together <faults>', 'after so many faults wait until all that is due is acknowledged', countOf, 8)
   .option('--soak', 'no faults, and nothing may grow: memory, open files, cached workflows, histories')
   .option('--slowness <factor>', 'allow so many times as long for the drain, on a busy machine', Number, 1)
   .option('--cli <file>', 'dist/cli.js of another build, to be tested in the place of this one', (file) =>
@@ -79,6 +80,12 @@ try {
   await stack.stop();
 }
 
+function countOf(text: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  return count;
+}
+
 /** Adds a kind to those that were given before. */
 function kindsOf(name: string, before: FaultKind[]): FaultKind[] {
   const kind = FAULT_KINDS.find((each) => each === name);
@@ -118,6 +125,12 @@ function excerptOf({ name, wrong, violations }: Verdict): string {
   return [`${name}:`, ...shown, ...(more > 0 ? [`  and ${more} more`] : [])].join('\n');
 }
 
+/** Null if one never ended. */
+function longestOf(times: Outcome['observed']['quietTimes']): number | null {
+  if (times.some(({ tookMs }) => tookMs === undefined)) return null;
+  return times.reduce((longest, { tookMs = 0 }) => Math.max(longest, tookMs), 0) / 1_000;
+}
+
 function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult {
   const { counts } = observed.ledger;
   const counted = (list: Outcome['faults']): Record<string, number> => {
@@ -142,6 +155,12 @@ function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult
     drainSeconds: observed.drainMs === undefined ? null : observed.drainMs / 1_000,
     peakMemoryMiB: Math.round(peakOf('bytes') / 1024 ** 2),
     peakHandles: peakOf('handles'),
+    ...(options.soak === true
+      ? {}
+      : {
+          quietTimes: observed.quietTimes.length,
+          longestQuietSeconds: longestOf(observed.quietTimes),
+        }),
     judgeSeconds: Math.round(judging.seconds),
     judgeMiB: judging.mebibytes,
     violations: Object.fromEntries(verdicts.filter(({ wrong }) => wrong > 0).map(({ name, wrong }) => [name, wrong])),

@@ -22,6 +22,10 @@ export interface ChaosResult {
   readonly faults: Readonly<Record<string, number>>;
   /** How often each kind was done for nothing. */
   readonly misses?: Readonly<Record<string, number>>;
+  /** Times between faults in which all that was due had to be acknowledged. Results of before there were any have none. */
+  readonly quietTimes?: number;
+  /** Until it was; null if it never was. */
+  readonly longestQuietSeconds?: number | null;
   readonly drainSeconds: number | null;
   readonly peakMemoryMiB: number;
   readonly peakHandles?: number;

@@ -31,6 +31,7 @@ import { Ledger } from './ledger.js';
 import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
+import { beQuiet, type QuietTime, type WaitingSample } from './quiet.js';
 import { offsetsIn, readAcks, readInput, readLetters } from './readings.js';
 import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
@@ -47,6 +48,8 @@ export interface RunOptions {
   readonly faults: boolean;
   /** Between the begins of two faults, on average. */
   readonly gapSeconds: number;
+  /** After so many faults there is a time without any, in which all that is due has to be acknowledged. */
+  readonly together: number;
   /** Nothing may grow. */
   readonly soak: boolean;
   /** Factor for the time of the drain, on a machine that does other things, too. */
@@ -95,7 +98,7 @@ const LATE_MS = 180_000;
 const PROGRESS_EVERY_MS = 10_000;
 /** What has fewer was hardly tested. */
 const RECORDS_MIN_SHARE = 0.9;
-/** Of the faults that are drawn: some hit nothing, some wait for others. */
+/** Of the faults that were done: some hit nothing. */
 const FAULTS_MIN_SHARE = 0.4;
 /** What docs/operations.md says of a process with both roles, and glibc's own for threads. */
 const MEMORY_BYTES_MAX = (480 + 60) * 1024 ** 2;
@@ -152,6 +155,8 @@ class ChaosRun {
   readonly #samples: ProcessSample[] = [];
   readonly #followers: { readonly name: string; readonly process: OwnedProcess }[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #quietTimes: QuietTime[] = [];
+  #begun = 0;
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
   #histories: Histories | undefined;
@@ -183,7 +188,12 @@ class ChaosRun {
     writeFileSync(this.#file('plan.json'), `${JSON.stringify(plan, null, 2)}\n`);
     const producer = await this.#clients.start('produce', this.#producerOptions());
     this.#watch();
-    const disturbed = doFaults(plan, (planned, signal) => this.#disturb(planned, victims, signal));
+    const disturbed = doFaults(plan, {
+      act: (planned, signal) => this.#disturb(planned, victims, signal),
+      together: this.#options.together,
+      quiet: (signal) => this.#beQuiet(victims, signal),
+      forMs: minutes * 60_000,
+    });
     await Promise.all([disturbed, sleep(minutes * 60_000)]);
     this.#mustFollow();
     this.#note('the faults are over, everything is healed');
@@ -206,7 +216,7 @@ class ChaosRun {
       memoryBytesMax: MEMORY_BYTES_MAX,
       handlesMax: HANDLES_MAX,
       slowness: this.#options.slowness,
-      faultsMin: this.#options.faults ? Math.max(1, Math.floor(plan.length * FAULTS_MIN_SHARE)) : 0,
+      faultsMin: this.#options.faults ? Math.max(1, Math.floor(this.#begun * FAULTS_MIN_SHARE)) : 0,
       repeatsPerFault: BATCHERS * BATCH_RECORDS_MAX,
       isSoak: this.#options.soak,
     });
@@ -279,6 +289,7 @@ class ChaosRun {
         table: this.#table.everywhere,
         view: this.#table.seen,
       },
+      ...(this.#options.faults ? { waiting: { topic: TOPICS.input, replies: TOPICS.replies } } : {}),
     }))
       this.#followers.push({
         name,
@@ -366,9 +377,26 @@ class ChaosRun {
     );
   }
 
+  /** No fault is at work: what is due now has to be acknowledged soon, by the daemons as they run. */
+  async #beQuiet({ daemons }: Victims, signal: AbortSignal): Promise<void> {
+    const { slowness } = this.#options;
+    this.#note('no faults until what is due is acknowledged');
+    const quiet = await beQuiet({
+      samples: () => this.#noted<WaitingSample>('waiting'),
+      daemons,
+      maxMs: (due) => drainMsMax(due, slowness),
+      signal,
+    });
+    this.#quietTimes.push(quiet);
+    this.#mustFollow();
+    const took = quiet.tookMs === undefined ? 'not acknowledged' : `acknowledged after ${quiet.tookMs} ms`;
+    this.#note(`${quiet.due.toLocaleString('en')} records were due, ${took}`);
+  }
+
   async #disturb(planned: PlannedFault, victims: Victims, signal: AbortSignal): Promise<void> {
     const text = describeFault(planned);
     const fromMs = Date.now();
+    this.#begun++;
     this.#note(text);
     const hits = Number(await inject(planned, victims, signal));
     this.#done.push({ kind: planned.fault.kind, text, hits, fromMs, toMs: Date.now() });
@@ -539,6 +567,7 @@ class ChaosRun {
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...drain,
+      quietTimes: this.#quietTimes,
       samples: this.#samples,
       wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
       faults: this.#done.filter(({ hits }) => hits > 0).length,

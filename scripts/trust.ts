@@ -47,6 +47,8 @@ export function trustReference(results: readonly ChaosResult[]): string {
         'slowness',
         'faults',
         'records',
+        'times between faults',
+        'longest until acknowledged (s)',
         'acknowledged after (s)',
         'allowed on a quiet machine',
         'memory (MiB)',
@@ -60,6 +62,8 @@ export function trustReference(results: readonly ChaosResult[]): string {
         result.slowness === undefined ? 'not noted' : number(result.slowness),
         result.soak === true ? 'soak' : number(faultsOf(result)),
         number(result.records),
+        number(result.quietTimes ?? 0),
+        result.longestQuietSeconds === undefined ? '' : (result.longestQuietSeconds?.toFixed(1) ?? 'never'),
         result.drainSeconds === null ? 'never' : result.drainSeconds.toFixed(1),
         // As if all records were still due at the end of the faults.
         `at most ${number(Math.round(60 + result.records / 10_000))}`,

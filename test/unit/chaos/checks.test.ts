@@ -67,6 +67,7 @@ const RIGHT: Read = {
   closedRuns: new Set(['r2']),
   drainMs: 1_000,
   backlog: 2,
+  quietTimes: [{ fromMs: 0, tookMs: 900, due: 2, restarted: [] }],
   samples: [{ atMs: 0, name: 'daemon-1', bytes: 400, handles: 40 }],
   wrongEnds: [],
   faults: 1,
@@ -128,11 +129,14 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     closedRuns: new Set(),
     drainMs: 0,
     backlog: 0,
+    quietTimes: [],
     samples: [],
     faults: 0,
   });
-  const verdicts = check(nothing, { ...BOUNDS, recordsMin: 0, faultsMin: 0, isSoak: true });
-  expect(verdicts.filter(({ wrong }) => wrong === 0)).toEqual([]);
+  for (const isSoak of [true, false]) {
+    const verdicts = check(nothing, { ...BOUNDS, recordsMin: 0, faultsMin: 0, isSoak });
+    expect(verdicts.filter(({ wrong }) => wrong === 0)).toEqual([]);
+  }
 });
 
 /** What is planted, and which checks have to find it. */
@@ -323,6 +327,18 @@ const PLANTED: Readonly<
   'an acknowledgement that comes while everything is read': {
     planted: { standings: [RIGHT.standings[0], { ...RIGHT.standings[1], acks: 5 }] },
     found: ['nothing is under way at the end'],
+  },
+  'records that wait for too long while no fault is at work': {
+    planted: { quietTimes: [{ fromMs: 0, tookMs: 61_000, due: 2, restarted: [] }, ...RIGHT.quietTimes] },
+    found: ['between faults all that is due is acknowledged'],
+  },
+  'records that wait for ever while no fault is at work': {
+    planted: { quietTimes: [{ fromMs: 0, tookMs: undefined, due: 2, restarted: [] }, ...RIGHT.quietTimes] },
+    found: ['between faults all that is due is acknowledged'],
+  },
+  'records that wait until a daemon is started again': {
+    planted: { quietTimes: [{ fromMs: 0, tookMs: 900, due: 2, restarted: ['daemon-1'] }] },
+    found: ['between faults all that is due is acknowledged'],
   },
   'a drain that takes too long': {
     planted: { drainMs: 61_000 },

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { doFaults } from '../../../chaos/doFaults.js';
 import { inject, type Victims } from '../../../chaos/inject.js';
@@ -9,20 +10,26 @@ const fault = (atMs: number, daemon: number): PlannedFault => ({
   fault: { kind: 'daemon killed', daemon },
 });
 
+/** All faults are one group. */
+const AT_ONCE = { together: 100, quiet: () => Promise.resolve(), forMs: 120_000 };
+
 it('after an error in one fault those at work stop, and no other begins', async () => {
   const begun: number[] = [];
   const stopped: number[] = [];
   const failure = new Error('broken');
   const plan = [fault(0, 1), fault(5, 2), fault(6, 1), fault(60_000, 3)];
-  const done = doFaults(plan, async ({ atMs }, signal) => {
-    begun.push(atMs);
-    if (atMs === 5) throw failure;
-    await new Promise((_, reject) => {
-      signal.addEventListener('abort', () => {
-        stopped.push(atMs);
-        reject(new Error('told to stop'));
+  const done = doFaults(plan, {
+    ...AT_ONCE,
+    act: async ({ atMs }, signal) => {
+      begun.push(atMs);
+      if (atMs === 5) throw failure;
+      await new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          stopped.push(atMs);
+          reject(new Error('told to stop'));
+        });
       });
-    });
+    },
   });
   await expect(done).rejects.toBe(failure);
   expect(begun).toEqual([0, 5]);
@@ -31,12 +38,46 @@ it('after an error in one fault those at work stop, and no other begins', async 
 
 it('does one fault after the other to the same thing', async () => {
   const log: string[] = [];
-  await doFaults([fault(0, 1), fault(1, 1)], async ({ atMs }) => {
-    log.push(`begin ${atMs}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    log.push(`end ${atMs}`);
+  await doFaults([fault(0, 1), fault(1, 1)], {
+    ...AT_ONCE,
+    act: async ({ atMs }) => {
+      log.push(`begin ${atMs}`);
+      await sleep(20);
+      log.push(`end ${atMs}`);
+    },
   });
   expect(log).toEqual(['begin 0', 'end 0', 'begin 1', 'end 1']);
+});
+
+it('after each group of faults it is quiet: all of them are over, and no other has begun', async () => {
+  const log: string[] = [];
+  const note = async (what: string, ms: number): Promise<void> => {
+    log.push(`${what} begins`);
+    await sleep(ms);
+    log.push(`${what} ends`);
+  };
+  await doFaults([fault(0, 1), fault(10, 2), fault(20, 3)], {
+    act: ({ atMs }) => note(`fault at ${atMs}`, 40),
+    together: 2,
+    quiet: () => note('quiet', 40),
+    forMs: 60_000,
+  });
+  expect(log).toEqual([
+    ...['fault at 0 begins', 'fault at 10 begins', 'fault at 0 ends', 'fault at 10 ends', 'quiet begins', 'quiet ends'],
+    ...['fault at 20 begins', 'fault at 20 ends', 'quiet begins', 'quiet ends'],
+  ]);
+});
+
+it('begins no fault after its time, which goes on while it is quiet', async () => {
+  const begun: number[] = [];
+  await doFaults([fault(0, 1), fault(10, 2), fault(20, 3)], {
+    ...AT_ONCE,
+    act: ({ atMs }) => Promise.resolve(void begun.push(atMs)),
+    together: 2,
+    quiet: () => sleep(100),
+    forMs: 100,
+  });
+  expect(begun).toEqual([0, 10]);
 });
 
 it.each([

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** What the follower of records and acknowledgements has noted: `clients/waiting.py`. */
+export interface WaitingSample {
+  readonly atMs: number;
+  /** By partition: up to where records were read. */
+  readonly read: readonly number[];
+  /** By partition: the first record without an acknowledgement; as `read` if there is none. */
+  readonly waitingFrom: readonly number[];
+  /** Records without an acknowledgement. */
+  readonly waiting: number;
+  /** Acknowledgements that were not the first one of their record, so far. */
+  readonly repeated: number;
+}
+
+/** A time between faults, in which everything that was due at its begin had to be acknowledged. */
+export interface QuietTime {
+  readonly fromMs: number;
+  /** From then until all of it was acknowledged; undefined if that was not waited for any longer. */
+  readonly tookMs: number | undefined;
+  /** How many records were due. */
+  readonly due: number;
+  /** Daemons that were started meanwhile: what hangs in a process would have ended with it. */
+  readonly restarted: readonly string[];
+}
+
+/** What a quiet time is judged by. */
+export interface Quiet {
+  /** All that was noted so far. */
+  readonly samples: () => readonly WaitingSample[];
+  readonly daemons: readonly { readonly name: string; readonly starts: number }[];
+  /** How long so many records may take. */
+  readonly maxMs: (due: number) => number;
+  readonly signal: AbortSignal;
+}
+
+const LOOK_EVERY_MS = 500;
+/** The follower notes twice a second, and later while brokers move. */
+const FIRST_SAMPLE_WITHIN_MS = 60_000;
+
+/** Waits until all that is due now is acknowledged, or should be. No fault may be at work. */
+export async function beQuiet({ samples, daemons, maxMs, signal }: Quiet): Promise<QuietTime> {
+  const fromMs = Date.now();
+  const starts = daemons.map((daemon) => daemon.starts);
+  const restarted = (): string[] =>
+    daemons.filter((daemon, index) => daemon.starts !== starts[index]).map(({ name }) => name);
+  let begin: WaitingSample | undefined;
+  for (;;) {
+    const noted = samples();
+    begin ??= noted.find(({ atMs }) => atMs >= fromMs);
+    const due = begin?.waiting ?? 0;
+    const end = begin === undefined ? undefined : noted.find((sample) => isSettled(sample, begin as WaitingSample));
+    if (end !== undefined) return { fromMs, tookMs: end.atMs - fromMs, due, restarted: restarted() };
+    const within = begin === undefined ? FIRST_SAMPLE_WITHIN_MS : maxMs(due);
+    if (Date.now() - fromMs > within) return { fromMs, tookMs: undefined, due, restarted: restarted() };
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+/** Whether nothing waits any more of what was there at an earlier time. */
+function isSettled({ atMs, waitingFrom }: WaitingSample, begin: WaitingSample): boolean {
+  return atMs >= begin.atMs && begin.read.every((read, partition) => (waitingFrom[partition] ?? 0) >= read);
+}

@@ -1,0 +1,75 @@
+import { expect, it } from 'vitest';
+import { beQuiet, type WaitingSample } from '../../../chaos/quiet.js';
+
+/** Later than any sample that is not of this quiet time. */
+const sample = (later: number, more: Partial<WaitingSample>): WaitingSample => ({
+  atMs: Date.now() + later,
+  read: [10, 5],
+  waitingFrom: [10, 5],
+  waiting: 0,
+  repeated: 0,
+  ...more,
+});
+
+const quiet = (samples: readonly WaitingSample[], more: { maxMs?: () => number; starts?: () => number } = {}) =>
+  beQuiet({
+    samples: () => samples,
+    daemons: [
+      {
+        name: 'daemon-1',
+        get starts() {
+          return more.starts?.() ?? 1;
+        },
+      },
+    ],
+    maxMs: more.maxMs ?? (() => 20),
+    signal: new AbortController().signal,
+  });
+
+it('ends when all that was there at its begin is acknowledged, whatever has come since', async () => {
+  const samples = [
+    sample(-1_000, { waitingFrom: [0, 0] }),
+    sample(100, { waitingFrom: [7, 5], waiting: 3 }),
+    sample(600, { read: [90, 80], waitingFrom: [9, 50], waiting: 110 }),
+    sample(1_100, { read: [90, 80], waitingFrom: [10, 50], waiting: 110 }),
+  ];
+  const { tookMs, due, restarted } = await quiet(samples);
+  expect(tookMs).toBeGreaterThan(1_000);
+  expect(tookMs).toBeLessThanOrEqual(1_100);
+  expect(due).toBe(3);
+  expect(restarted).toEqual([]);
+});
+
+it('is not taken in by what was acknowledged before it began', async () => {
+  const samples = [sample(-500, {}), sample(50, { read: [20, 5], waitingFrom: [12, 5], waiting: 8 })];
+  expect((await quiet(samples)).tookMs).toBeUndefined();
+});
+
+it('gives up if one record is not acknowledged in time', async () => {
+  const stuck = [1, 2, 3].map((later) => sample(later, { read: [10 + later, 5], waitingFrom: [4, 5], waiting: 1 }));
+  const dues: number[] = [];
+  const quietTime = await beQuiet({
+    samples: () => stuck,
+    daemons: [],
+    maxMs: (due) => {
+      dues.push(due);
+      return 20;
+    },
+    signal: new AbortController().signal,
+  });
+  expect(quietTime.tookMs).toBeUndefined();
+  expect(new Set(dues)).toEqual(new Set([1]));
+});
+
+it('tells which daemons were started meanwhile', async () => {
+  let starts = 1;
+  const samples = [sample(10, {})];
+  expect((await quiet(samples, { starts: () => starts++ })).restarted).toEqual(['daemon-1']);
+});
+
+it('ends at once if the run does', async () => {
+  const stop = new AbortController();
+  const waiting = beQuiet({ samples: () => [], daemons: [], maxMs: () => 60_000, signal: stop.signal });
+  stop.abort(new Error('over'));
+  await expect(waiting).rejects.toThrow();
+});
