@@ -75,8 +75,9 @@ export async function inject(
     case 'link reset':
     case 'link half-open':
     case 'link partitioned':
-    case 'answers dropped':
       return disturbLinks(fault, daemonOf(victims, fault), wait);
+    case 'answers dropped':
+      return dropAnswers(fault, victims, wait);
     case 'batcher terminated':
       return close(victims, fault.batcher, 'terminate');
     case 'batcher cancelled':
@@ -327,9 +328,9 @@ async function disturbPart(
   return running;
 }
 
-/** @returns how many connections, answers or pieces of them it has hit */
+/** @returns how many connections it has hit, or pieces of what they pass on */
 async function disturbLinks(
-  fault: Extract<Fault, { daemon: number; part: Part }>,
+  fault: Extract<Fault, { delayMs: number }>,
   daemon: ChaosDaemon,
   wait: () => Promise<void>,
 ): Promise<number> {
@@ -340,12 +341,32 @@ async function disturbLinks(
     if (fault.kind === 'link slow') link.set({ type: 'slow', delayMs: fault.delayMs });
     else if (fault.kind === 'link partitioned') link.set({ type: 'partitioned' });
     else if (fault.kind === 'link reset') link.reset();
-    else if (fault.kind === 'link half-open') link.halfOpen();
-    else if ('asked' in fault) link.dropAnswers(fault.asked, fault.count);
+    else link.halfOpen();
   }
   await wait();
   for (const link of links) link.heal();
   return hits() - before;
+}
+
+/** @returns how many answers of that kind were dropped */
+async function dropAnswers(
+  { daemon, part, asked, count, closes }: Extract<Fault, { kind: 'answers dropped' }>,
+  victims: Victims,
+  wait: () => Promise<void>,
+): Promise<number> {
+  const links = daemonOf(victims, { daemon }).links(part);
+  const dropped = (): number => links.reduce((sum, link) => sum + link.dropped(asked), 0);
+  const before = dropped();
+  for (const link of links) {
+    // Nothing is looked up but after an insert without an answer.
+    if (asked === 'lookUp') link.dropAnswers('insert', 1);
+    link.dropAnswers(asked, count);
+  }
+  const indexes = Array.from({ length: closes }, (_, index) => index);
+  await Promise.all(indexes.map((index) => close(victims, index, 'terminate')));
+  await wait();
+  for (const link of links) link.heal();
+  return dropped() - before;
 }
 
 /** Between two runs of a batcher there is none, for a moment. */

@@ -17,8 +17,14 @@ export type LinkState =
   | { readonly type: 'partitioned' };
 
 const HOST = '127.0.0.1';
-/** A statement begins within the first bytes of a request's body. */
-const STATEMENTS: Readonly<Record<'insert' | 'lookUp', string>> = { insert: 'INSERT INTO', lookUp: 'SELECT ' };
+/**
+ * What a statement has within the first bytes of a request's body. Only a look-up asks for a range of the identity column: a
+ * daemon also selects what it needs to know of tables and settings.
+ */
+const STATEMENTS: Readonly<Record<'insert' | 'lookUp', RegExp>> = {
+  insert: /INSERT INTO/,
+  lookUp: /SELECT [^]*\b_offset BETWEEN\b/,
+};
 const HEAD_BYTES = 16 * 1024;
 /** A statement of ClickHouse's is answered by several pieces. */
 const DROP_MS = 300;
@@ -42,8 +48,6 @@ export class Link {
   readonly port: number;
   /** Connections that a fault has cut. */
   cut = 0;
-  /** Answers that were dropped. */
-  dropped = 0;
   /** Connections that were made half-open. */
   #halfOpened = 0;
   /** Pieces that had to wait. */
@@ -55,7 +59,10 @@ export class Link {
   #state: LinkState = { type: 'healthy' };
   readonly #pipes = new Set<Pipe>();
   #addresses = new AddressMap(HOST, new Map());
-  #drops: { readonly asked: Asked; left: number } | undefined;
+  /** How many answers are still to be dropped. */
+  readonly #drops = new Map<Asked, number>();
+  /** How many were. */
+  readonly #droppedOf = new Map<Asked, number>();
 
   private constructor(name: string, target: string, server: Server, port: number, protocol: Protocol) {
     const { hostname, port: targetPort } = new URL(`tcp://${target}`);
@@ -82,9 +89,14 @@ export class Link {
     return `${HOST}:${this.port}`;
   }
 
-  /** How often a fault has hit something: a connection, an answer, or a piece of one. */
+  /** Answers of a kind that were dropped. */
+  dropped(asked: Asked): number {
+    return this.#droppedOf.get(asked) ?? 0;
+  }
+
+  /** How often a fault has hit a connection, or a piece of what it passes on. */
   get hits(): number {
-    return this.cut + this.dropped + this.#halfOpened + this.#held;
+    return this.cut + this.#halfOpened + this.#held;
   }
 
   /** It leads to a broker: answers tell these ports in the place of the brokers' own. */
@@ -115,12 +127,12 @@ export class Link {
 
   /** The next requests of a kind are passed on, their answers are not, and their connections are cut. */
   dropAnswers(asked: Asked, count: number): void {
-    this.#drops = { asked, left: count };
+    this.#drops.set(asked, count);
   }
 
   /** Ends all faults. Connections that have lost something are cut. */
   heal(): void {
-    this.#drops = undefined;
+    this.#drops.clear();
     this.set({ type: 'healthy' });
     for (const connection of this.#connections) if (connection.halfOpen) cut(connection);
   }
@@ -142,11 +154,11 @@ export class Link {
     const there = this.#pipe(server);
     const back = this.#pipe(client);
     const watch: Watch = {
-      isAsked: (matches) => this.#isAsked(matches),
-      drop: () => this.#drop(connection),
-      dropSoon: () => {
+      asked: (matches) => this.#asked(matches),
+      drop: (asked) => this.#drop(connection, asked),
+      dropSoon: (asked) => {
         connection.halfOpen = true;
-        setTimeout(() => this.#drop(connection), DROP_MS);
+        setTimeout(() => this.#drop(connection, asked), DROP_MS);
       },
     };
     const talk = this.#talk(watch);
@@ -177,9 +189,9 @@ export class Link {
     return this.#protocol === 'temporal' ? new TemporalTalk(watch) : new StatementTalk(watch);
   }
 
-  #drop(connection: Connection): void {
+  #drop(connection: Connection, asked: Asked): void {
     if (connection.client.destroyed) return;
-    this.dropped++;
+    this.#droppedOf.set(asked, this.dropped(asked) + 1);
     cut(connection);
   }
 
@@ -193,10 +205,13 @@ export class Link {
     return pipe;
   }
 
-  #isAsked(matches: (asked: Asked) => boolean): boolean {
-    if (this.#drops === undefined || this.#drops.left === 0 || !matches(this.#drops.asked)) return false;
-    this.#drops.left--;
-    return true;
+  #asked(matches: (asked: Asked) => boolean): Asked | undefined {
+    for (const [asked, left] of this.#drops) {
+      if (left === 0 || !matches(asked)) continue;
+      this.#drops.set(asked, left - 1);
+      return asked;
+    }
+    return undefined;
   }
 }
 
@@ -207,10 +222,10 @@ function cut({ client, server }: Connection): void {
 
 /** What a connection's talk asks of its link, and does to it. */
 interface Watch {
-  /** Whether the answer to such a request is to be dropped. Counts it. */
-  readonly isAsked: (matches: (asked: Asked) => boolean) => boolean;
-  readonly drop: () => void;
-  readonly dropSoon: () => void;
+  /** As what the answer to such a request is to be dropped, if it is. Counts it. */
+  readonly asked: (matches: (asked: Asked) => boolean) => Asked | undefined;
+  readonly drop: (asked: Asked) => void;
+  readonly dropSoon: (asked: Asked) => void;
 }
 
 /** One connection's requests and answers. */
@@ -225,7 +240,7 @@ class KafkaTalk implements Talk {
   readonly #addresses: AddressMap;
   readonly #requests = new FrameReader();
   readonly #replies = new FrameReader();
-  readonly #dropped = new Set<number>();
+  readonly #dropped = new Map<number, Asked>();
 
   constructor(watch: Watch, addresses: AddressMap) {
     this.#watch = watch;
@@ -237,15 +252,17 @@ class KafkaTalk implements Talk {
       const request = requestIn(frame);
       if (request === undefined) continue;
       const matches = (asked: Asked) => asked === 'any' || KAFKA_REQUESTS[asked as KafkaRequest] === request.key;
-      if (this.#watch.isAsked(matches)) this.#dropped.add(request.correlation);
+      const asked = this.#watch.asked(matches);
+      if (asked !== undefined) this.#dropped.set(request.correlation, asked);
     }
   }
 
   *answered(data: Buffer): Generator<Buffer> {
     for (const frame of this.#replies.take(data)) {
       const answered = answeredIn(frame);
-      if (answered !== undefined && this.#dropped.has(answered)) {
-        this.#watch.drop();
+      const asked = answered === undefined ? undefined : this.#dropped.get(answered);
+      if (asked !== undefined) {
+        this.#watch.drop(asked);
         return;
       }
       yield this.#addresses.replaced(frame);
@@ -258,7 +275,7 @@ class TemporalTalk implements Talk {
   readonly #watch: Watch;
   readonly #requests = new Http2Reader(true);
   readonly #replies = new Http2Reader(false);
-  readonly #dropped = new Set<number>();
+  readonly #dropped = new Map<number, Asked>();
 
   constructor(watch: Watch) {
     this.#watch = watch;
@@ -267,15 +284,17 @@ class TemporalTalk implements Talk {
   asked(data: Buffer): void {
     for (const frame of this.#requests.take(data)) {
       const called = calledIn(frame);
-      if (called !== undefined && this.#watch.isAsked((asked) => asked === 'any' || asked === called))
-        this.#dropped.add(frame.stream);
+      if (called === undefined) continue;
+      const asked = this.#watch.asked((each) => each === 'any' || each === called);
+      if (asked !== undefined) this.#dropped.set(frame.stream, asked);
     }
   }
 
   *answered(data: Buffer): Generator<Buffer> {
     for (const frame of this.#replies.take(data)) {
-      if (answers(frame) && this.#dropped.has(frame.stream)) {
-        this.#watch.drop();
+      const asked = answers(frame) ? this.#dropped.get(frame.stream) : undefined;
+      if (asked !== undefined) {
+        this.#watch.drop(asked);
         return;
       }
       yield frame.bytes;
@@ -285,19 +304,19 @@ class TemporalTalk implements Talk {
 
 class StatementTalk implements Talk {
   readonly #watch: Watch;
-  #drops = false;
+  #drops: Asked | undefined;
 
   constructor(watch: Watch) {
     this.#watch = watch;
   }
 
   asked(data: Buffer): void {
-    if (this.#watch.isAsked((asked) => asksFor(asked, data))) this.#drops = true;
+    this.#drops ??= this.#watch.asked((asked) => asksFor(asked, data));
   }
 
   answered(data: Buffer): Iterable<Buffer> {
-    if (!this.#drops) return [data];
-    this.#watch.dropSoon();
+    if (this.#drops === undefined) return [data];
+    this.#watch.dropSoon(this.#drops);
     return [];
   }
 }
@@ -305,9 +324,7 @@ class StatementTalk implements Talk {
 function asksFor(asked: Asked, data: Buffer): boolean {
   if (asked === 'any') return true;
   if (asked !== 'insert' && asked !== 'lookUp') return false;
-  const head = data.toString('latin1', 0, HEAD_BYTES);
-  const isInsert = head.includes(STATEMENTS.insert);
-  return asked === 'insert' ? isInsert : !isInsert && head.includes(STATEMENTS.lookUp);
+  return STATEMENTS[asked].test(data.toString('latin1', 0, HEAD_BYTES));
 }
 
 /** One direction of a connection: what is written arrives in order, at once, later, or when a partition is over. */

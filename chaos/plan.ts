@@ -26,6 +26,8 @@ export type Fault =
       readonly part: Part;
       readonly asked: Asked;
       readonly count: number;
+      /** Batchers that are terminated meanwhile: only after that something is started. */
+      readonly closes: number;
     }
   | { readonly kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'; readonly batcher: number }
   | { readonly kind: 'members come and go'; readonly rounds: number }
@@ -106,6 +108,11 @@ export interface Setting {
 const FIRST_AT_MS = 8_000;
 /** Between the begins of two faults, as shares of the average. */
 const GAP_SHARE = { min: 0.3, max: 1.7 };
+/**
+ * What the product waits for at most: 45 s for members of a rebalance. A workflow task has 30 s, as a session has by default, and
+ * a request to a part; heartbeats of activities have 15 s.
+ */
+const LONGEST_TIMEOUT_MS = 45_000;
 /** If what was drawn is busy with another fault. */
 const DRAWS = 5;
 /** A member asks Kafka once a minute how many partitions there are. */
@@ -114,11 +121,11 @@ const PARTITIONS_FOUND_MS = 70_000;
 const VALUE_BYTES_MAX = 950_000;
 const PARTS: readonly Part[] = ['kafka', 'temporal', 'clickhouse'];
 type AskedOf = Readonly<Partial<Record<Part, readonly Asked[]>>>;
-/** What a daemon asks of a part: the rest would hit nothing. Look-ups and joins are rare, so often they do not. */
+/** What a daemon asks of a part: the rest would hit nothing. Joins are rare, so often they do not. */
 const ASKED: Readonly<Record<'consumer' | 'worker', AskedOf>> = {
   consumer: {
     kafka: ['fetch', 'commit', 'heartbeat', 'joinGroup', 'syncGroup', 'any'],
-    temporal: ['signal', 'describe', 'any'],
+    temporal: ['signal', 'start', 'describe', 'any'],
   },
   worker: {
     kafka: ['produce', 'any'],
@@ -137,8 +144,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     weight: 4,
     draw: (random, { daemons, sessionMs }) => ({
       fault: { kind: 'daemon frozen', daemon: random.between(0, daemons - 1) },
-      // Half of the time the group gives its partitions away meanwhile.
-      lastsMs: random.next() < 0.5 ? random.between(500, 3_000) : random.between(sessionMs + 1_000, sessionMs + 8_000),
+      lastsMs: drawFreeze(random, sessionMs),
     }),
   },
   'part killed': { weight: 4, draw: ofPart('part killed', 500, 8_000) },
@@ -153,8 +159,10 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     draw: (random, setting) => {
       const { daemon, part } = drawLink(random, setting);
       const asked = random.pick<Asked>(askedOf(setting.roles[daemon])[part] ?? ['any']);
+      const count = random.between(1, 5);
+      const closes = asked === 'start' ? Math.min(count, setting.batchers) : 0;
       return {
-        fault: { kind: 'answers dropped', daemon, part, asked, count: random.between(1, 5) },
+        fault: { kind: 'answers dropped', daemon, part, asked, count, closes },
         // A daemon that has just been killed asks for nothing for some seconds.
         lastsMs: random.between(6_000, 16_000),
       };
@@ -352,7 +360,10 @@ export function describeFault({ fault, lastsMs }: PlannedFault): string {
 }
 
 function subjectOf(fault: Fault): string {
-  if ('asked' in fault) return `daemon ${fault.daemon + 1} from ${fault.part}, ${fault.count} of ${fault.asked}`;
+  if ('asked' in fault) {
+    const closed = fault.closes === 0 ? '' : `, while ${fault.closes} batchers are terminated`;
+    return `daemon ${fault.daemon + 1} from ${fault.part}, ${fault.count} of ${fault.asked}${closed}`;
+  }
   if ('delayMs' in fault) {
     const delay = fault.kind === 'link slow' ? `, by ${fault.delayMs} ms` : '';
     return `daemon ${fault.daemon + 1} to ${fault.part}${delay}`;
@@ -389,6 +400,17 @@ function drawBurst(random: Random): Burst {
     case 'sizes':
       return { records: random.between(50, 300), badEvery: 0, bytesMax: VALUE_BYTES_MAX };
   }
+}
+
+/**
+ * Half of the time the group gives the daemon's partitions away meanwhile. In half of that time it wakes after everything that
+ * somebody waits for: its session, a rebalance, workflow tasks, heartbeats, answers of requests.
+ */
+function drawFreeze(random: Random, sessionMs: number): number {
+  const draw = random.next();
+  if (draw < 0.5) return random.between(500, 3_000);
+  if (draw < 0.75) return random.between(sessionMs + 1_000, sessionMs + 8_000);
+  return random.between(LONGEST_TIMEOUT_MS + 2_000, LONGEST_TIMEOUT_MS + 15_000);
 }
 
 function ofAll(

@@ -170,6 +170,29 @@ it.each([
   expect(Number(hit)).toBe(hits);
 });
 
+it.each([
+  ['lookUp' as const, { insert: 1, lookUp: 3 }, 0],
+  ['start' as const, { start: 3 }, 2],
+])('%s: what has to come before is brought about, and only answers of that kind count', async (asked, armed, closes) => {
+  const log: Record<string, number> = {};
+  const closed: number[] = [];
+  const link = {
+    dropAnswers: (each: string, count: number) => void (log[each] = count),
+    dropped: (each: string) => (Object.keys(log).length > 0 && each === asked ? 4 : 1),
+    heal: () => undefined,
+  };
+  const batchers = { close: (index: number) => Promise.resolve(closed.push(index) > 0) };
+  const victims = { daemons: [{ links: () => [link] }], batchers };
+  const planned: PlannedFault = {
+    atMs: 0,
+    lastsMs: 1,
+    fault: { kind: 'answers dropped', daemon: 0, part: 'temporal', asked, count: 3, closes },
+  };
+  expect(await inject(planned, victims as unknown as Victims, new AbortController().signal)).toBe(3);
+  expect(log).toEqual(armed);
+  expect(closed).toHaveLength(closes);
+});
+
 it('a fault of links says how often it has hit something', async () => {
   const link = {
     hits: 3,

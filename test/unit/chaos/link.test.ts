@@ -75,8 +75,32 @@ it('drops the answer of a request that has arrived, and cuts its connection', as
   await expect.poll(() => one.isCut).toBe(true);
   expect(received()).toBe('beforeSELECT 1INSERT INTO t');
   expect(one.answer).toBe('beforeSELECT 1');
-  expect(link.dropped).toBe(1);
+  expect(link.dropped('insert')).toBe(1);
   await (await client()).ask('INSERT INTO t');
+});
+
+it('drops the answer of a look-up, and of no other query', async () => {
+  const { link, client } = await opened();
+  const one = await client();
+  link.dropAnswers('lookUp', 1);
+  await one.ask('SELECT name, type FROM system.columns');
+  await one.ask("SELECT query_id FROM system.processes WHERE query LIKE '%_offset%'");
+  expect(link.dropped('lookUp')).toBe(0);
+  one.socket.write('SELECT DISTINCT _offset FROM `t` WHERE _partition = 1 AND _offset BETWEEN 1 AND 9');
+  await expect.poll(() => one.isCut).toBe(true);
+  expect(link.dropped('lookUp')).toBe(1);
+});
+
+it('drops answers of several kinds, and counts each', async () => {
+  const { link, client } = await opened();
+  link.dropAnswers('insert', 1);
+  link.dropAnswers('lookUp', 2);
+  for (const statement of ['INSERT INTO t', 'SELECT _offset FROM t WHERE _offset BETWEEN 1 AND 2']) {
+    const one = await client();
+    one.socket.write(statement);
+    await expect.poll(() => one.isCut).toBe(true);
+  }
+  expect([link.dropped('insert'), link.dropped('lookUp')]).toEqual([1, 1]);
 });
 
 it('holds what is sent during a partition, and delivers it afterward, also of a client that has gone', async () => {
@@ -149,7 +173,7 @@ it('drops the answer to one call of Temporal, and no other', async () => {
   await one.ask(called('PollWorkflowTaskQueue', 1));
   one.socket.write(called('SignalWithStartWorkflowExecution', 3), 'latin1');
   await expect.poll(() => one.isCut).toBe(true);
-  expect(link.dropped).toBe(1);
+  expect(link.dropped('signal')).toBe(1);
 });
 
 it('says how often a fault has hit something', async () => {

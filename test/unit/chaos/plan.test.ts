@@ -8,6 +8,7 @@ import {
   type PlannedFault,
   type Setting,
 } from '../../../chaos/plan.js';
+import { BATCHER } from '../../../src/protocol/batcher.js';
 import { Random } from '../../../chaos/random.js';
 
 const SETTING: Setting = {
@@ -118,7 +119,22 @@ it('starts no daemon while a fault has stopped all of them', () => {
 it('freezes daemons for less and for more than the session timeout', () => {
   const frozen = plan(4).filter(({ fault }) => fault.kind === 'daemon frozen');
   expect(frozen.some(({ lastsMs }) => lastsMs < SETTING.sessionMs)).toBe(true);
-  expect(frozen.some(({ lastsMs }) => lastsMs > SETTING.sessionMs)).toBe(true);
+  expect(frozen.some(({ lastsMs }) => lastsMs > SETTING.sessionMs && lastsMs < 15_000)).toBe(true);
+});
+
+it('freezes daemons for longer than anything waits for them', () => {
+  const longest = [BATCHER.workflowTaskTimeoutMs, 30_000, 45_000];
+  expect(Math.max(...plan(4).map(({ fault, lastsMs }) => (fault.kind === 'daemon frozen' ? lastsMs : 0)))).toBeGreaterThan(
+    Math.max(...longest),
+  );
+});
+
+it('has batchers to be started when the answers to starts are dropped, and only then', () => {
+  const dropped = only('answers dropped');
+  const starts = dropped.filter(({ asked }) => asked === 'start');
+  expect(starts.length).toBeGreaterThan(5);
+  for (const { closes, count } of starts) expect(closes).toBe(Math.min(count, SETTING.batchers));
+  expect(dropped.filter(({ asked, closes }) => asked !== 'start' && closes > 0)).toEqual([]);
 });
 
 it('never takes two brokers away at once', () => {
@@ -142,7 +158,7 @@ it('says which daemon, part or batcher a fault is of', () => {
     describeFault({
       atMs: 0,
       lastsMs: 2_000,
-      fault: { kind: 'answers dropped', daemon: 0, part: 'kafka', asked: 'commit', count: 2 },
+      fault: { kind: 'answers dropped', daemon: 0, part: 'kafka', asked: 'commit', count: 2, closes: 0 },
     }),
   ).toBe('answers dropped: daemon 1 from kafka, 2 of commit, 2.0 s');
 });
