@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Client, type Connection } from '@temporalio/client';
 import { connectTemporal } from './temporal.js';
 
@@ -11,6 +12,7 @@ export interface BatcherRun {
 
 const NAMESPACE = 'default';
 const CALL_MS = 10_000;
+const PROBE_TIMEOUT_MS = 60_000;
 
 /** The workflows of a pipeline, seen and closed from outside by Temporal's own client. */
 export class Batchers {
@@ -34,7 +36,7 @@ export class Batchers {
   /** Terminates, cancels or resets the run that is open; false if there is none, or Temporal is away. */
   async close(index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
     try {
-      return await this.#connection.withDeadline(Date.now() + CALL_MS, () => this.#close(index, how));
+      return await this.#within(() => this.#close(index, how));
     } catch {
       return false; // It has just been closed, or there is no Temporal: another fault is at work.
     }
@@ -65,6 +67,38 @@ export class Batchers {
     return true;
   }
 
+  /** Runs of batchers of a layout with so many. */
+  async runsOfLayout(batchers: number): Promise<number> {
+    const runs = await this.#within(() => this.runs());
+    return runs.filter(({ workflowId }) => workflowId.startsWith(`${this.#prefix}${batchers}-`)).length;
+  }
+
+  /** Runs that have continued as new. */
+  async continuedRuns(): Promise<number> {
+    const runs = await this.#within(() => this.runs());
+    return runs.filter(({ status }) => status === 'CONTINUED_AS_NEW').length;
+  }
+
+  /**
+   * Whether Temporal writes something down: a workflow that nobody will ever do.
+   *
+   * @returns what it says if it cannot; undefined if it can, or does not answer
+   */
+  async whyNotWriting(): Promise<string | undefined> {
+    try {
+      await this.#within(() =>
+        this.#client.workflow.start('nothing', {
+          workflowId: `chaos-probe-${randomUUID()}`,
+          taskQueue: 'chaos-nobody',
+          workflowExecutionTimeout: PROBE_TIMEOUT_MS,
+        }),
+      );
+      return undefined;
+    } catch (error) {
+      return errorTexts(error);
+    }
+  }
+
   /** All runs that Temporal lists. */
   async runs(): Promise<BatcherRun[]> {
     const found: BatcherRun[] = [];
@@ -79,6 +113,10 @@ export class Batchers {
     return this.#connection.close();
   }
 
+  #within<T>(call: () => Promise<T>): Promise<T> {
+    return this.#connection.withDeadline(Date.now() + CALL_MS, call);
+  }
+
   /** Number of the event at which the last workflow task was completed. */
   async #lastCompletedTask(workflowId: string, runId: string): Promise<number | undefined> {
     const { history } = await this.#client.workflowService.getWorkflowExecutionHistoryReverse({
@@ -89,4 +127,9 @@ export class Batchers {
     const event = history?.events?.find((each) => (each.workflowTaskCompletedEventAttributes ?? null) !== null);
     return event === undefined ? undefined : Number(event.eventId);
   }
+}
+
+/** An error of Temporal's client says in its causes what the server has said. */
+function errorTexts(error: unknown): string {
+  return error instanceof Error ? `${error.message} ${error.cause === undefined ? '' : errorTexts(error.cause)}` : '';
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -76,6 +76,8 @@ export class ChaosDaemon {
   readonly wrongEnds: string[] = [];
   /** How often a process of it has begun. */
   starts = 0;
+  /** How often one with little memory has ended by itself. */
+  endsForMemory = 0;
   readonly #spec: DaemonSpec;
   readonly #links: Readonly<Record<Part, readonly Link[]>>;
   readonly #file: string;
@@ -136,6 +138,10 @@ export class ChaosDaemon {
     return this.#process?.running ?? false;
   }
 
+  get #logFile(): string {
+    return join(this.#spec.directory, `${this.name}.log`);
+  }
+
   get #httpPort(): number {
     return this.#spec.ports.at(-1) as number;
   }
@@ -173,7 +179,7 @@ export class ChaosDaemon {
         ...(nodeOptions.length === 0
           ? {}
           : { env: { NODE_OPTIONS: nodeOptions.join(' '), KTB_CHAOS_CLOCK: this.#clockFile } }),
-        logFile: join(directory, `${name}.log`),
+        logFile: this.#logFile,
       },
       watchdog,
     );
@@ -182,6 +188,7 @@ export class ChaosDaemon {
     void started.ended.then(async (end) => {
       if (started.endRequested || !this.#wanted) return;
       if (heapMiB === undefined) this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
+      else this.endsForMemory++;
       await sleep(PAUSE_BEFORE_RESTART_MS);
       await this.#startAgain(started);
     });
@@ -241,6 +248,26 @@ export class ChaosDaemon {
 
   async #partitions(): Promise<number> {
     return (await this.#metric(this.#httpPort, /^ktb_assigned_partitions\{.*\} (\d+)$/gm)) ?? 0;
+  }
+
+  /** What V8 has taken for objects; undefined if it does not answer. */
+  heapUsed(): Promise<number | undefined> {
+    return this.#metric(this.#httpPort, /^nodejs_heap_size_used_bytes (\S+)$/gm).catch(() => undefined);
+  }
+
+  /** Size of its log, as {@link ChaosDaemon.linesAhead} takes it. */
+  logBytes(): number {
+    return statSync(this.#logFile, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** How many lines of its log, from this byte on, have a time that is later than now by more. */
+  linesAhead(from: number, byMs: number): number {
+    const latestMs = Date.now() + byMs;
+    const lines = readFileSync(this.#logFile).subarray(from).toString().split('\n');
+    return lines.filter((line) => {
+      const time = /"time":"([^"]*)"/.exec(line)?.[1];
+      return time !== undefined && Date.parse(time) > latestMs;
+    }).length;
   }
 
   /** How many workflows it keeps in memory; undefined if it does not answer. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackPart } from '../stack/stack.js';
 import type { Batchers } from './batchers.js';
 import type { ChaosDaemon, Conditions } from './daemons.js';
+import { DISK_ERRORS, growthOf, TABLE_ERRORS, VIEW_ERRORS, type Count } from './evidence.js';
 import type { Disks } from './disks.js';
 import type { Leaders } from './leaders.js';
 import type { Burst, DiskOwner, Fault, Part, PlannedFault } from './plan.js';
@@ -30,13 +31,22 @@ export interface Victims {
   readonly disks: Disks;
   /** Configures the daemons, from their next start on. */
   readonly configure: (changes: Changes) => void;
-  /** Sends records at once. Resolves when all are sent. */
-  readonly send: (burst: Burst) => Promise<void>;
+  /** The topic of the acknowledgements. */
+  readonly replies: string;
+  /** Sends records at once. Resolves when all are sent. @returns how many the brokers have confirmed */
+  readonly send: (burst: Burst) => Promise<number>;
   /** Deletes the consumer group; false if it has members. */
   readonly loseOffsets: () => Promise<boolean>;
 }
 
 const FILL_AGAIN_MS = 500;
+/** As SQLite says it, and what the system says. */
+const DISK_FULL = /disk is full|no space left/i;
+const LOOK_EVERY_MS = 500;
+const ROWS_WITHIN_MS = 30_000;
+const MIB = 1024 ** 2;
+/** A heap is tight if so much of it is taken. */
+const HEAP_TIGHT_SHARE = 0.7;
 const READ_FOR_MS = 6_000;
 
 /** A part may be away when it is needed: another fault is at work. */
@@ -53,7 +63,8 @@ const CLOSE_PAUSE_MS = 500;
  * Does a fault and ends it. Resolves when what it was done to is back, which may take longer than the fault lasts.
  *
  * @param signal ends it at once, without bringing anything back
- * @returns whether it has hit something, or how often: a batcher may have no open run, a link no connection
+ * @returns whether it has hit something, or how often, by what somebody has seen: a batcher may have no open run, a link no
+ * connection, a table that is away nobody who wanted to write to it
  */
 export async function inject(
   { fault, lastsMs }: PlannedFault,
@@ -85,80 +96,71 @@ export async function inject(
     case 'batcher reset':
       return close(victims, fault.batcher, 'reset');
     case 'leaders moved':
-      await withUndo(victims.leaders.move, victims.leaders.giveBack, wait, signal);
-      return true;
-    case 'table away':
-      await withUndo(
+      return withUndo(victims.leaders.move, victims.leaders.giveBack, victims.leaders.moved, patience);
+    case 'table away': {
+      const errors = await growthOf(() => victims.table.errors(TABLE_ERRORS), patience.retry);
+      return withUndo(
         () => victims.table.away(),
         () => victims.table.back(),
-        wait,
-        signal,
+        errors,
+        patience,
       );
-      return true;
+    }
     case 'table altered':
-      await withUndo(
+      return withUndo(
         () => victims.table.addColumn(),
         () => victims.table.dropColumn(),
-        wait,
-        signal,
+        () => victims.table.rowsSinceAltered(),
+        patience,
       );
-      return true;
     case 'offsets lost':
       return loseOffsets(victims, wait, signal);
-    case 'layout changed':
+    case 'layout changed': {
+      const runs = await growthOf(() => victims.batchers.runsOfLayout(fault.batchers), patience.retry);
       for (const changes of [{ batchers: fault.batchers }, {}]) {
         victims.configure(changes);
         await restartAll(victims, fault.kills);
         await wait();
       }
-      return true;
-    case 'short histories':
+      return runs();
+    }
+    case 'short histories': {
+      const continued = await growthOf(() => victims.batchers.continuedRuns(), patience.retry);
       victims.configure({ shortHistories: true });
       await restartAll(victims, false);
       await victims.send(fault.burst);
       await wait();
       victims.configure({});
       await restartAll(victims, false);
-      return true;
+      return continued();
+    }
     case 'workers away':
-      await restartAll(victims, false, { role: 'consumer' });
-      await victims.send(fault.burst);
-      await wait();
-      await restartAll(victims, false);
-      return true;
+      return keepWorkersAway(victims, fault.burst, patience);
     case 'burst':
-      await victims.send(fault.burst);
-      return true;
+      return victims.send(fault.burst);
     case 'memory tight':
-      await restartUnder(daemonOf(victims, fault), { heapMiB: fault.heapMiB });
-      await wait();
-      await restartUnder(daemonOf(victims, fault), {});
-      return true;
+      return tightenMemory(daemonOf(victims, fault), fault.heapMiB, lastsMs, signal);
     case 'clock wrong':
-      await setClock(daemonOf(victims, fault), fault.shiftMs, lastsMs, signal);
-      return true;
+      return setClock(daemonOf(victims, fault), fault.shiftMs, lastsMs, signal);
     case 'partitions added':
-      await addPartitions(victims, fault.added, signal);
-      await wait();
-      return true;
+      return addPartitions(victims, fault.added, patience);
     case 'table made anew':
-      await victims.table.makeAnew(patience.retry);
-      return true;
+      return makeAnew(victims, patience, signal);
     case 'records expired':
       return whileStopped(victims, () => victims.rereads.expire(fault.partition, patience), signal);
     case 'rewound':
       return whileStopped(victims, () => victims.rereads.rewind(fault.partition, fault.again, patience), signal);
-    case 'view failing':
-      await withUndo(
+    case 'view failing': {
+      const errors = await growthOf(() => victims.table.errors(VIEW_ERRORS), patience.retry);
+      return withUndo(
         () => victims.table.failView(fault.rows),
         () => victims.table.mendView(),
-        wait,
-        signal,
+        errors,
+        patience,
       );
-      return true;
+    }
     case 'disk full':
-      await fillDisk(victims, fault.full, lastsMs, signal);
-      return true;
+      return fillDisk(victims, fault.full, lastsMs, patience, signal);
     case 'members come and go':
       return comeAndGo(victims, fault.rounds, wait, signal);
     default:
@@ -166,15 +168,18 @@ export async function inject(
   }
 }
 
+/** @param hits what it has hit, looked up before it is undone */
 async function withUndo(
   act: () => Promise<void>,
   undo: () => Promise<void>,
-  wait: () => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  await untilDone(act, signal);
+  hits: Count,
+  { wait, retry }: Patience,
+): Promise<number> {
+  await retry(act);
   await wait();
-  await untilDone(undo, signal);
+  const found = await retry(hits);
+  await retry(undo);
+  return found;
 }
 
 async function untilDone<T>(act: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -222,39 +227,107 @@ async function restartUnder(daemon: ChaosDaemon, conditions: Conditions, kills =
   await daemon.start();
 }
 
-/** It starts with a clock that is ahead. Later it is set back by twice as much, and at last it is right again. */
-async function setClock(daemon: ChaosDaemon, shiftMs: number, lastsMs: number, signal: AbortSignal): Promise<void> {
-  await restartUnder(daemon, { clockMs: shiftMs });
-  for (const clockMs of [-shiftMs, 0]) {
-    await sleep(lastsMs / 2, undefined, { signal });
-    daemon.under({ clockMs });
-  }
-  // From its next start on it has the machine's clock.
-  daemon.under({});
+/** @returns how many records were accepted while none was acknowledged */
+async function keepWorkersAway(victims: Victims, burst: Burst, { wait, retry }: Patience): Promise<number> {
+  const { topic, replies } = victims;
+  await restartAll(victims, false, { role: 'consumer' });
+  const committed = await growthOf(() => topic.committedInAll(), retry);
+  const answered = await growthOf(() => topic.endOf(replies), retry);
+  await victims.send(burst);
+  await wait();
+  // What a link has held back may still arrive.
+  const hits = Math.max(0, (await committed()) - (await answered()));
+  await restartAll(victims, false);
+  return hits;
 }
 
-async function addPartitions({ topic }: Victims, added: number, signal: AbortSignal): Promise<void> {
-  const wanted = (await untilDone(() => topic.partitions(), signal)) + added;
-  await untilDone(() => topic.extend(wanted), signal);
-}
-
-/** What its owner deletes meanwhile gets full again. */
-async function fillDisk(
-  { disks, stack }: Victims,
-  owner: DiskOwner,
+/** @returns how often it has ended for it, or had most of what it may have when somebody looked */
+async function tightenMemory(
+  daemon: ChaosDaemon,
+  heapMiB: number,
   lastsMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  const { endsForMemory } = daemon;
+  let nearlyFull = 0;
+  await restartUnder(daemon, { heapMiB });
+  for (const until = Date.now() + lastsMs; Date.now() < until;) {
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+    if (((await daemon.heapUsed()) ?? 0) > HEAP_TIGHT_SHARE * heapMiB * MIB) nearlyFull++;
+  }
+  await restartUnder(daemon, {});
+  return nearlyFull + daemon.endsForMemory - endsForMemory;
+}
+
+/**
+ * It starts with a clock that is ahead. Later it is set back by twice as much, and at last it is right again.
+ *
+ * @returns how many lines of its log were from the future
+ */
+async function setClock(daemon: ChaosDaemon, shiftMs: number, lastsMs: number, signal: AbortSignal): Promise<number> {
+  const logFrom = daemon.logBytes();
+  let ahead = 0;
+  await restartUnder(daemon, { clockMs: shiftMs });
+  for (const until = Date.now() + lastsMs / 2; Date.now() < until;) {
+    await sleep(Math.min(LOOK_EVERY_MS, shiftMs / 4), undefined, { signal });
+    ahead = Math.max(ahead, daemon.linesAhead(logFrom, shiftMs / 2));
+  }
+  daemon.under({ clockMs: -shiftMs });
+  await sleep(lastsMs / 2, undefined, { signal });
+  daemon.under({ clockMs: 0 });
+  // From its next start on it has the machine's clock.
+  daemon.under({});
+  return ahead;
+}
+
+/** @returns of how many of them the group has read something */
+async function addPartitions({ topic }: Victims, added: number, { wait, retry }: Patience): Promise<number> {
+  const before = await retry(() => topic.partitions());
+  await retry(() => topic.extend(before + added));
+  await wait();
+  let hits = 0;
+  for (let partition = before; partition < before + added; partition++)
+    if ((await retry(() => topic.committed(partition))) > 0) hits++;
+  return hits;
+}
+
+/** @returns rows that have come into the new table soon; none if the old one had none */
+async function makeAnew({ table }: Victims, { retry }: Patience, signal: AbortSignal): Promise<number> {
+  await table.makeAnew(retry);
+  for (const until = Date.now() + ROWS_WITHIN_MS; ; await sleep(LOOK_EVERY_MS, undefined, { signal })) {
+    const [before, after] = await retry(() => table.rowsBeforeAndAfter());
+    if (before === 0 || after > 0 || Date.now() > until) return before === 0 ? 0 : after;
+  }
+}
+
+/**
+ * What its owner deletes meanwhile gets full again.
+ *
+ * @returns how often something could not be written
+ */
+async function fillDisk(
+  { disks, stack, table, batchers }: Victims,
+  owner: DiskOwner,
+  lastsMs: number,
+  { retry }: Patience,
+  signal: AbortSignal,
+): Promise<number> {
+  const errors = await growthOf(() => table.errors(DISK_ERRORS), retry);
+  let refused = 0;
   try {
     for (const until = Date.now() + lastsMs; Date.now() < until;) {
       disks.fill(owner);
       await sleep(FILL_AGAIN_MS, undefined, { signal });
+      if (owner === 'temporal' && DISK_FULL.test((await batchers.whyNotWriting()) ?? '')) refused++;
     }
   } finally {
     disks.free(owner);
   }
   // It may have ended for that.
+  const hasEnded = !stack.parts[owner].running;
   await stack.parts[owner].start();
+  if (owner === 'clickhouse') refused = await errors();
+  return refused + Number(hasEnded);
 }
 
 /** A member that has no partitions yet takes none away when it goes. */

@@ -4,7 +4,7 @@ import { Kafka, logLevel, type Admin } from 'kafkajs';
 export class Leaders {
   readonly #admin: Admin;
   readonly #topic: string;
-  #before: { readonly partition: number; readonly replicas: number[] }[] = [];
+  #before: { readonly partition: number; readonly replicas: number[]; readonly leader: number }[] = [];
 
   private constructor(admin: Admin, topic: string) {
     this.#admin = admin;
@@ -22,7 +22,7 @@ export class Leaders {
     const { topics } = await this.#admin.fetchTopicMetadata({ topics: [this.#topic] });
     const partitions = topics[0]?.partitions ?? [];
     const all = [...new Set(partitions.flatMap(({ replicas }) => replicas))];
-    this.#before = partitions.map(({ partitionId }) => ({ partition: partitionId, replicas: all }));
+    this.#before = partitions.map(({ partitionId, leader }) => ({ partition: partitionId, replicas: all, leader }));
     await this.#assign(
       partitions.map(({ partitionId, leader, replicas }) => ({
         partition: partitionId,
@@ -31,8 +31,19 @@ export class Leaders {
     );
   };
 
+  /** Partitions that another broker leads than before. */
+  readonly moved = async (): Promise<number> => {
+    const { topics } = await this.#admin.fetchTopicMetadata({ topics: [this.#topic] });
+    const leaders = new Map(topics[0]?.partitions.map(({ partitionId, leader }) => [partitionId, leader]));
+    return this.#before.filter(({ partition, leader }) => {
+      const now = leaders.get(partition) ?? -1;
+      return now >= 0 && now !== leader;
+    }).length;
+  };
+
   /** Each partition has its copies again. */
-  readonly giveBack = (): Promise<void> => this.#assign(this.#before);
+  readonly giveBack = (): Promise<void> =>
+    this.#assign(this.#before.map(({ partition, replicas }) => ({ partition, replicas })));
 
   disconnect(): Promise<void> {
     return this.#admin.disconnect();

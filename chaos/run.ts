@@ -314,6 +314,7 @@ class ChaosRun {
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
       },
+      replies: TOPICS.replies,
       send: (burst) => this.#send(burst),
       loseOffsets: () =>
         this.#clients.run('group', { brokers: this.#brokers, group: GROUP, seconds: 30 }, 60_000).then(
@@ -420,8 +421,9 @@ class ChaosRun {
     };
   }
 
-  async #send(burst: Burst): Promise<void> {
+  async #send(burst: Burst): Promise<number> {
     const index = this.#bursts.push(burst) - 1;
+    const out = this.#file(burstFile(index));
     await this.#clients.run(
       'produce',
       {
@@ -429,12 +431,14 @@ class ChaosRun {
         ...burst,
         seconds: 0,
         seed: this.#options.seed + index,
-        out: this.#file(burstFile(index)),
+        out,
         firstId: FIRST_BURST_ID + index * BURST_IDS,
         transactions: false,
       },
       PRODUCER_MORE_MS,
     );
+    const { written } = JSON.parse(readFileSync(out, 'utf8')) as Produced;
+    return written.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   }
 
   async #closePartitions(): Promise<void> {

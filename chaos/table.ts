@@ -33,6 +33,8 @@ export class ChaosTable {
   readonly #url: string;
   /** Those that were put aside for new ones. */
   readonly #old: OldTable[] = [];
+  /** When it got its column, by ClickHouse's clock. */
+  #alteredAtUs = 0;
 
   constructor(url: string, name: string, window: number) {
     this.#url = url;
@@ -69,7 +71,14 @@ export class ChaosTable {
   }
 
   async addColumn(): Promise<void> {
+    this.#alteredAtUs = await this.#nowUs();
     await this.#run(`ALTER TABLE ${this.name} ADD COLUMN IF NOT EXISTS added Int64 DEFAULT 7`);
+  }
+
+  /** Rows that were inserted since it has the column. Throws without it. */
+  async rowsSinceAltered(): Promise<number> {
+    const where = `inserted_at >= fromUnixTimestamp64Micro(${this.#alteredAtUs}) AND added = 7`;
+    return Number(await this.#run(`SELECT count() FROM ${this.name} WHERE ${where}`));
   }
 
   async dropColumn(): Promise<void> {
@@ -89,10 +98,23 @@ export class ChaosTable {
       // A statement may be done although its answer is lost.
       if ((await this.#generationOf(this.name)) === String(generation)) return;
       await this.#createTable(old, generation);
-      replacedAtUs = Number(await this.#run('SELECT toUnixTimestamp64Micro(now64(6))'));
+      replacedAtUs = await this.#nowUs();
       await this.#run(`EXCHANGE TABLES ${this.name} AND ${old}`);
     });
     this.#old.push({ name: old, replacedAtUs });
+  }
+
+  /** Rows of the table and of the one whose place it has taken last: it was made anew if both have some. */
+  async rowsBeforeAndAfter(): Promise<readonly [before: number, after: number]> {
+    const countOf = async (name: string): Promise<number> => Number(await this.#run(`SELECT count() FROM ${name}`));
+    const old = this.#old.at(-1);
+    return [old === undefined ? 0 : await countOf(old.name), await countOf(this.name)];
+  }
+
+  /** How often ClickHouse has met these errors since it was started, for whomever. */
+  async errors(names: readonly string[]): Promise<number> {
+    const list = names.map((name) => `'${name}'`).join();
+    return Number(await this.#run(`SELECT sum(value) FROM system.errors WHERE name IN (${list})`));
   }
 
   /** Its view refuses all rows, or one in 997, and with it all that come together with that one. */
@@ -164,6 +186,10 @@ export class ChaosTable {
     await this.#run(`CREATE TABLE IF NOT EXISTS ${name} (${COLUMNS})
     ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window} COMMENT '${generation}'`);
+  }
+
+  async #nowUs(): Promise<number> {
+    return Number(await this.#run('SELECT toUnixTimestamp64Micro(now64(6))'));
   }
 
   async #generationOf(name: string): Promise<string> {

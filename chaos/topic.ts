@@ -42,6 +42,18 @@ export class InputTopic {
     return Number(topics[0]?.partitions.find((each) => each.partition === partition)?.offset ?? -1);
   }
 
+  /** What the group has committed of all partitions together. */
+  async committedInAll(): Promise<number> {
+    const topics = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [this.#name] });
+    return (topics[0]?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
+  }
+
+  /** Where the logs of a topic end, all together. */
+  async endOf(topic: string): Promise<number> {
+    const offsets = await this.#admin.fetchTopicOffsets(topic);
+    return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+  }
+
   /** The first offset that a partition has, and the one after the last. */
   async ends(partition: number): Promise<Offsets> {
     const offsets = await this.#admin.fetchTopicOffsets(this.#name);

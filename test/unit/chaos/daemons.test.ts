@@ -115,3 +115,20 @@ it('has a clock that is ahead, is set back, and is right again', async () => {
     });
   }
 });
+
+it('tells how many lines of its log are from the future, and how often it has ended for its memory', async () => {
+  const script = `
+    for (const later of [-60_000, 0, 4_000, 60_000])
+      console.log(JSON.stringify({ time: new Date(Date.now() + later).toISOString() }));
+    setTimeout(() => process.exit(1), 50);
+  `;
+  const daemon = await daemonOf(script);
+  daemon.under({ heapMiB: 40 });
+  await daemon.start();
+  await eventually(() => expect(daemon.endsForMemory).toBe(1));
+  await daemon.kill();
+  expect(daemon.linesAhead(0, 2_000)).toBeGreaterThanOrEqual(2);
+  expect(daemon.linesAhead(0, 30_000)).toBeGreaterThanOrEqual(1);
+  expect(daemon.linesAhead(daemon.logBytes(), 0)).toBe(0);
+  expect(daemon.wrongEnds).toEqual([]);
+});

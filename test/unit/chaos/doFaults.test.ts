@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { doFaults } from '../../../chaos/doFaults.js';
+import { growthOf } from '../../../chaos/evidence.js';
 import { inject, type Victims } from '../../../chaos/inject.js';
 import type { PlannedFault } from '../../../chaos/plan.js';
 
@@ -101,21 +102,59 @@ it.each([
   expect(log).toEqual(expected);
 });
 
-/** Victims that note what is done to their two daemons, and what they are told. */
-function noted(): { victims: Victims; log: string[] } {
+/**
+ * Victims that note what is done to their two daemons, and what they are told.
+ *
+ * @param step by how much everything grows that can be counted, each time that somebody looks
+ */
+function noted(step: number): { victims: Victims; log: string[] } {
   const log: string[] = [];
   const note = (what: string) => () => Promise.resolve(void log.push(what));
+  let looks = 0;
+  const count = () => Promise.resolve(step * looks++);
   const daemons = [1, 2].map((number) => ({
     terminate: note(`end ${number}`),
+    kill: note(`kill ${number}`),
     start: note(`start ${number}`),
     under: (conditions: object) => void log.push(`${number} under ${JSON.stringify(conditions)}`),
+    logBytes: () => 0,
+    linesAhead: () => step,
+    heapUsed: () => Promise.resolve(step * 2 ** 40),
+    endsForMemory: 0,
   }));
+  const partition = { start: note('start temporal'), running: true };
   const victims = {
     daemons,
     configure: (changes: object) => void log.push(`configure ${JSON.stringify(changes)}`),
-    send: ({ records }: { records: number }) => note(`send ${records}`)(),
+    send: ({ records }: { records: number }) => note(`send ${records}`)().then(() => records * step),
     disks: { fill: note('fill'), free: note('free') },
-    stack: { parts: { temporal: { start: note('start temporal') } } },
+    stack: { parts: { temporal: partition, clickhouse: partition } },
+    replies: 'replies',
+    topic: {
+      committedInAll: count,
+      endOf: () => Promise.resolve(0),
+      partitions: () => Promise.resolve(6),
+      extend: note('extend'),
+      committed: () => Promise.resolve(step === 0 ? -1 : 7),
+    },
+    batchers: {
+      runsOfLayout: count,
+      continuedRuns: count,
+      whyNotWriting: () => Promise.resolve(step === 0 ? undefined : 'database or disk is full (13)'),
+    },
+    leaders: { move: note('move'), giveBack: note('give back'), moved: () => Promise.resolve(step) },
+    table: {
+      errors: count,
+      away: note('away'),
+      back: note('back'),
+      addColumn: note('add'),
+      dropColumn: note('drop'),
+      rowsSinceAltered: () => Promise.resolve(step),
+      failView: note('fail'),
+      mendView: note('mend'),
+      makeAnew: note('make anew'),
+      rowsBeforeAndAfter: () => Promise.resolve([step, step]),
+    },
   };
   return { victims: victims as unknown as Victims, log };
 }
@@ -154,9 +193,43 @@ it.each<[PlannedFault['fault'], string[]]>([
   ],
   [{ kind: 'disk full', full: 'temporal' }, ['fill', 'free', 'start temporal']],
 ])('does and undoes %o', async (fault, expected) => {
-  const { victims, log } = noted();
-  expect(await inject({ atMs: 0, lastsMs: 2, fault }, victims, new AbortController().signal)).toBe(true);
+  const { victims, log } = noted(1);
+  await inject({ atMs: 0, lastsMs: 2, fault }, victims, new AbortController().signal);
   expect(log).toEqual(expected);
+});
+
+it.each<PlannedFault['fault']>([
+  { kind: 'leaders moved' },
+  { kind: 'table away' },
+  { kind: 'table altered' },
+  { kind: 'table made anew' },
+  { kind: 'view failing', rows: 'all' },
+  { kind: 'layout changed', batchers: 5, kills: true },
+  { kind: 'short histories', burst: BURST },
+  { kind: 'workers away', burst: BURST },
+  { kind: 'burst', burst: BURST },
+  { kind: 'memory tight', daemon: 0, heapMiB: 40 },
+  { kind: 'clock wrong', daemon: 0, shiftMs: 5_000 },
+  { kind: 'partitions added', added: 2 },
+  { kind: 'disk full', full: 'temporal' },
+  { kind: 'disk full', full: 'clickhouse' },
+])('$kind hits nothing if nobody has seen that it did', async (fault) => {
+  const planned = { atMs: 0, lastsMs: 2, fault };
+  const hits = (step: number) => inject(planned, noted(step).victims, new AbortController().signal);
+  expect(Number(await hits(0))).toBe(0);
+  expect(Number(await hits(1))).toBeGreaterThan(0);
+});
+
+it('what was restarted counts from zero', async () => {
+  let count = 10;
+  const growth = await growthOf(
+    () => Promise.resolve(count),
+    (act) => act(),
+  );
+  count = 14;
+  expect(await growth()).toBe(4);
+  count = 3;
+  expect(await growth()).toBe(3);
 });
 
 it.each([
