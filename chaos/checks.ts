@@ -15,6 +15,14 @@ export interface OffsetSample {
   readonly ends: readonly number[];
 }
 
+/** A commit of the group, as Kafka has it. */
+export interface Commit {
+  readonly atMs: number;
+  readonly partition: number;
+  /** All records before it are committed. */
+  readonly offset: number;
+}
+
 /** What the follower of the acknowledgements has noted. */
 export interface ReplySample {
   readonly atMs: number;
@@ -66,6 +74,8 @@ export interface Observed {
   readonly told: Told;
   readonly deliberate: Deliberate;
   readonly offsets: readonly OffsetSample[];
+  /** In the order of their times. */
+  readonly commits: readonly Commit[];
   readonly replies: readonly ReplySample[];
   readonly runs: readonly BatcherRun[];
   readonly replayed: readonly Replayed[];
@@ -155,6 +165,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     fewInTwoTables(observed, bounds),
     orderByKey(observed),
     commitsForward(observed),
+    acceptedWhenCommitted(observed),
     runsClosedByFaults(observed),
     historiesReplay(observed),
     nothingComesLate(observed),
@@ -408,6 +419,35 @@ function commitsForward({ offsets, offsetsLost }: Observed): Verdict {
     if (committed !== end) violations.add(() => `partition ${partition} at the end: committed ${committed} of ${end}`);
   }
   return verdictOf('commits go forward, up to the ends of the logs', offsets.length, violations);
+}
+
+/** What was committed Temporal had: the time of each commit is in Kafka, and that of each signal in the histories. */
+function acceptedWhenCommitted({ ledger, commits, deliberate }: Observed): Verdict {
+  const highs = new Map<number, Commit[]>();
+  for (const commit of commits) {
+    const own = highs.get(commit.partition) ?? [];
+    // Offsets are committed for the first time by those that go further than all before.
+    if (commit.offset > (own.at(-1)?.offset ?? 0)) own.push(commit);
+    highs.set(commit.partition, own);
+  }
+  const violations = new Violations();
+  let [checked, lastPartition, at] = [0, -1, 0];
+  ledger.forEach((record, partition, offset) => {
+    if (partition !== lastPartition) at = 0;
+    lastPartition = partition;
+    const own = highs.get(partition) ?? [];
+    while ((own[at]?.offset ?? Infinity) <= offset) at++;
+    const commit = own[at];
+    if (commit === undefined) return;
+    checked++;
+    const { acceptedAtMs, name } = record;
+    const committedAt = new Date(commit.atMs).toISOString();
+    if (acceptedAtMs === 0) {
+      if (!isRemoved(deliberate, record)) violations.add(() => `${name} was committed at ${committedAt}, and is in no history`);
+    } else if (acceptedAtMs > commit.atMs)
+      violations.add(() => `${name} was committed at ${committedAt}, ${acceptedAtMs - commit.atMs} ms before Temporal had it`);
+  });
+  return verdictOf('what is committed was accepted before', checked, violations, `${commits.length} commits`);
 }
 
 /** No run of a batcher ended otherwise than by continuing as new, by the end of its layout, or by a fault. */

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Client, type Connection } from '@temporalio/client';
+import type { temporal } from '@temporalio/proto';
 import { DefaultLogger, Runtime, Worker, type ReplayHistoriesIterable } from '@temporalio/worker';
 import type { BatcherRun } from './batchers.js';
+import { placesIn } from './chunks.js';
 import type { Replayed } from './checks.js';
 import { connectTemporal } from './temporal.js';
 
@@ -9,6 +11,13 @@ import { connectTemporal } from './temporal.js';
 const RUNS_OF_BATCHER_MAX = 4;
 const HISTORIES_MAX = 60;
 const CALL_MS = 60_000;
+const NAMESPACE = 'default';
+/** The name of the signal that brings records: docs/formats.md. */
+const RECORDS_SIGNAL = 'records';
+/** Of a signal up to two megabytes are in one. */
+const PAGE_EVENTS = 100;
+
+type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 
 /** What Temporal has of runs of batchers, seen by its own client. */
 export class Histories {
@@ -43,6 +52,39 @@ export class Histories {
       if (historySize !== undefined) sizes.set(workflowId, historySize);
     }
     return sizes;
+  }
+
+  /** Tells every record that a signal has brought, in all runs. */
+  async accepted(
+    runs: readonly BatcherRun[],
+    topic: string,
+    add: (partition: number, offset: number, atMs: number) => void,
+  ): Promise<void> {
+    for (const execution of runs)
+      for await (const { eventTime, workflowExecutionSignaledEventAttributes: signal } of this.#events(execution)) {
+        const [meta, body] = signal?.input?.payloads ?? [];
+        if (signal?.signalName !== RECORDS_SIGNAL || !meta?.data || !body?.data) continue;
+        const atMs = Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
+        for (const place of placesIn(meta.data, body.data))
+          if (place.topic === topic) add(place.partition, place.offset, atMs);
+      }
+  }
+
+  async *#events({ workflowId, runId }: BatcherRun): AsyncGenerator<HistoryEvent> {
+    let nextPageToken: Uint8Array | null | undefined;
+    do {
+      const page: { history?: { events?: HistoryEvent[] | null } | null; nextPageToken?: Uint8Array | null } =
+        await this.#within(() =>
+          this.#client.workflowService.getWorkflowExecutionHistory({
+            namespace: NAMESPACE,
+            execution: { workflowId, runId },
+            maximumPageSize: PAGE_EVENTS,
+            ...(nextPageToken ? { nextPageToken } : {}),
+          }),
+        );
+      yield* page.history?.events ?? [];
+      ({ nextPageToken } = page);
+    } while (nextPageToken && nextPageToken.length > 0);
   }
 
   /** Of the last runs of each batcher, one after the other: a history may have eight megabytes. */

@@ -69,7 +69,7 @@ const PARTITIONS_MAX = 1_024;
 const OFFSET_END = 2 ** 27;
 
 /**
- * All records of a run, and what became of each: about 60 bytes a record, so that ten million can be judged. What is read is
+ * All records of a run, and what became of each: about 70 bytes a record, so that ten million can be judged. What is read is
  * added in any order, the records first.
  */
 export class Ledger {
@@ -144,6 +144,14 @@ export class Ledger {
     own.repliedIn[offset] = ack.replyPartition;
     own.repliedAt[offset] = ack.replyOffset;
     own.batches[offset] = this.batches.indexOf(ack.batch);
+  }
+
+  /** A signal brought it to a batcher, at this time by Temporal's clock. The earliest one counts. What is no record is left out. */
+  addAccepted(partition: number, offset: number, atMs: number): void {
+    const own = this.partitions[partition];
+    if (own?.has(offset, 'record') !== true) return;
+    const before = own.acceptedAtMs[offset] ?? 0;
+    if (before === 0 || atMs < before) own.acceptedAtMs[offset] = atMs;
   }
 
   /** Every record, by partition and offset. */
@@ -238,6 +246,11 @@ export class RecordState {
     return this.#own.insertedAtUs[this.#offset] ?? 0;
   }
 
+  /** When Temporal had it; 0: it is in no history. */
+  get acceptedAtMs(): number {
+    return this.#own.acceptedAtMs[this.#offset] ?? 0;
+  }
+
   /** Of the first dead letter. */
   get letterCode(): string {
     return this.#ledger.sayings.at(this.#own.letterCodes[this.#offset] ?? 0) ?? '';
@@ -284,6 +297,7 @@ class Partition {
   letters = new Uint8Array(0);
   acks = new Uint8Array(0);
   insertedAtUs = new Float64Array(0);
+  acceptedAtMs = new Float64Array(0);
   letterCodes = new Uint16Array(0);
   said = new Uint16Array(0);
   repliedIn = new Uint16Array(0);
@@ -310,6 +324,7 @@ class Partition {
     this.letters = grown(this.letters, new Uint8Array(capacity));
     this.acks = grown(this.acks, new Uint8Array(capacity));
     this.insertedAtUs = grown(this.insertedAtUs, new Float64Array(capacity));
+    this.acceptedAtMs = grown(this.acceptedAtMs, new Float64Array(capacity));
     this.letterCodes = grown(this.letterCodes, new Uint16Array(capacity));
     this.said = grown(this.said, new Uint16Array(capacity));
     this.repliedIn = grown(this.repliedIn, new Uint16Array(capacity));

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import type { Commit } from './checks.js';
 import type { Ledger } from './ledger.js';
 
 /** What `clients/read.py` has read, line by line: ten million are more than the memory should hold at once. */
@@ -50,6 +51,15 @@ export function readLetters(file: string, ledger: Ledger): Promise<void> {
       digest: parseInt(digest, 16),
     }),
   );
+}
+
+/** In the order of their times. */
+export async function readCommits(file: string): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  await forEachLine(file, ([atMs, partition, offset]) =>
+    commits.push({ atMs: Number(atMs), partition: Number(partition), offset: Number(offset) }),
+  );
+  return commits.sort((one, other) => one.atMs - other.atMs);
 }
 
 async function forEachLine(file: string, add: (cells: string[]) => unknown): Promise<void> {

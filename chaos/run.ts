@@ -10,6 +10,7 @@ import { Batchers, type BatcherRun } from './batchers.js';
 import {
   check,
   drainMsMax,
+  type Commit,
   type Observed,
   type OffsetSample,
   type Produced,
@@ -32,7 +33,7 @@ import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { beQuiet, type QuietTime, type WaitingSample } from './quiet.js';
-import { offsetsIn, readAcks, readInput, readLetters } from './readings.js';
+import { offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
 import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
 import { timelineChart } from './timeline.js';
@@ -504,6 +505,14 @@ class ChaosRun {
     await this.#clients.run('read', { brokers: this.#brokers, topic: TOPICS[kind], kind, out }, READ_MS);
   }
 
+  /** All that the group has committed, with the times, from Kafka's own topic. */
+  async #commits(): Promise<Commit[]> {
+    const out = this.#file('commits.tsv');
+    const what = { topic: '__consumer_offsets', kind: 'commits', group: GROUP, of: TOPICS.input };
+    await this.#clients.run('read', { brokers: this.#brokers, ...what, out }, READ_MS);
+    return readCommits(out);
+  }
+
   async #untilAcknowledged(records: number, healedAtMs: number): Promise<Pick<Observed, 'drainMs' | 'backlog'>> {
     const whenAll = () => this.#noted<ReplySample>('replies').find(({ acknowledged }) => acknowledged >= records);
     const atHeal = this.#noted<ReplySample>('replies').findLast(({ atMs }) => atMs <= healedAtMs);
@@ -548,6 +557,7 @@ class ChaosRun {
     await this.#read('letters');
     await readLetters(this.#file('letters.tsv'), ledger);
     await this.#table.rows((row) => ledger.addRow(row));
+    await this.#histories?.accepted(runs, TOPICS.input, (...accepted) => ledger.addAccepted(...accepted));
     const after = await this.#standing();
     this.#keep('runs.json', runs satisfies BatcherRun[]);
     return {
@@ -556,6 +566,7 @@ class ChaosRun {
       view: await this.#table.viewRows(),
       told: await readTold(this.#daemons.map(({ name }) => this.#file(`${name}.log`))),
       offsets: this.#noted<OffsetSample>('offsets'),
+      commits: await this.#commits(),
       replies: this.#noted<ReplySample>('replies'),
       runs,
       underWay,

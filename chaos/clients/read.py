@@ -1,10 +1,12 @@
 """
-Reads a topic to its end, or only its "partition", committed records only: {"brokers", "topic", "kind", "out", "partition"}.
+Reads a topic to its end, or only its "partition", committed records only:
+{"brokers", "topic", "kind", "out", "partition", "group", "of"}.
 
 `out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
 the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
 nothing). Of "replies": partition and offset, partition and offset of the record, status, batch and code. Of "letters":
-partition and offset of the record, id, code, and the digest of the record as it is.
+partition and offset of the record, id, code, and the digest of the record as it is. Of "commits", which are in Kafka's own
+topic: time, partition and offset of those of "group" for the topic "of".
 """
 
 import json
@@ -63,7 +65,26 @@ def letter_line(message):
     return (said("partition"), said("offset"), number, said("exception.class.name"), as_it_is(message, headers))
 
 
-LINES = {"input": input_line, "replies": reply_line, "letters": letter_line}
+def commit_line(message):
+    """
+    Kafka's OffsetCommitKey (versions 0 and 1) and OffsetCommitValue: group, topic and partition; after the version the offset.
+    None for what is no commit of the group, and for one that was deleted.
+    """
+    key, value = message.key() or b"", message.value()
+    if value is None or int.from_bytes(key[:2], "big") > 1:
+        return None
+    texts, at = [], 2
+    for _ in range(2):
+        length = int.from_bytes(key[at : at + 2], "big")
+        texts.append(key[at + 2 : at + 2 + length].decode())
+        at += 2 + length
+    if texts != [options["group"], options["of"]]:
+        return None
+    partition, offset = int.from_bytes(key[at : at + 4], "big"), int.from_bytes(value[2:10], "big", signed=True)
+    return (message.timestamp()[1], partition, offset)
+
+
+LINES = {"input": input_line, "replies": reply_line, "letters": letter_line, "commits": commit_line}
 
 options = arguments()
 line_of = LINES[options["kind"]]
@@ -77,5 +98,7 @@ with open(options["out"], "w", encoding="utf-8") as out:
             elif message.error() is not None:
                 print(message.error(), file=sys.stderr)
             else:
-                out.write("\t".join(map(str, line_of(message))) + "\n")
+                line = line_of(message)
+                if line is not None:
+                    out.write("\t".join(map(str, line)) + "\n")
 client.close()

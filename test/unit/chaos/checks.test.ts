@@ -20,6 +20,7 @@ interface Read extends Omit<Observed, 'ledger'> {
   readonly rows: readonly Row[];
   readonly letters: readonly Letter[];
   readonly acks: readonly Ack[];
+  readonly accepted: readonly (readonly [partition: number, offset: number, atMs: number])[];
 }
 
 /** Three good records, two of one key, and a bad one; everything is as it should be. */
@@ -49,6 +50,17 @@ const RIGHT: Read = {
   offsets: [
     { atMs: 0, committed: [0, 0], ends: [2, 1] },
     { atMs: 1, committed: [2, 2], ends: [2, 2] },
+  ],
+  accepted: [
+    [0, 0, 10],
+    [0, 1, 20],
+    [1, 0, 10],
+    [1, 1, 20],
+  ],
+  commits: [
+    { atMs: 15, partition: 0, offset: 1 },
+    { atMs: 20, partition: 1, offset: 2 },
+    { atMs: 30, partition: 0, offset: 2 },
   ],
   replies: [{ atMs: 0, acks: 4, acknowledged: 4, asked: 2, askedRejected: 1, unseen: 0, wrong: [] }],
   runs: [
@@ -80,12 +92,13 @@ function ack(changes: Partial<Ack>): Ack {
 }
 
 function observed(changes: Partial<Read>): Observed {
-  const { input, rows, letters, acks, ...more } = { ...RIGHT, ...changes };
+  const { input, rows, letters, acks, accepted, ...more } = { ...RIGHT, ...changes };
   const ledger = new Ledger();
   for (const record of input) ledger.addRecord(record);
   for (const row of rows) ledger.addRow(row);
   for (const letter of letters) ledger.addLetter(letter);
   for (const each of acks) ledger.addAck(each);
+  for (const each of accepted) ledger.addAccepted(...each);
   return { ...more, ledger };
 }
 
@@ -101,7 +114,9 @@ function without<T>(list: readonly T[], ...indexes: number[]): T[] {
 
 /** With changes in the element at an index. */
 function changed<T>(list: readonly T[], at: number, changes: Partial<T>): T[] {
-  return list.map((each, index) => (index === at ? { ...each, ...changes } : each));
+  return list.map((each, index) =>
+    index !== at ? each : Array.isArray(changes) ? (changes as T) : { ...each, ...changes },
+  );
 }
 
 const [ROW, ACK, LETTER] = [RIGHT.rows[0]!, RIGHT.acks[0]!, RIGHT.letters[0]!];
@@ -122,6 +137,8 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     told: { gaps: [], missedByViews: 0 },
     deliberate: NOTHING_DELIBERATE,
     offsets: [],
+    accepted: [],
+    commits: [],
     replies: [],
     runs: [],
     replayed: [],
@@ -296,6 +313,22 @@ const PLANTED: Readonly<
     planted: { offsets: [{ atMs: 0, committed: [2, 1], ends: [2, 2] }] },
     found: ['commits go forward, up to the ends of the logs'],
   },
+  'a commit of a record that Temporal got later': {
+    planted: { accepted: changed(RIGHT.accepted, 1, [0, 1, 31]) },
+    found: ['what is committed was accepted before'],
+  },
+  'an early commit that a later one is behind of': {
+    planted: { commits: [{ atMs: 12, partition: 0, offset: 2 }, ...RIGHT.commits] },
+    found: ['what is committed was accepted before'],
+  },
+  'a commit of a record that Temporal never had': {
+    planted: { accepted: without(RIGHT.accepted, 2) },
+    found: ['what is committed was accepted before'],
+  },
+  'that no commit was looked at': {
+    planted: { commits: [] },
+    found: ['what is committed was accepted before'],
+  },
   'a batcher that ends without a change of the layout': {
     planted: { runs: changed(RIGHT.runs, 2, { status: 'COMPLETED' }) },
     found: ['runs of batchers end by continue-as-new, or by a fault'],
@@ -386,6 +419,13 @@ it('counts answers that come again after faults, and lets them pass if they say 
   expect(violations(again)).toEqual({});
   const verdict = check(observed(again), BOUNDS).find(({ name }) => name === 'answers are seldom repeated');
   expect(verdict?.note).toBe('2 acknowledgements and 1 dead letters came again');
+});
+
+it('the earliest signal of a record counts, and what was removed before it was read needs none', () => {
+  expect(violations({ accepted: [...RIGHT.accepted, [0, 0, 99], [7, 7, 7]] })).toEqual({});
+  const deliberate = { ...NOTHING_DELIBERATE, removed: [{ partition: 1, unreadFrom: 0, to: 1, file: '' }] };
+  const told = { gaps: [{ partition: 1, from: 0, to: 1 }], missedByViews: 0 };
+  expect(violations({ accepted: without(RIGHT.accepted, 2), deliberate, told })).toEqual({});
 });
 
 it('lets commits go backward if a fault has taken the offsets away, and batchers end if their layout has', () => {
