@@ -10,6 +10,8 @@ export interface BatcherRun {
   readonly status: string;
 }
 
+export type HowToClose = 'terminate' | 'cancel' | 'reset to the first task' | 'reset to the last task';
+
 const NAMESPACE = 'default';
 const CALL_MS = 10_000;
 const PROBE_TIMEOUT_MS = 60_000;
@@ -34,7 +36,7 @@ export class Batchers {
   }
 
   /** Terminates, cancels or resets the run that is open; false if there is none, or Temporal is away. */
-  async close(index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+  async close(index: number, how: HowToClose): Promise<boolean> {
     try {
       return await this.#within(() => this.#close(index, how));
     } catch {
@@ -42,7 +44,7 @@ export class Batchers {
     }
   }
 
-  async #close(index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+  async #close(index: number, how: HowToClose): Promise<boolean> {
     const open = (await this.runs()).find(
       ({ workflowId, status }) => status === 'RUNNING' && workflowId.endsWith(`:${index}`),
     );
@@ -54,7 +56,7 @@ export class Batchers {
     if (how === 'terminate') await handle.terminate('chaos');
     else if (how === 'cancel') await handle.cancel();
     else {
-      const event = await this.#lastCompletedTask(workflowId, runId);
+      const event = await this.#completedTask(workflowId, runId, how);
       if (event === undefined) return false;
       await this.#client.workflowService.resetWorkflowExecution({
         namespace: NAMESPACE,
@@ -71,6 +73,21 @@ export class Batchers {
   async runsOfLayout(batchers: number): Promise<number> {
     const runs = await this.#within(() => this.runs());
     return runs.filter(({ workflowId }) => workflowId.startsWith(`${this.#prefix}${batchers}-`)).length;
+  }
+
+  /** Events of the longest history of a run that is open. */
+  async longestHistory(): Promise<number> {
+    const lengths = this.#client.workflow.list({
+      query: `WorkflowId STARTS_WITH "${this.#prefix}" AND ExecutionStatus = 'Running'`,
+    });
+    return this.#within(async () => {
+      let longest = 0;
+      for await (const { workflowId, runId } of lengths) {
+        const { historyLength } = await this.#client.workflow.getHandle(workflowId, runId).describe();
+        longest = Math.max(longest, historyLength);
+      }
+      return longest;
+    });
   }
 
   /** Runs that have continued as new. */
@@ -117,13 +134,13 @@ export class Batchers {
     return this.#connection.withDeadline(Date.now() + CALL_MS, call);
   }
 
-  /** Number of the event at which the last workflow task was completed. */
-  async #lastCompletedTask(workflowId: string, runId: string): Promise<number | undefined> {
-    const { history } = await this.#client.workflowService.getWorkflowExecutionHistoryReverse({
-      namespace: NAMESPACE,
-      execution: { workflowId, runId },
-      maximumPageSize: 200,
-    });
+  /** Number of the event at which the last workflow task was completed, or the first one. */
+  async #completedTask(workflowId: string, runId: string, how: HowToClose): Promise<number | undefined> {
+    const { workflowService } = this.#client;
+    const asked = { namespace: NAMESPACE, execution: { workflowId, runId }, maximumPageSize: 200 };
+    const { history } = await (how === 'reset to the first task'
+      ? workflowService.getWorkflowExecutionHistory(asked)
+      : workflowService.getWorkflowExecutionHistoryReverse(asked));
     const event = history?.events?.find((each) => (each.workflowTaskCompletedEventAttributes ?? null) !== null);
     return event === undefined ? undefined : Number(event.eventId);
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackPart } from '../stack/stack.js';
-import type { Batchers } from './batchers.js';
+import type { Batchers, HowToClose } from './batchers.js';
 import type { ChaosDaemon, Conditions } from './daemons.js';
 import { DISK_ERRORS, growthOf, TABLE_ERRORS, VIEW_ERRORS, type Count } from './evidence.js';
 import type { Disks } from './disks.js';
@@ -15,6 +15,8 @@ export interface Changes {
   readonly batchers?: number;
   /** Batchers continue as new as often as can be configured. */
   readonly shortHistories?: true;
+  /** Each record has a signal of its own. */
+  readonly smallSignals?: true;
 }
 
 /** What faults are done to. */
@@ -35,8 +37,8 @@ export interface Victims {
   readonly replies: string;
   /** Sends records at once. Resolves when all are sent. @returns how many the brokers have confirmed */
   readonly send: (burst: Burst) => Promise<number>;
-  /** Deletes the consumer group; false if it has members. */
-  readonly loseOffsets: () => Promise<boolean>;
+  /** Deletes what the consumer group has committed, of one partition or of all; false if it has members. */
+  readonly loseOffsets: (partition: number | undefined) => Promise<boolean>;
 }
 
 const FILL_AGAIN_MS = 500;
@@ -45,6 +47,8 @@ const DISK_FULL = /disk is full|no space left/i;
 const LOOK_EVERY_MS = 500;
 const ROWS_WITHIN_MS = 30_000;
 const MIB = 1024 ** 2;
+/** Above 8,000 a consumer sends no more to a batcher: docs/internals/flow-control.md. Temporal takes 10,000 signals. */
+const MANY_EVENTS = 7_500;
 /** A heap is tight if so much of it is taken. */
 const HEAP_TIGHT_SHARE = 0.7;
 const READ_FOR_MS = 6_000;
@@ -94,7 +98,7 @@ export async function inject(
     case 'batcher cancelled':
       return close(victims, fault.batcher, 'cancel');
     case 'batcher reset':
-      return close(victims, fault.batcher, 'reset');
+      return close(victims, fault.batcher, `reset to the ${fault.to} task`);
     case 'leaders moved':
       return withUndo(victims.leaders.move, victims.leaders.giveBack, victims.leaders.moved, patience);
     case 'table away': {
@@ -114,7 +118,9 @@ export async function inject(
         patience,
       );
     case 'offsets lost':
-      return loseOffsets(victims, wait, signal);
+      return loseOffsets(victims, undefined, wait, signal);
+    case 'offsets expired':
+      return loseOffsets(victims, fault.partition, wait, signal);
     case 'layout changed': {
       const runs = await growthOf(() => victims.batchers.runsOfLayout(fault.batchers), patience.retry);
       for (const changes of [{ batchers: fault.batchers }, {}]) {
@@ -136,6 +142,8 @@ export async function inject(
     }
     case 'workers away':
       return keepWorkersAway(victims, fault.burst, patience);
+    case 'signals piled up':
+      return pileUpSignals(victims, fault.burst, lastsMs, patience, signal);
     case 'burst':
       return victims.send(fault.burst);
     case 'memory tight':
@@ -194,9 +202,14 @@ async function untilDone<T>(act: () => Promise<T>, signal: AbortSignal): Promise
 }
 
 /** A group can be deleted only while it has no members. */
-function loseOffsets(victims: Victims, wait: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
+function loseOffsets(
+  victims: Victims,
+  partition: number | undefined,
+  wait: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const lose = async (): Promise<boolean> => {
-    const isDone = await victims.loseOffsets();
+    const isDone = await victims.loseOffsets(partition);
     await wait();
     return isDone;
   };
@@ -239,6 +252,27 @@ async function keepWorkersAway(victims: Victims, burst: Burst, { wait, retry }: 
   const hits = Math.max(0, (await committed()) - (await answered()));
   await restartAll(victims, false);
   return hits;
+}
+
+/** @returns how many events the longest history of a batcher got, if they are about as many as a sender allows */
+async function pileUpSignals(
+  victims: Victims,
+  burst: Burst,
+  lastsMs: number,
+  { retry }: Patience,
+  signal: AbortSignal,
+): Promise<number> {
+  let longest = 0;
+  victims.configure({ smallSignals: true });
+  await restartAll(victims, false, { role: 'consumer' });
+  await victims.send(burst);
+  for (const until = Date.now() + lastsMs; longest < MANY_EVENTS && Date.now() < until;) {
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+    longest = Math.max(longest, await retry(() => victims.batchers.longestHistory()));
+  }
+  victims.configure({});
+  await restartAll(victims, false);
+  return longest < MANY_EVENTS ? 0 : longest;
 }
 
 /** @returns how often it has ended for it, or had most of what it may have when somebody looked */
@@ -443,7 +477,7 @@ async function dropAnswers(
 }
 
 /** Between two runs of a batcher there is none, for a moment. */
-async function close({ batchers }: Victims, index: number, how: 'terminate' | 'cancel' | 'reset'): Promise<boolean> {
+async function close({ batchers }: Victims, index: number, how: HowToClose): Promise<boolean> {
   for (let tries = 0; tries < CLOSE_TRIES; tries++) {
     if (await batchers.close(index, how)) return true;
     await sleep(CLOSE_PAUSE_MS);

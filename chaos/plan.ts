@@ -29,7 +29,8 @@ export type Fault =
       /** Batchers that are terminated meanwhile: only after that something is started. */
       readonly closes: number;
     }
-  | { readonly kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'; readonly batcher: number }
+  | { readonly kind: 'batcher terminated' | 'batcher cancelled'; readonly batcher: number }
+  | { readonly kind: 'batcher reset'; readonly batcher: number; readonly to: ResetPoint }
   | { readonly kind: 'members come and go'; readonly rounds: number }
   | { readonly kind: 'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost' }
   | {
@@ -54,8 +55,8 @@ export type Fault =
     }
   | { readonly kind: 'view failing'; readonly rows: 'all' | 'some' }
   | { readonly kind: 'burst'; readonly burst: Burst }
-  | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
-  | { readonly kind: 'records expired'; readonly partition: number }
+  | { readonly kind: 'short histories' | 'workers away' | 'signals piled up'; readonly burst: Burst }
+  | { readonly kind: 'records expired' | 'offsets expired'; readonly partition: number }
   | {
       readonly kind: 'rewound';
       readonly partition: number;
@@ -71,7 +72,12 @@ export interface Burst {
   readonly badEvery: number;
   /** About the most bytes of a value. Small ones are as frequent as large ones, down to a byte. 0: all are as usual. */
   readonly bytesMax: number;
+  /** Different keys, if others than usual. */
+  readonly keys?: number;
 }
+
+/** What a run is reset to: its last workflow task, or its first one. */
+export type ResetPoint = 'last' | 'first';
 
 /** Parts whose disk can be full. */
 export type DiskOwner = 'temporal' | 'clickhouse';
@@ -170,7 +176,13 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   },
   'batcher terminated': { weight: 3, draw: ofBatcher('batcher terminated') },
   'batcher cancelled': { weight: 2, draw: ofBatcher('batcher cancelled') },
-  'batcher reset': { weight: 2, draw: ofBatcher('batcher reset') },
+  'batcher reset': {
+    weight: 2,
+    draw: (random, { batchers }) => ({
+      fault: { kind: 'batcher reset', batcher: random.between(0, batchers - 1), to: random.pick(['last', 'first']) },
+      lastsMs: 0,
+    }),
+  },
   'members come and go': {
     weight: 2,
     draw: (random) => ({
@@ -236,6 +248,21 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     draw: (random) => ({
       fault: { kind: 'workers away', burst: { records: random.between(2_000, 20_000), badEvery: 100, bytesMax: 0 } },
       lastsMs: random.between(5_000, 30_000),
+    }),
+  },
+  'signals piled up': {
+    weight: 1,
+    draw: (random) => ({
+      // All for one batcher, each in a signal of its own.
+      fault: { kind: 'signals piled up', burst: { records: 12_000, badEvery: 1_000, bytesMax: 0, keys: 1 } },
+      lastsMs: random.between(60_000, 90_000),
+    }),
+  },
+  'offsets expired': {
+    weight: 1,
+    draw: (random, { partitions }) => ({
+      fault: { kind: 'offsets expired', partition: random.between(0, partitions - 1) },
+      lastsMs: random.between(500, 3_000),
     }),
   },
   'records expired': {
@@ -346,6 +373,8 @@ const THINGS: Readonly<
   'layout changed': ALL_DAEMONS,
   'short histories': ALL_DAEMONS,
   'workers away': ALL_DAEMONS,
+  'signals piled up': ALL_DAEMONS,
+  'offsets expired': ALL_DAEMONS,
   'records expired': ALL_DAEMONS,
   rewound: ALL_DAEMONS,
   'partitions added': 'partitions',
@@ -372,6 +401,7 @@ function subjectOf(fault: Fault): string {
   if ('shiftMs' in fault) return `daemon ${fault.daemon + 1}, by ${(fault.shiftMs / 1_000).toFixed(1)} s`;
   if ('daemon' in fault) return `daemon ${fault.daemon + 1}`;
   if ('part' in fault) return fault.part === 'kafka' ? `broker ${fault.index + 1}` : fault.part;
+  if ('to' in fault) return `batcher ${fault.batcher}, to its ${fault.to} task`;
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
   if ('rounds' in fault) return `${fault.rounds} times`;
   if ('batchers' in fault) return `${fault.batchers} batchers, by ${fault.kills ? 'kills' : 'restarts'}`;
@@ -446,6 +476,6 @@ function ofLink(
   });
 }
 
-function ofBatcher(kind: 'batcher terminated' | 'batcher cancelled' | 'batcher reset'): Draw {
+function ofBatcher(kind: 'batcher terminated' | 'batcher cancelled'): Draw {
   return (random, { batchers }) => ({ fault: { kind, batcher: random.between(0, batchers - 1) }, lastsMs: 0 });
 }

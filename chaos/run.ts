@@ -110,6 +110,8 @@ const BATCH_RECORDS_MAX = 2_000;
 const QUIET_MS = 40_000;
 const SAMPLE_EVERY_MS = 1_000;
 const SAMPLE_SLOWLY_EVERY_MS = 10_000;
+/** After them commits may go backward. */
+const OFFSETS_LOST_BY: readonly FaultKind[] = ['offsets lost', 'offsets expired', 'rewound'];
 const LOG_BYTES_MAX = 64 * 1024 ** 2;
 
 /** The daemons of a run: each has both roles, or some have one. */
@@ -317,11 +319,13 @@ class ChaosRun {
       },
       replies: TOPICS.replies,
       send: (burst) => this.#send(burst),
-      loseOffsets: () =>
-        this.#clients.run('group', { brokers: this.#brokers, group: GROUP, seconds: 30 }, 60_000).then(
+      loseOffsets: (partition) => {
+        const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, seconds: 30 };
+        return this.#clients.run('group', { ...what, ...(partition === undefined ? {} : { partition }) }, 60_000).then(
           () => true,
           () => false,
-        ),
+        );
+      },
     };
   }
 
@@ -578,7 +582,7 @@ class ChaosRun {
         removed: rereads.removed,
         tablesMadeAnew: this.#table.timesMadeAnew,
       },
-      offsetsLost: this.#done.filter(({ kind }) => kind === 'offsets lost' || kind === 'rewound'),
+      offsetsLost: this.#done.filter(({ kind }) => OFFSETS_LOST_BY.includes(kind)),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...drain,
@@ -641,7 +645,7 @@ class ChaosRun {
   }
 
   /** Of every daemon, without addresses. */
-  #configuration({ batchers = BATCHERS, shortHistories }: Changes = {}): DaemonConfiguration {
+  #configuration({ batchers = BATCHERS, shortHistories, smallSignals }: Changes = {}): DaemonConfiguration {
     return {
       // The daemons are one installation, though each has other addresses of the same parts.
       installation: PIPELINE,
@@ -656,6 +660,7 @@ class ChaosRun {
           batchers,
           columns: MAPPING,
           ...(shortHistories === undefined ? USUAL_HISTORIES : SHORT_HISTORIES),
+          ...(smallSignals === undefined ? {} : { signal: { maxRecords: 1 } }),
           insert: { views: this.#insert.views },
           reply: { topic: TOPICS.replies },
           deadLetter: { topic: TOPICS.letters },

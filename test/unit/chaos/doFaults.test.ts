@@ -140,6 +140,7 @@ function noted(step: number): { victims: Victims; log: string[] } {
     batchers: {
       runsOfLayout: count,
       continuedRuns: count,
+      longestHistory: () => Promise.resolve(step * 9_000),
       whyNotWriting: () => Promise.resolve(step === 0 ? undefined : 'database or disk is full (13)'),
     },
     leaders: { move: note('move'), giveBack: note('give back'), moved: () => Promise.resolve(step) },
@@ -207,6 +208,7 @@ it.each<PlannedFault['fault']>([
   { kind: 'layout changed', batchers: 5, kills: true },
   { kind: 'short histories', burst: BURST },
   { kind: 'workers away', burst: BURST },
+  { kind: 'signals piled up', burst: BURST },
   { kind: 'burst', burst: BURST },
   { kind: 'memory tight', daemon: 0, heapMiB: 40 },
   { kind: 'clock wrong', daemon: 0, shiftMs: 5_000 },

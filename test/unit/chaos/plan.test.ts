@@ -96,6 +96,17 @@ it('gives a daemon less memory than it has as a rule', () => {
   for (const { heapMiB } of only('memory tight')) expect(heapMiB).toBeLessThan(100);
 });
 
+it('resets batchers to their last task, and to their first one', () => {
+  expect(new Set(only('batcher reset').map(({ to }) => to))).toEqual(new Set(['last', 'first']));
+});
+
+it('piles up more signals than a history may have, all for one batcher', () => {
+  for (const { burst } of only('signals piled up')) {
+    expect(burst.records).toBeGreaterThan(10_000);
+    expect(burst.keys).toBe(1);
+  }
+});
+
 it.each(['short histories', 'workers away'] as const)('%s: records come meanwhile', (kind) => {
   for (const { burst } of only(kind)) expect(burst.records).toBeGreaterThan(1_000);
 });
