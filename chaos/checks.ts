@@ -100,6 +100,11 @@ export interface Observed {
   readonly wrongEnds: readonly string[];
   /** Faults that have hit something. */
   readonly faults: number;
+  /**
+   * For each fault, also for those that hit nothing by our count: the most records that waited for their acknowledgement around
+   * it. Only these can be in a batch that is tried again.
+   */
+  readonly waitingAtFaults: readonly number[];
   /** Faults that were done, and hit nothing. */
   readonly misses: number;
 }
@@ -125,8 +130,10 @@ export interface Bounds {
   readonly faultsMin: number;
   /** Factor for the time of the drain: 1 on a machine that does nothing else. */
   readonly slowness: number;
-  /** Dead letters and acknowledgements that may come once more for each fault: those of the batches that are under way. */
+  /** Records of the batches that can be under way at once. */
   readonly repeatsPerFault: number;
+  /** Of all records: so many may be acknowledged once more, whatever was under way. */
+  readonly repeatedShareMax: number;
   /** Memory, handles, cache and histories may not grow. */
   readonly isSoak: boolean;
 }
@@ -318,11 +325,14 @@ function answersTrue({ ledger }: Observed): Verdict {
 const COPIES_MAX = 8;
 
 /** Dead letters and acknowledgements come again only after faults, and only those of batches that were under way. */
-function seldomRepeated({ ledger, faults, misses, deliberate }: Observed, { repeatsPerFault }: Bounds): Verdict {
+function seldomRepeated(
+  { ledger, waitingAtFaults, deliberate }: Observed,
+  { repeatsPerFault, repeatedShareMax }: Bounds,
+): Verdict {
   const violations = new Violations();
   const { secondAcks, secondLetters, acks, letters } = ledger.counts;
-  // What has hit nothing by our count may have done something all the same.
-  const repeatsMax = (faults + misses) * repeatsPerFault + reread(deliberate);
+  const underWay = waitingAtFaults.reduce((sum, waiting) => sum + Math.min(waiting, repeatsPerFault), 0);
+  const repeatsMax = Math.min(underWay, Math.ceil(ledger.counts.records * repeatedShareMax)) + reread(deliberate);
   for (const [what, count] of [
     ['acknowledgements', secondAcks],
     ['dead letters', secondLetters],
@@ -333,7 +343,7 @@ function seldomRepeated({ ledger, faults, misses, deliberate }: Observed, { repe
     if (record.acks > copiesMax) violations.add(() => `record ${record.name} has ${record.acks} acknowledgements`);
     if (record.letters > copiesMax) violations.add(() => `record ${record.name} has ${record.letters} dead letters`);
   });
-  const note = `${secondAcks} acknowledgements and ${secondLetters} dead letters came again`;
+  const note = `${secondAcks} acknowledgements and ${secondLetters} dead letters came again, of ${repeatsMax} that may`;
   return verdictOf('answers are seldom repeated', acks + letters, violations, note);
 }
 

@@ -34,6 +34,16 @@ export interface Quiet {
   readonly signal: AbortSignal;
 }
 
+/** From the acknowledgements of a batch until Temporal knows that it is done, on a busy machine. */
+const BATCH_DONE_WITHIN_MS = 2_000;
+
+/** The most records that waited at once from soon before until soon after. */
+export function mostWaiting(samples: readonly WaitingSample[], fromMs: number, toMs: number): number {
+  return samples
+    .filter(({ atMs }) => atMs >= fromMs - BATCH_DONE_WITHIN_MS && atMs <= toMs + BATCH_DONE_WITHIN_MS)
+    .reduce((most, { waiting }) => Math.max(most, waiting), 0);
+}
+
 const LOOK_EVERY_MS = 500;
 /** The follower notes twice a second, and later while brokers move. */
 const FIRST_SAMPLE_WITHIN_MS = 60_000;

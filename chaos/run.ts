@@ -32,7 +32,7 @@ import { Ledger } from './ledger.js';
 import { Leaders } from './leaders.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
-import { beQuiet, type QuietTime, type WaitingSample } from './quiet.js';
+import { beQuiet, mostWaiting, type QuietTime, type WaitingSample } from './quiet.js';
 import { offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
 import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
@@ -106,6 +106,8 @@ const MEMORY_BYTES_MAX = (480 + 60) * 1024 ** 2;
 /** Three times what a process with both roles has. */
 const HANDLES_MAX = 200;
 const BATCH_RECORDS_MAX = 2_000;
+/** Runs with a fault every five seconds have had up to two in a hundred. */
+const REPEATED_SHARE_MAX = 0.05;
 /** Longer than what a worker that has gone leaves: the heartbeat timeout of 15 s, and the longest pause of 15 s after it. */
 const QUIET_MS = 40_000;
 const SAMPLE_EVERY_MS = 1_000;
@@ -221,6 +223,7 @@ class ChaosRun {
       slowness: this.#options.slowness,
       faultsMin: this.#options.faults ? Math.max(1, Math.floor(this.#begun * FAULTS_MIN_SHARE)) : 0,
       repeatsPerFault: BATCHERS * BATCH_RECORDS_MAX,
+      repeatedShareMax: REPEATED_SHARE_MAX,
       isSoak: this.#options.soak,
     });
     writeFileSync(this.#file('verdicts.json'), `${JSON.stringify(verdicts, null, 2)}\n`);
@@ -563,6 +566,7 @@ class ChaosRun {
     await this.#table.rows((row) => ledger.addRow(row));
     await this.#histories?.accepted(runs, TOPICS.input, (...accepted) => ledger.addAccepted(...accepted));
     const after = await this.#standing();
+    const waiting = this.#noted<WaitingSample>('waiting');
     this.#keep('runs.json', runs satisfies BatcherRun[]);
     return {
       produced: this.#produced(),
@@ -590,6 +594,7 @@ class ChaosRun {
       samples: this.#samples,
       wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
       faults: this.#done.filter(({ hits }) => hits > 0).length,
+      waitingAtFaults: this.#done.map(({ fromMs, toMs }) => mostWaiting(waiting, fromMs, toMs)),
       misses: this.#done.filter(({ hits }) => hits === 0).length,
     };
   }

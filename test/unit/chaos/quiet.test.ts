@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { beQuiet, type WaitingSample } from '../../../chaos/quiet.js';
+import { beQuiet, mostWaiting, type WaitingSample } from '../../../chaos/quiet.js';
 
 /** Later than any sample that is not of this quiet time. */
 const sample = (later: number, more: Partial<WaitingSample>): WaitingSample => ({
@@ -72,4 +72,11 @@ it('ends at once if the run does', async () => {
   const waiting = beQuiet({ samples: () => [], daemons: [], maxMs: () => 60_000, signal: stop.signal });
   stop.abort(new Error('over'));
   await expect(waiting).rejects.toThrow();
+});
+
+it('finds the most that waited around a time', () => {
+  const waiting = (atMs: number, count: number): WaitingSample => ({ ...sample(0, {}), atMs, waiting: count });
+  const samples = [waiting(0, 900), waiting(9_000, 5), waiting(12_000, 7), waiting(21_000, 6), waiting(30_000, 800)];
+  expect(mostWaiting(samples, 10_000, 20_000)).toBe(7);
+  expect(mostWaiting(samples, 50_000, 60_000)).toBe(0);
 });
