@@ -3,6 +3,7 @@ import { areRowsRight, countInTwoTables, gapsTold, isRemoved, reread, rereadsOf,
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { QuietTime } from './quiet.js';
+import { remadeIsRead, type RemadeTopic } from './remade.js';
 import type { ViewRows } from './table.js';
 import type { Told } from './told.js';
 import { viewComplete } from './viewCheck.js';
@@ -71,6 +72,7 @@ export interface Observed {
   readonly ledger: Ledger;
   /** How the materialized view differs from the table. */
   readonly view: ViewRows;
+  readonly remade: RemadeTopic;
   readonly told: Told;
   readonly deliberate: Deliberate;
   readonly offsets: readonly OffsetSample[];
@@ -169,6 +171,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     thereWhenAnswered(observed),
     viewComplete(observed),
     gapsTold(observed),
+    remadeIsRead(observed.remade),
     fewInTwoTables(observed, bounds),
     orderByKey(observed),
     commitsForward(observed),
@@ -453,9 +456,12 @@ function acceptedWhenCommitted({ ledger, commits, deliberate }: Observed): Verdi
     const { acceptedAtMs, name } = record;
     const committedAt = new Date(commit.atMs).toISOString();
     if (acceptedAtMs === 0) {
-      if (!isRemoved(deliberate, record)) violations.add(() => `${name} was committed at ${committedAt}, and is in no history`);
+      if (!isRemoved(deliberate, record))
+        violations.add(() => `${name} was committed at ${committedAt}, and is in no history`);
     } else if (acceptedAtMs > commit.atMs)
-      violations.add(() => `${name} was committed at ${committedAt}, ${acceptedAtMs - commit.atMs} ms before Temporal had it`);
+      violations.add(
+        () => `${name} was committed at ${committedAt}, ${acceptedAtMs - commit.atMs} ms before Temporal had it`,
+      );
   });
   return verdictOf('what is committed was accepted before', checked, violations, `${commits.length} commits`);
 }

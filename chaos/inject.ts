@@ -37,6 +37,8 @@ export interface Victims {
   readonly replies: string;
   /** Sends records at once. Resolves when all are sent. @returns how many the brokers have confirmed */
   readonly send: (burst: Burst) => Promise<number>;
+  /** Deletes the topic that is there for it, makes it again, and sends so many records to it. @returns how many it has */
+  readonly remake: (records: number) => Promise<number>;
   /** Deletes what the consumer group has committed, of one partition or of all; false if it has members. */
   readonly loseOffsets: (partition: number | undefined) => Promise<boolean>;
 }
@@ -154,6 +156,15 @@ export async function inject(
       return addPartitions(victims, fault.added, patience);
     case 'table made anew':
       return makeAnew(victims, patience, signal);
+    case 'topic made again':
+      return whileStopped(
+        victims,
+        async () => {
+          await wait();
+          return (await patience.retry(() => victims.remake(fault.records))) > 0;
+        },
+        signal,
+      );
     case 'records expired':
       return whileStopped(victims, () => victims.rereads.expire(fault.partition, patience), signal);
     case 'rewound':
@@ -328,9 +339,10 @@ async function addPartitions({ topic }: Victims, added: number, { wait, retry }:
 /** @returns rows that have come into the new table soon; none if the old one had none */
 async function makeAnew({ table }: Victims, { retry }: Patience, signal: AbortSignal): Promise<number> {
   await table.makeAnew(retry);
-  for (const until = Date.now() + ROWS_WITHIN_MS; ; await sleep(LOOK_EVERY_MS, undefined, { signal })) {
+  for (const until = Date.now() + ROWS_WITHIN_MS; ;) {
     const [before, after] = await retry(() => table.rowsBeforeAndAfter());
     if (before === 0 || after > 0 || Date.now() > until) return before === 0 ? 0 : after;
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }
 
@@ -346,7 +358,7 @@ async function fillDisk(
   { retry }: Patience,
   signal: AbortSignal,
 ): Promise<number> {
-  const errors = await growthOf(() => table.errors(DISK_ERRORS), retry);
+  const errors = owner === 'clickhouse' ? await growthOf(() => table.errors(DISK_ERRORS), retry) : undefined;
   let refused = 0;
   try {
     for (const until = Date.now() + lastsMs; Date.now() < until;) {
@@ -360,8 +372,7 @@ async function fillDisk(
   // It may have ended for that.
   const hasEnded = !stack.parts[owner].running;
   await stack.parts[owner].start();
-  if (owner === 'clickhouse') refused = await errors();
-  return refused + Number(hasEnded);
+  return refused + Number(hasEnded) + ((await errors?.()) ?? 0);
 }
 
 /** A member that has no partitions yet takes none away when it goes. */

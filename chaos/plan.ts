@@ -55,8 +55,11 @@ export type Fault =
     }
   | { readonly kind: 'view failing'; readonly rows: 'all' | 'some' }
   | { readonly kind: 'burst'; readonly burst: Burst }
-  | { readonly kind: 'short histories' | 'workers away' | 'signals piled up'; readonly burst: Burst }
-  | { readonly kind: 'records expired' | 'offsets expired'; readonly partition: number }
+  | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
+  | { readonly kind: 'signals piled up'; readonly burst: Burst }
+  | { readonly kind: 'topic made again'; readonly records: number }
+  | { readonly kind: 'records expired'; readonly partition: number }
+  | { readonly kind: 'offsets expired'; readonly partition: number }
   | {
       readonly kind: 'rewound';
       readonly partition: number;
@@ -255,7 +258,14 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     draw: (random) => ({
       // All for one batcher, each in a signal of its own.
       fault: { kind: 'signals piled up', burst: { records: 12_000, badEvery: 1_000, bytesMax: 0, keys: 1 } },
-      lastsMs: random.between(60_000, 90_000),
+      lastsMs: random.between(120_000, 180_000),
+    }),
+  },
+  'topic made again': {
+    weight: 1,
+    draw: (random) => ({
+      fault: { kind: 'topic made again', records: random.between(1, 1_000) },
+      lastsMs: random.between(0, 3_000),
     }),
   },
   'offsets expired': {
@@ -374,6 +384,7 @@ const THINGS: Readonly<
   'short histories': ALL_DAEMONS,
   'workers away': ALL_DAEMONS,
   'signals piled up': ALL_DAEMONS,
+  'topic made again': ALL_DAEMONS,
   'offsets expired': ALL_DAEMONS,
   'records expired': ALL_DAEMONS,
   rewound: ALL_DAEMONS,
@@ -405,6 +416,7 @@ function subjectOf(fault: Fault): string {
   if ('batcher' in fault) return `batcher ${fault.batcher}`;
   if ('rounds' in fault) return `${fault.rounds} times`;
   if ('batchers' in fault) return `${fault.batchers} batchers, by ${fault.kills ? 'kills' : 'restarts'}`;
+  if ('records' in fault) return `with ${fault.records} records`;
   if ('added' in fault) return `${fault.added} more`;
   if ('burst' in fault) return describeBurst(fault.burst);
   if ('again' in fault)

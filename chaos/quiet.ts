@@ -9,8 +9,6 @@ export interface WaitingSample {
   readonly waitingFrom: readonly number[];
   /** Records without an acknowledgement. */
   readonly waiting: number;
-  /** Acknowledgements that were not the first one of their record, so far. */
-  readonly repeated: number;
 }
 
 /** A time between faults, in which everything that was due at its begin had to be acknowledged. */

@@ -11,6 +11,7 @@ import {
   check,
   drainMsMax,
   type Commit,
+  type IdRanges,
   type Observed,
   type OffsetSample,
   type Produced,
@@ -75,6 +76,10 @@ export interface Outcome {
 const DIST = join(import.meta.dirname, '../dist');
 const PIPELINE = 'chaos';
 const GROUP = `ktb-${PIPELINE}`;
+/** Is deleted and made again at times. */
+const REMADE = 'chaos.remade';
+const REMADE_PARTITIONS = 2;
+const REMADE_RECORDS = 400;
 const TOPICS = { input: 'chaos.input', replies: 'chaos.replies', letters: 'chaos.dead-letters' };
 /** Nobody reads it. Of its partitions there is one copy: while a broker is away, some have no leader. */
 const FOREIGN = 'chaos.foreign';
@@ -90,6 +95,7 @@ const LAST_ID = 2_000_000_000;
 /** Ids of bursts, each in a range of its own, below those of transactions. */
 const FIRST_BURST_ID = 500_000_000;
 const BURST_IDS = 100_000;
+const FIRST_REMADE_ID = 1_500_000_000;
 /** Beside the time that they are given. */
 const PRODUCER_MORE_MS = 400_000;
 const READ_MS = 600_000;
@@ -161,6 +167,7 @@ class ChaosRun {
   readonly #followers: { readonly name: string; readonly process: OwnedProcess }[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #quietTimes: QuietTime[] = [];
+  readonly #remadeLogs: Produced[] = [];
   #begun = 0;
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
@@ -273,7 +280,10 @@ class ChaosRun {
 
   async #setUp(): Promise<Victims> {
     const disks = (this.#disks = await Disks.mount(this.#stack));
-    const topics = Object.fromEntries([...Object.values(TOPICS), FOREIGN].map((topic) => [topic, PARTITIONS]));
+    const topics = {
+      ...Object.fromEntries([...Object.values(TOPICS), FOREIGN].map((topic) => [topic, PARTITIONS])),
+      [REMADE]: REMADE_PARTITIONS,
+    };
     await this.#clients.run('create', { brokers: this.#brokers, topics, replicas: { [FOREIGN]: 1 } }, 120_000);
     await this.#table.create();
     this.#batchers = await Batchers.connect(this.#stack.temporal.address, PIPELINE);
@@ -285,11 +295,13 @@ class ChaosRun {
     await Promise.all(daemons.map((daemon) => daemon.start()));
     await Promise.all(daemons.map((daemon) => daemon.untilReady()));
     const { views, window } = this.#insert;
+    await this.#sendToRemade(REMADE_RECORDS);
     this.#note(`daemons are ready: ${roles.join(', ')}; insert.views: ${views}, ${window} inserts are remembered`);
     for (const [name, options] of Object.entries({
       offsets: { topic: TOPICS.input, group: GROUP },
       replies: {
         topic: TOPICS.replies,
+        of: TOPICS.input,
         letters: TOPICS.letters,
         clickhouse: this.#stack.clickhouse.url,
         table: this.#table.everywhere,
@@ -322,6 +334,11 @@ class ChaosRun {
       },
       replies: TOPICS.replies,
       send: (burst) => this.#send(burst),
+      remake: async (records) => {
+        const what = { brokers: this.#brokers, topic: REMADE, partitions: REMADE_PARTITIONS, seconds: 60 };
+        await this.#clients.run('remake', what, COMMAND_MS * 2);
+        return this.#sendToRemade(records);
+      },
       loseOffsets: (partition) => {
         const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, seconds: 30 };
         return this.#clients.run('group', { ...what, ...(partition === undefined ? {} : { partition }) }, 60_000).then(
@@ -446,7 +463,28 @@ class ChaosRun {
       PRODUCER_MORE_MS,
     );
     const { written } = JSON.parse(readFileSync(out, 'utf8')) as Produced;
-    return written.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    return countIn(written);
+  }
+
+  /** @returns how many records its log has */
+  async #sendToRemade(records: number): Promise<number> {
+    const index = this.#remadeLogs.length;
+    const out = this.#file(`remade-${index + 1}.json`);
+    const what = {
+      ...this.#producerOptions(),
+      topic: REMADE,
+      records,
+      seconds: 0,
+      seed: this.#options.seed + index,
+      out,
+      firstId: FIRST_REMADE_ID + index * BURST_IDS,
+      badEvery: 0,
+      transactions: false,
+    };
+    await this.#clients.run('produce', what, PRODUCER_MORE_MS);
+    const produced = JSON.parse(readFileSync(out, 'utf8')) as Produced;
+    this.#remadeLogs.push(produced);
+    return countIn(produced.written);
   }
 
   async #closePartitions(): Promise<void> {
@@ -509,7 +547,8 @@ class ChaosRun {
   /** Reads a topic into a file. */
   async #read(kind: keyof typeof TOPICS): Promise<void> {
     const out = this.#file(`${kind}.tsv`);
-    await this.#clients.run('read', { brokers: this.#brokers, topic: TOPICS[kind], kind, out }, READ_MS);
+    const what = { brokers: this.#brokers, topic: TOPICS[kind], kind, of: TOPICS.input, out };
+    await this.#clients.run('read', what, READ_MS);
   }
 
   /** All that the group has committed, with the times, from Kafka's own topic. */
@@ -563,7 +602,7 @@ class ChaosRun {
     await readAcks(this.#file('replies.tsv'), ledger);
     await this.#read('letters');
     await readLetters(this.#file('letters.tsv'), ledger);
-    await this.#table.rows((row) => ledger.addRow(row));
+    await this.#table.rows(TOPICS.input, (row) => ledger.addRow(row));
     await this.#histories?.accepted(runs, TOPICS.input, (...accepted) => ledger.addAccepted(...accepted));
     const after = await this.#standing();
     const waiting = this.#noted<WaitingSample>('waiting');
@@ -572,7 +611,11 @@ class ChaosRun {
       produced: this.#produced(),
       ledger,
       view: await this.#table.viewRows(),
-      told: await readTold(this.#daemons.map(({ name }) => this.#file(`${name}.log`))),
+      remade: { logs: this.#remadeLogs, rows: await this.#table.rowsById(REMADE) },
+      told: await readTold(
+        this.#daemons.map(({ name }) => this.#file(`${name}.log`)),
+        TOPICS.input,
+      ),
       offsets: this.#noted<OffsetSample>('offsets'),
       commits: await this.#commits(),
       replies: this.#noted<ReplySample>('replies'),
@@ -660,7 +703,7 @@ class ChaosRun {
       shutdown: { deadline: '15s' },
       pipelines: {
         [PIPELINE]: {
-          topics: [TOPICS.input],
+          topics: [TOPICS.input, REMADE],
           table: TABLE,
           batchers,
           columns: MAPPING,
@@ -697,6 +740,10 @@ class ChaosRun {
   get #brokers(): string {
     return this.#stack.kafka.brokers.join();
   }
+}
+
+function countIn(ranges: IdRanges): number {
+  return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
 }
 
 function burstFile(index: number): string {

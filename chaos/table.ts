@@ -44,8 +44,8 @@ export class ChaosTable {
 
   async create(): Promise<void> {
     await this.#run(`CREATE TABLE ${this.seen} (
-      id UInt64, _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
-    ) ENGINE = MergeTree ORDER BY (_partition, _epoch, _offset)
+      id UInt64, _topic LowCardinality(String), _partition UInt32, _offset UInt64, _epoch LowCardinality(String)
+    ) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
     SETTINGS non_replicated_deduplication_window = ${this.window}`);
     await this.#createTable(this.name, 0);
     await this.#run(`CREATE MATERIALIZED VIEW ${this.#view} TO ${this.seen} AS ${SEEN_COLUMNS_OF} ${this.name}`);
@@ -131,15 +131,25 @@ export class ChaosTable {
     return Number(await this.#run(`SELECT count() FROM ${this.everywhere}`));
   }
 
-  /** Tells every row, also of the old tables. It reads so many at once as fit into the memory. */
-  async rows(add: (row: Row) => void): Promise<void> {
+  /** How many rows each id of a topic has, the most that one table has of it. */
+  async rowsById(topic: string): Promise<Map<number, number>> {
+    const text = await this.#run(`SELECT id, max(rows) FROM (
+        SELECT id, _table, count() AS rows FROM ${this.everywhere} WHERE _topic = '${topic}' GROUP BY id, _table
+      ) GROUP BY id`);
+    return new Map(Array.from(cells(text), ([id, rows]) => [Number(id), Number(rows)]));
+  }
+
+  /** Tells every row of a topic, also of the old tables. It reads so many at once as fit into the memory. */
+  async rows(topic: string, add: (row: Row) => void): Promise<void> {
+    const ofTopic = `_topic = '${topic}'`;
     const tables = [...this.#old, { name: this.name, replacedAtUs: Infinity }];
     for (const [table, { name, replacedAtUs }] of tables.entries()) {
-      const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${name} GROUP BY _partition`);
+      const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${name} WHERE ${ofTopic} GROUP BY _partition`);
       for (const [partition = '', last = ''] of cells(ends)) {
         for (let from = 0; from <= Number(last); from += READ_OFFSETS) {
           const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at)
-            FROM ${name} WHERE _partition = ${partition} AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
+            FROM ${name} WHERE ${ofTopic} AND _partition = ${partition}
+              AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
           for (const [offset, id, digest = '', insertedAtUs] of cells(text))
             add({
               partition: Number(partition),
@@ -157,7 +167,7 @@ export class ChaosTable {
 
   /** Compares the view with the table, and with the old ones. */
   async viewRows(): Promise<ViewRows> {
-    const place = '_partition, _offset, _epoch';
+    const place = '_topic, _partition, _offset, _epoch';
     const text = await this.#run(`SELECT (SELECT count() FROM ${this.seen}),
         sumIf(more, more > 0), sumIf(-more, more < 0)
       FROM (
@@ -210,7 +220,7 @@ export class ChaosTable {
   }
 }
 
-const SEEN_COLUMNS_OF = 'SELECT id, _partition, _offset, _epoch FROM';
+const SEEN_COLUMNS_OF = 'SELECT id, _topic, _partition, _offset, _epoch FROM';
 
 /** Of what ClickHouse answers as TabSeparated, line by line. */
 function* cells(text: string): Generator<string[]> {

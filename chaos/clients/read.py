@@ -4,7 +4,8 @@ Reads a topic to its end, or only its "partition", committed records only:
 
 `out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
 the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
-nothing). Of "replies": partition and offset, partition and offset of the record, status, batch and code. Of "letters":
+nothing). Of "replies", as far as they are of
+records of the topic "of": partition and offset, partition and offset of the record, status, batch and code. Of "letters":
 partition and offset of the record, id, code, and the digest of the record as it is. Of "commits", which are in Kafka's own
 topic: time, partition and offset of those of "group" for the topic "of".
 """
@@ -54,6 +55,8 @@ def input_line(message):
 
 def reply_line(message):
     ack = json.loads(message.value())
+    if ack["topic"] != options["of"]:
+        return None
     record = (ack["partition"], ack["offset"])
     return (message.partition(), message.offset(), *record, ack["status"], ack["batch"], ack.get("code", ""))
 
@@ -61,6 +64,8 @@ def reply_line(message):
 def letter_line(message):
     headers = headers_of(message)
     said = lambda name: headers[PREFIX + name].decode()
+    if said("topic") != options["of"]:
+        return None
     number = id_in(message.value() or b"", headers)
     return (said("partition"), said("offset"), number, said("exception.class.name"), as_it_is(message, headers))
 

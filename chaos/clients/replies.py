@@ -1,5 +1,6 @@
 """
-Follows the acknowledgements: {"brokers", "topic", "letters", "clickhouse", "table", "view", "out"}.
+Follows the acknowledgements of records of the topic "of":
+{"brokers", "topic", "of", "letters", "clickhouse", "table", "view", "out"}.
 
 Notes every second how many records are acknowledged ("acknowledged": different ones; "acks": all). Of some it looks at once
 whether they are true: the row of one that is inserted has to be there; of one that is rejected there is no row, but a dead
@@ -29,7 +30,7 @@ def places_with_rows(places, table):
     found = set()
     for partition in {partition for partition, _ in places}:
         offsets = ",".join(str(offset) for of, offset in places if of == partition)
-        where = f"_partition = {partition} AND _offset IN ({offsets})"
+        where = f"_topic = '{options['of']}' AND _partition = {partition} AND _offset IN ({offsets})"
         query = urllib.parse.urlencode({"query": f"SELECT _offset FROM {table} WHERE {where}"})
         try:
             with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
@@ -61,7 +62,8 @@ class Letters:
                 for message in self.client.consume(1_000, 0.1):
                     if message.error() is None:
                         said = {name: data for name, data in message.headers() or []}
-                        self.places.add((int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"])))
+                        if said[PREFIX + "topic"].decode() == options["of"]:
+                            self.places.add((int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"])))
         except KafkaException:
             pass
         return False
@@ -80,6 +82,8 @@ with open(options["out"], "w", encoding="utf-8") as out:
             if message.error() is not None:
                 continue
             ack = json.loads(message.value())
+            if ack["topic"] != options["of"]:
+                continue
             acks += 1
             partition, offset = ack["partition"], ack["offset"]
             marks = seen.setdefault(partition, bytearray())

@@ -2,8 +2,8 @@
 Follows the records and their acknowledgements: {"brokers", "topic", "replies", "out"}.
 
 Notes twice a second what waits for its first acknowledgement. A line is a JSON object: "atMs"; by partition "read", how far
-the records were read, and "waitingFrom", the first record that waits (as "read" if none does); "waiting", how many do; and
-"repeated", how many acknowledgements were not the first one of their record. What is removed from the log waits no more.
+the records were read, and "waitingFrom", the first record that waits (as "read" if none does); and "waiting", how many do.
+What is removed from the log waits no more.
 """
 
 import json
@@ -24,7 +24,7 @@ class Partition:
 
     def __init__(self):
         self.marks = bytearray()
-        self.read = self.low = self.first = self.waiting = self.repeated = 0
+        self.read = self.low = self.first = self.waiting = 0
 
     def reach(self, offset):
         if offset >= len(self.marks):
@@ -42,9 +42,7 @@ class Partition:
 
     def acknowledged(self, offset):
         self.reach(offset)
-        if self.marks[offset] & ACKNOWLEDGED:
-            self.repeated += 1
-        elif self.marks[offset] == RECORD:
+        if self.marks[offset] == RECORD:
             self.waiting -= 1
         self.marks[offset] |= ACKNOWLEDGED
 
@@ -100,6 +98,8 @@ with open(options["out"], "w", encoding="utf-8") as out:
                 partitions[message.partition()].has_record(message.offset())
             else:
                 ack = json.loads(message.value())
+                if ack["topic"] != topic:
+                    continue
                 partitions.setdefault(ack["partition"], Partition()).acknowledged(ack["offset"])
         now = time.time()
         if now - noted_at < NOTE_EVERY_SECONDS:
@@ -116,7 +116,6 @@ with open(options["out"], "w", encoding="utf-8") as out:
             "read": [each.read for each in all_of],
             "waitingFrom": [each.waiting_from() for each in all_of],
             "waiting": sum(each.waiting for each in all_of),
-            "repeated": sum(each.repeated for each in all_of),
         }
         out.write(json.dumps(sample) + "\n")
         out.flush()

@@ -46,6 +46,7 @@ const RIGHT: Read = {
     ack({ replyOffset: 3, partition: 1, offset: 1, status: 'rejected', code: 'not_json' }),
   ],
   view: { rows: 3, lacking: 0, extra: 0 },
+  remade: { logs: [{ written: [[90, 90]], unknown: [] }], rows: new Map([[90, 1]]) },
   told: { gaps: [], missedByViews: 0 },
   deliberate: NOTHING_DELIBERATE,
   offsets: [
@@ -136,6 +137,7 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     letters: [],
     acks: [],
     view: { rows: 0, lacking: 0, extra: 0 },
+    remade: { logs: [], rows: new Map() },
     told: { gaps: [], missedByViews: 0 },
     deliberate: NOTHING_DELIBERATE,
     offsets: [],
@@ -307,6 +309,12 @@ const PLANTED: Readonly<
   'rows of a key in another order': {
     planted: { rows: changed(RIGHT.rows, 1, { insertedAtUs: 0 }) },
     found: ['rows and acknowledgements of a key are in order'],
+  },
+  'a record of a topic that was made again without a row': {
+    planted: {
+      remade: { logs: [...RIGHT.remade.logs, { written: [[91, 91]], unknown: [] }], rows: new Map([[90, 1]]) },
+    },
+    found: ['a topic that is made again is read from its start'],
   },
   'acknowledgements of a key in another order': {
     planted: { acks: changed(RIGHT.acks, 0, { replyOffset: 8 }) },

@@ -122,13 +122,13 @@ function noted(step: number): { victims: Victims; log: string[] } {
     heapUsed: () => Promise.resolve(step * 2 ** 40),
     endsForMemory: 0,
   }));
-  const partition = { start: note('start temporal'), running: true };
+  const part = { start: note('start temporal'), running: true };
   const victims = {
     daemons,
     configure: (changes: object) => void log.push(`configure ${JSON.stringify(changes)}`),
     send: ({ records }: { records: number }) => note(`send ${records}`)().then(() => records * step),
     disks: { fill: note('fill'), free: note('free') },
-    stack: { parts: { temporal: partition, clickhouse: partition } },
+    stack: { parts: { temporal: part, clickhouse: part } },
     replies: 'replies',
     topic: {
       committedInAll: count,
@@ -248,25 +248,28 @@ it.each([
 it.each([
   ['lookUp' as const, { insert: 1, lookUp: 3 }, 0],
   ['start' as const, { start: 3 }, 2],
-])('%s: what has to come before is brought about, and only answers of that kind count', async (asked, armed, closes) => {
-  const log: Record<string, number> = {};
-  const closed: number[] = [];
-  const link = {
-    dropAnswers: (each: string, count: number) => void (log[each] = count),
-    dropped: (each: string) => (Object.keys(log).length > 0 && each === asked ? 4 : 1),
-    heal: () => undefined,
-  };
-  const batchers = { close: (index: number) => Promise.resolve(closed.push(index) > 0) };
-  const victims = { daemons: [{ links: () => [link] }], batchers };
-  const planned: PlannedFault = {
-    atMs: 0,
-    lastsMs: 1,
-    fault: { kind: 'answers dropped', daemon: 0, part: 'temporal', asked, count: 3, closes },
-  };
-  expect(await inject(planned, victims as unknown as Victims, new AbortController().signal)).toBe(3);
-  expect(log).toEqual(armed);
-  expect(closed).toHaveLength(closes);
-});
+])(
+  '%s: what has to come before is brought about, and only answers of that kind count',
+  async (asked, armed, closes) => {
+    const log: Record<string, number> = {};
+    const closed: number[] = [];
+    const link = {
+      dropAnswers: (each: string, count: number) => void (log[each] = count),
+      dropped: (each: string) => (Object.keys(log).length > 0 && each === asked ? 4 : 1),
+      heal: () => undefined,
+    };
+    const batchers = { close: (index: number) => Promise.resolve(closed.push(index) > 0) };
+    const victims = { daemons: [{ links: () => [link] }], batchers };
+    const planned: PlannedFault = {
+      atMs: 0,
+      lastsMs: 1,
+      fault: { kind: 'answers dropped', daemon: 0, part: 'temporal', asked, count: 3, closes },
+    };
+    expect(await inject(planned, victims as unknown as Victims, new AbortController().signal)).toBe(3);
+    expect(log).toEqual(armed);
+    expect(closed).toHaveLength(closes);
+  },
+);
 
 it('a fault of links says how often it has hit something', async () => {
   const link = {

@@ -135,9 +135,9 @@ it('freezes daemons for less and for more than the session timeout', () => {
 
 it('freezes daemons for longer than anything waits for them', () => {
   const longest = [BATCHER.workflowTaskTimeoutMs, 30_000, 45_000];
-  expect(Math.max(...plan(4).map(({ fault, lastsMs }) => (fault.kind === 'daemon frozen' ? lastsMs : 0)))).toBeGreaterThan(
-    Math.max(...longest),
-  );
+  expect(
+    Math.max(...plan(4).map(({ fault, lastsMs }) => (fault.kind === 'daemon frozen' ? lastsMs : 0))),
+  ).toBeGreaterThan(Math.max(...longest));
 });
 
 it('has batchers to be started when the answers to starts are dropped, and only then', () => {

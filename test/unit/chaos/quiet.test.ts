@@ -7,7 +7,6 @@ const sample = (later: number, more: Partial<WaitingSample>): WaitingSample => (
   read: [10, 5],
   waitingFrom: [10, 5],
   waiting: 0,
-  repeated: 0,
   ...more,
 });
 

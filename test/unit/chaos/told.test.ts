@@ -18,7 +18,7 @@ it('adds up the rows that views lack, and collects gaps, over the logs of all da
     `no JSON\n${line(MISSED, { rows: 3 })}${line('inserted', { rows: 9 })}${line(MISSED, { rows: 4 })}`,
   );
   writeFileSync(other, `${gap}${line(MISSED, { rows: 5 })}`);
-  expect(await readTold([one, other, join(directory, 'none.log')])).toEqual({
+  expect(await readTold([one, other, join(directory, 'none.log')], 'chaos')).toEqual({
     gaps: [{ partition: 3, from: 10, to: 20 }],
     missedByViews: 12,
   });
