@@ -2,14 +2,19 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickh
 import type { ClickHouseConfig } from '../config/config.js';
 import { TlsAgent } from '../config/tlsAgent.js';
 import type { LookUps } from './lookUps.js';
+import { clientOfServers, serversOf } from './servers.js';
 
 /** @param requestTimeoutMs instead of the configuration's */
 export function createClickHouse(
   config: ClickHouseConfig,
   requestTimeoutMs: number = config.requestTimeoutMs,
 ): ClickHouseClient {
+  return clientOfServers(serversOf(config), (url) => clientOf(url, config, requestTimeoutMs));
+}
+
+function clientOf(url: string, config: ClickHouseConfig, requestTimeoutMs: number): ClickHouseClient {
   return createClient({
-    url: config.url,
+    url,
     // The client itself would keep those that it begins with.
     set_basic_auth_header: false,
     http_headers: {

@@ -16,6 +16,7 @@ import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { uniqueIds, type UniqueIds } from './serverFacts.js';
+import { eachServer } from './servers.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
 import { tableFacts, writtenAs, type TableFacts } from './writtenTables.js';
@@ -192,9 +193,15 @@ export class ClickHouseTables {
     return tokenWindows(this.#client, this.#named(table));
   }
 
-  /** Ids that no other ClickHouse has, see `uniqueIds`. */
-  identities(tables: readonly string[]): Promise<UniqueIds> {
-    return uniqueIds(this.#client, this.#database, tables);
+  /**
+   * Ids that no other ClickHouse has, see `uniqueIds`: of all servers that answer, so that each of them is recognized
+   * when it is the only one.
+   */
+  async identities(tables: readonly string[]): Promise<UniqueIds> {
+    const asked = eachServer(this.#client).map((client) => uniqueIds(client, this.#database, tables));
+    const [first, ...others] = answersOf(await Promise.allSettled(asked));
+    const places = [first, ...others].flatMap((ids) => ids.places);
+    return { places: [...new Set(places)], ofTables: first.ofTables };
   }
 
   /** A limit that a view has set ends if somebody has altered or removed it, or what it writes to. */
@@ -210,4 +217,12 @@ export class ClickHouseTables {
   #named(table: string): NamedTable {
     return namedTable(table, this.#database);
   }
+}
+
+/** What was answered, in order. Rejects if nothing was. */
+function answersOf<Answer>(asked: readonly PromiseSettledResult<Answer>[]): [Answer, ...Answer[]] {
+  const [first, ...others] = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  if (first !== undefined) return [first, ...others];
+  const failed = asked.find((one) => one.status === 'rejected');
+  throw failed?.reason ?? new Error('nobody was asked');
 }

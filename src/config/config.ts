@@ -91,7 +91,8 @@ export interface TemporalConfig {
 }
 
 export interface ClickHouseConfig {
-  readonly url: string;
+  /** One, or several replicas of which the first one is used as long as it answers. */
+  readonly urls: readonly string[];
   readonly username: string;
   readonly password: string;
   /** Used in place of user and password. */
@@ -191,7 +192,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       requestTimeoutMs: temporal.requestTimeout,
     },
     clickhouse: {
-      url: clickhouse.url,
+      urls: clickhouse.urls ?? [clickhouse.url ?? 'http://localhost:8123'],
       username: clickhouse.username,
       password: clickhouse.password,
       accessToken: clickhouse.accessToken ?? null,

@@ -95,12 +95,24 @@ export const schemaRegistry = z.strictObject({
     .describe('How long an answer may take. Then the batch is held, and the registry asked again.'),
 });
 
+/** Addresses in `clickhouse.urls`, at most. A claim has room for the ids of so many servers. */
+const SERVERS_MAX = 10;
+
+const httpAddress = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' });
+
 /** Connection settings of ClickHouse. */
 export const clickhouse = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
-    .default('http://localhost:8123')
-    .describe('HTTP interface, without credentials.'),
+  url: httpAddress
+    .optional()
+    .describe('HTTP interface, without credentials. Default: http://localhost:8123, if there are no urls.'),
+  urls: z
+    .array(httpAddress)
+    .min(1, { error: 'must name at least one address' })
+    .max(SERVERS_MAX, { error: `may name ${SERVERS_MAX} addresses` })
+    .optional()
+    .describe(
+      'HTTP interfaces of several replicas of the same tables, instead of url. The first one is used; if it does not answer, the next one.',
+    ),
   username: nonEmpty.default('default').describe('User.'),
   password: z.string().default('').describe('Password.'),
   accessToken: nonEmpty

@@ -211,7 +211,8 @@ function registry(parsed: CheckedParts['schemaRegistry']): ConfigProblem[] {
 }
 
 function clickHouse({
-  url: address,
+  url,
+  urls,
   settings,
   tls,
   accessToken,
@@ -226,12 +227,21 @@ function clickHouse({
     const why = whyOwned(setting);
     if (why !== undefined) add(['settings', setting], why);
   }
-  const url = new URL(address);
-  if (url.username !== '' || url.password !== '') add(['url'], 'must not hold credentials; use username and password');
-  // The client would also read a password from there, and messages show the address.
-  if (url.search !== '') add(['url'], 'must not hold parameters');
-  if (tls !== undefined && url.protocol === 'http:')
-    add(['tls'], 'is for an https:// address, and url is an http:// one');
+  const places: [ConfigProblem['path'], string][] = (urls ?? []).map((address, index) => [['urls', index], address]);
+  if (url !== undefined) places.unshift([['url'], url]);
+  if (url !== undefined && urls !== undefined) add(['urls'], 'stands for url: leave one of them out');
+  for (const [path, address] of places) {
+    const { username: user, password: secret, search } = new URL(address);
+    if (user !== '' || secret !== '') add(path, 'must not hold credentials; use username and password');
+    // The client would also read a password from there, and messages show the address.
+    if (search !== '') add(path, 'must not hold parameters');
+  }
+  const [plain] = places.find(([, address]) => new URL(address).protocol === 'http:') ?? [];
+  if (tls !== undefined && (plain !== undefined || places.length === 0)) {
+    const named = plain?.length === 2 ? `urls[${plain[1]}]` : 'url';
+    add(['tls'], `is for an https:// address, and ${named} is an http:// one`);
+  }
+  if (new Set(urls).size < (urls ?? []).length) add(['urls'], 'names an address twice');
   if (accessToken !== undefined && (password !== '' || username !== 'default'))
     add(['accessToken'], 'stands for user and password: leave username and password out, or accessToken');
   return problems;

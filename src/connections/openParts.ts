@@ -1,6 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
 import type { ClickHouseConfig, KafkaConfig, SaslConfig, TemporalConfig } from '../config/config.js';
+import { serversOf } from '../clickhouse/servers.js';
 import { GRPC_STATUS } from '../temporal/grpcStatus.js';
 import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
@@ -97,13 +98,20 @@ export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, 
 /** Error codes of ClickHouse, or of a proxy before it, for a refused user. */
 const REFUSED_USER = /^(516|192|193|194)$/;
 
-/** Makes sure that ClickHouse answers this user. Rejects like {@link reachKafka}. */
+/** Makes sure that ClickHouse answers this user. If it has several servers, one of them is enough. Rejects like {@link reachKafka}. */
 export async function reachClickHouse(client: ClickHouseClient, clickhouse: ClickHouseConfig): Promise<void> {
-  const answer = await client.ping({ select: true });
+  const servers = serversOf(clickhouse);
+  let url = servers.current;
+  let answer = await client.ping({ select: true });
+  for (let tried = 1; !answer.success && tried < servers.urls.length && servers.current !== url; tried++) {
+    url = servers.current;
+    answer = await client.ping({ select: true });
+  }
   if (answer.success) return;
-  const { url, username, accessToken, tls } = clickhouse;
+  const { username, accessToken, tls } = clickhouse;
   const reason = (messageOf(answer.error).split('\n')[0] ?? '').trim();
-  const at = `ClickHouse at ${url}`;
+  const others = servers.urls.length === 1 ? '' : `, one of ${servers.urls.length} servers,`;
+  const at = `ClickHouse at ${url}${others}`;
   const { code } = answer.error as { code?: string };
   if (code !== undefined && REFUSED_USER.test(code))
     throw new Error(

@@ -1,6 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Kafka } from 'kafkajs';
 import { createClickHouse, createLookUps } from '../clickhouse/clients.js';
+import { serversOf } from '../clickhouse/servers.js';
 import { ClickHouseTables } from '../clickhouse/tables.js';
 import type { Config } from '../config/config.js';
 import { reachTemporal } from '../connections/openParts.js';
@@ -219,6 +220,9 @@ function createParts(config: Config, logger: Logger): Parts {
   const kafka = createKafka(config.kafka, logger);
   const clickhouse = createClickHouse(config.clickhouse);
   const lookUps = createLookUps(config.clickhouse);
+  serversOf(config.clickhouse).onChange((before, now) => {
+    logger.warn({ before, now }, 'A server of ClickHouse does not answer; the next one is used');
+  });
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings, lookUps);
   return { kafka, admin: createAdmin(kafka), clickhouse, lookUps, tables, temporal: null, payloadBytesMax: null };
 }

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.js';
 import { tablesOf } from '../protocol/tables.js';
 import type { Evidence } from './claim.js';
 
-/** Ids of one pipeline's ClickHouse, at most. A claim has room for those of many replicas. */
+/** Ids of one pipeline's ClickHouse, at most, for each of its servers. A claim has room for those of many replicas. */
 const IDS_MAX = 5;
 
 /** How often Kafka is asked for a cluster id that it does not tell, and the pause between. It may just be starting. */
@@ -41,7 +41,9 @@ export async function gatherEvidence(
   tables: IdentifiedTables | null,
 ): Promise<ReadonlyMap<string, Evidence>> {
   const kafka = await clusterIdOf(admin);
-  const addresses = tables === null && clickhouse.url === DEFAULT_URL ? [] : [addressOf(clickhouse)];
+  const { urls, database } = clickhouse;
+  const isUnset = urls.length === 1 && urls[0] === DEFAULT_URL;
+  const addresses = tables === null && isUnset ? [] : urls.map((url) => addressOf(url, database));
   const named = new Map(
     pipelines.map(({ name, topics, settings }) => {
       return [name, [...tablesOf(settings.destination, topics).keys()].slice(0, IDS_MAX)];
@@ -50,7 +52,9 @@ export async function gatherEvidence(
   const ids = await tables?.identities([...new Set([...named.values()].flat())]);
   const idsOf = (some: readonly string[]): readonly string[] =>
     ids === undefined ? [] : [...ids.places, ...some.flatMap((table) => ids.ofTables.get(table) ?? [])];
-  return new Map([...named].map(([name, some]) => [name, { kafka, addresses, ids: idsOf(some).slice(0, IDS_MAX) }]));
+  return new Map(
+    [...named].map(([name, some]) => [name, { kafka, addresses, ids: idsOf(some).slice(0, IDS_MAX * urls.length) }]),
+  );
 }
 
 /** Null if Kafka has none. */
@@ -63,7 +67,7 @@ async function clusterIdOf(admin: IdentifiedCluster): Promise<string | null> {
   }
 }
 
-function addressOf({ url, database }: Pick<Config['clickhouse'], 'url' | 'database'>): string {
+function addressOf(url: string, database: string): string {
   const { host, pathname } = new URL(url);
   return `${host}${pathname.replace(/\/$/, '')}/${database}`;
 }

@@ -314,6 +314,19 @@ describe('NetworkPolicy', () => {
     ]);
   });
 
+  it('knows the ports of several servers of ClickHouse', async () => {
+    const manifests = await renderWith({
+      config: { clickhouse: { url: null, urls: ['https://a:8443', 'https://b', 'https://c:8443'] } },
+      networkPolicy: { enabled: true },
+    });
+    expect(portsOf(one(manifests, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
+      [53, 53],
+      [9092],
+      [7233],
+      [8443, 443],
+    ]);
+  });
+
   it('lets only the peers named read the metrics', async () => {
     const manifests = await render({ files: [ciFile('full-values.yaml')] });
     expect((one(manifests, 'NetworkPolicy', 'orders-bridge').spec as { ingress: object[] }).ingress).toEqual([

@@ -116,7 +116,20 @@ describe('the templates refuse, and say what to do', () => {
     [
       'certificates for an address without TLS',
       { credentials: { clickhouse: { tls: { ca: { existingSecret: 'a' } } } } },
-      'config.clickhouse.url is an http:// address, but credentials.clickhouse.tls names certificates',
+      'config.clickhouse.url has an http:// address, but credentials.clickhouse.tls names certificates',
+    ],
+    [
+      'certificates for addresses of which one has no TLS',
+      {
+        config: { clickhouse: { url: null, urls: ['https://a:8443', 'http://b:8123'] } },
+        credentials: { clickhouse: { tls: { ca: { existingSecret: 'a' } } } },
+      },
+      'config.clickhouse.urls has an http:// address, but credentials.clickhouse.tls names certificates',
+    ],
+    [
+      'a password in one of several addresses of ClickHouse',
+      { config: { clickhouse: { url: null, urls: ['https://a:8443', 'https://ktb:hunter2@b:8443'] } } },
+      'config.clickhouse.urls has a user or a password in it',
     ],
     [
       'an access token beside a password',

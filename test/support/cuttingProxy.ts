@@ -39,7 +39,14 @@ export class CuttingProxy {
     return proxy;
   }
 
+  /** Listens again, at the same address. */
+  async reopen(): Promise<void> {
+    this.#server.listen(Number(new URL(this.url).port), '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
   async close(): Promise<void> {
+    if (!this.#server.listening) return;
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
     await once(this.#server, 'close');

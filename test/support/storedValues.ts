@@ -71,6 +71,7 @@ export function useValueStore(prefix: string): () => ValueStore {
   beforeAll(() => {
     client = createClickHouse({
       ...stack().clickhouse,
+      urls: [stack().clickhouse.url],
       accessToken: null,
       tls: null,
       requestTimeoutMs: 30_000,

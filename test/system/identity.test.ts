@@ -29,7 +29,7 @@ beforeAll(() => {
     settings: {},
     maxConnections: 4,
   };
-  client = createClickHouse({ ...options, url, username, password, database });
+  client = createClickHouse({ ...options, urls: [url], username, password, database });
   tables = new ClickHouseTables(client, 'default');
 });
 afterAll(() => client.close());

@@ -42,7 +42,7 @@ function connect(url: string): ClickHouseClient {
   return createClickHouse({
     accessToken: null,
     tls: null,
-    url,
+    urls: [url],
     username,
     password,
     database,

@@ -9,7 +9,7 @@ const stack = useStack({ only: ['clickhouse'] });
 it('a look-up that takes too long is stopped, and says so in words that say what to do', async () => {
   const { url, username, password, database } = stack().clickhouse;
   const options = { accessToken: null, tls: null, requestTimeoutMs: 60_000, settings: {}, maxConnections: 4 };
-  const config = { ...options, lookUpTimeoutMs: 1_000, url, username, password, database };
+  const config = { ...options, lookUpTimeoutMs: 1_000, urls: [url], username, password, database };
   const client = createClickHouse(config);
   const lookUps = createLookUps(config);
   onTestFinished(async () => {
@@ -40,7 +40,7 @@ it('a look-up that takes too long is stopped, and says so in words that say what
 it('the commands look for rows as long as the configuration says', async () => {
   const { url, username, password, database } = stack().clickhouse;
   const options = { accessToken: null, tls: null, requestTimeoutMs: 60_000, settings: {}, maxConnections: 4 };
-  const clickhouse = { ...options, lookUpTimeoutMs: 2_000, url, username, password, database };
+  const clickhouse = { ...options, lookUpTimeoutMs: 2_000, urls: [url], username, password, database };
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   await withTables({ clickhouse }, async (tables, client) => {
     await client.command({

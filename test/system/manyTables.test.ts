@@ -23,7 +23,7 @@ beforeAll(async () => {
   const { url, username, password, database } = stack().clickhouse;
   const settings = { accessToken: null, tls: null, settings: {}, maxConnections: 16 };
   const timeouts = { requestTimeoutMs: 60_000, lookUpTimeoutMs: 60_000 };
-  client = createClickHouse({ ...settings, ...timeouts, url, username, password, database });
+  client = createClickHouse({ ...settings, ...timeouts, urls: [url], username, password, database });
   await mapConcurrently(
     Array.from({ length: TABLES }, (_, index) => name(index)),
     (table) =>

@@ -20,7 +20,7 @@ async function withProfile(profile: Readonly<Record<string, string>>, constant: 
   const proxy = await startProfileProxy(stack().clickhouse.url, profile, constant);
   const connect = (url: string) =>
     createClickHouse({
-      ...{ ...stack().clickhouse, url, accessToken: null, tls: null, settings: {}, maxConnections: 4 },
+      ...{ ...stack().clickhouse, urls: [url], accessToken: null, tls: null, settings: {}, maxConnections: 4 },
       ...{ requestTimeoutMs: 30_000, lookUpTimeoutMs: 30_000 },
     });
   const [client, direct] = [connect(proxy.url), connect(stack().clickhouse.url)];

@@ -46,7 +46,7 @@ export async function check({ config: file, json }: { config: string; json: bool
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
     findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
     findings(
-      `ClickHouse at ${config.clickhouse.url}`,
+      `ClickHouse at ${config.clickhouse.urls.join(', ')}`,
       checkTables(config, existing, filled),
       PART_TIMEOUT_MS + filled.length * TABLE_TIMEOUT_MS,
     ),

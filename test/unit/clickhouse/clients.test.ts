@@ -37,7 +37,7 @@ it('each request has the login of now, and each new connection the certificates 
   await once(listening.listen(0, '127.0.0.1'), 'listening');
   const tls = { ca, cert: text(first.cert), key: text(first.key) };
   const config: Changing<ClickHouseConfig> = {
-    url: `https://127.0.0.1:${(listening.address() as AddressInfo).port}`,
+    urls: [`https://127.0.0.1:${(listening.address() as AddressInfo).port}`],
     ...{ username: 'ann', password: 'one', accessToken: null, tls, database: 'default', settings: {} },
     ...{ maxConnections: 2, requestTimeoutMs: 5_000, lookUpTimeoutMs: 5_000 },
   };

@@ -20,7 +20,7 @@ async function sendTo(answer: (socket: Socket, data: Buffer) => void): Promise<v
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
   const client = createClickHouse({
-    url: `http://127.0.0.1:${port}`,
+    urls: [`http://127.0.0.1:${port}`],
     username: 'u',
     password: 'p',
     accessToken: null,

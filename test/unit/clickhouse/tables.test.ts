@@ -75,7 +75,7 @@ async function tablesOf(does: Server) {
   const server = createServer((request, response) => void answer(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const client = createClickHouse({
-    ...{ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, username: 'default', password: '' },
+    ...{ urls: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`], username: 'default', password: '' },
     ...{ database: 'default', accessToken: null, tls: null, settings: {}, maxConnections: 1 },
     ...{ requestTimeoutMs: 5_000, lookUpTimeoutMs: 5_000 },
   });

@@ -507,6 +507,25 @@ it('takes an access token instead of user and password, and no secret in the add
   }
 });
 
+it('takes several servers of ClickHouse in place of one, and checks each address', () => {
+  const text = (clickhouse: string) => `${MINIMAL}\nclickhouse: { ${clickhouse} }`;
+  expect(parse(MINIMAL).clickhouse.urls).toEqual(['http://localhost:8123']);
+  expect(parse(text('url: "http://a"')).clickhouse.urls).toEqual(['http://a']);
+  expect(parse(text('urls: ["http://a", "http://b"]')).clickhouse.urls).toEqual(['http://a', 'http://b']);
+  expect(problems(text('url: "http://a", urls: ["http://b"]'))).toEqual([
+    'line 2: clickhouse.urls: stands for url: leave one of them out',
+  ]);
+  expect(problems(text('urls: []'))).toEqual(['line 2: clickhouse.urls: must name at least one address']);
+  expect(problems(text('urls: ["http://a", "http://a"]'))).toEqual(['line 2: clickhouse.urls: names an address twice']);
+  expect(problems(text('urls: ["https://a", "https://u:hunter2@b", "https://c?x=1"]')).sort()).toEqual([
+    'line 2: clickhouse.urls[1]: must not hold credentials; use username and password',
+    'line 2: clickhouse.urls[2]: must not hold parameters',
+  ]);
+  expect(problems(text('urls: ["https://a", "http://b"], tls: { serverName: a }'))).toEqual([
+    'line 2: clickhouse.tls: is for an https:// address, and urls[1] is an http:// one',
+  ]);
+});
+
 it('turns TLS on where there is an API key, unless it says otherwise', () => {
   const tlsOf = (temporal: string) => parse(`${MINIMAL}\ntemporal: { ${temporal} }`).temporal.tls;
   expect(tlsOf('namespace: default')).toBe(false);

@@ -5,7 +5,7 @@ import { gatherEvidence } from '../../../src/installation/evidence.js';
 import { settings } from '../../support/chunks.js';
 
 const CONFIG = {
-  clickhouse: { url: 'http://ch:8123', database: 'default' },
+  clickhouse: { urls: ['http://ch:8123'], database: 'default' },
   pipelines: [{ name: 'orders', topics: ['orders'], settings: settings() }],
 } as unknown as Config;
 

@@ -24,17 +24,23 @@
 {{- if not (or $temporal.address .Values.extraEnvFrom (contains "TEMPORAL_" (toJson .Values.extraEnv))) -}}
 {{- $problems = append $problems "config.temporal.address is missing: the daemon's default, localhost:7233, is not Temporal in a pod" -}}
 {{- end -}}
-{{- if not $clickhouse.url -}}
+{{- if not (or $clickhouse.url $clickhouse.urls) -}}
 {{- $problems = append $problems "config.clickhouse.url is missing: the daemon's default, http://localhost:8123, is not ClickHouse in a pod" -}}
 {{- end -}}
 {{- end -}}
 
-{{- if contains "@" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
-{{- $problems = append $problems "config.clickhouse.url has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and name that in credentials.clickhouse.auth.existingSecret" -}}
+{{- $addresses := dict "config.clickhouse.url" (list (default "" $clickhouse.url)) "config.clickhouse.urls" (default list $clickhouse.urls) -}}
+{{- range $path, $all := $addresses -}}
+{{- if contains "@" (regexReplaceAll "[$][{][^}]*[}]" (join " " $all) "") -}}
+{{- $problems = append $problems (printf "%s has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and name that in credentials.clickhouse.auth.existingSecret" $path) -}}
 {{- end -}}
 {{- /* A password may be among them. Never print one. */ -}}
-{{- if contains "?" (regexReplaceAll "[$][{][^}]*[}]" (toString $clickhouse.url) "") -}}
-{{- $problems = append $problems "config.clickhouse.url has parameters (?…), which the daemon refuses, and config becomes a ConfigMap: put user and password into a Secret and name that in credentials.clickhouse.auth.existingSecret, and settings into config.clickhouse.settings" -}}
+{{- if contains "?" (regexReplaceAll "[$][{][^}]*[}]" (join " " $all) "") -}}
+{{- $problems = append $problems (printf "%s has parameters (?…), which the daemon refuses, and config becomes a ConfigMap: put user and password into a Secret and name that in credentials.clickhouse.auth.existingSecret, and settings into config.clickhouse.settings" $path) -}}
+{{- end -}}
+{{- if and (include "ktb.tlsReferences" (dict "part" "clickhouse" "tls" $credentials.clickhouse.tls) | fromYaml) (contains " http:" (printf " %s" (join " " $all))) -}}
+{{- $problems = append $problems (printf "%s has an http:// address, but credentials.clickhouse.tls names certificates: write https://, or take them away" $path) -}}
+{{- end -}}
 {{- end -}}
 {{- $urls := dict
   "config.kafka.sasl.tokenUrl" (list (dig "sasl" "tokenUrl" "" $kafka) "name that in credentials.kafka.sasl.existingSecret")
@@ -102,9 +108,6 @@
 {{- if and $tls.ca.existingSecret $tls.ca.existingConfigMap -}}
 {{- $problems = append $problems (printf "credentials.%s.tls.ca has both existingSecret and existingConfigMap: name one" $part) -}}
 {{- end -}}
-{{- end -}}
-{{- if and (include "ktb.tlsReferences" (dict "part" "clickhouse" "tls" $credentials.clickhouse.tls) | fromYaml) (hasPrefix "http:" (toString $clickhouse.url)) -}}
-{{- $problems = append $problems "config.clickhouse.url is an http:// address, but credentials.clickhouse.tls names certificates: write https://, or take them away" -}}
 {{- end -}}
 {{- if and $credentials.clickhouse.accessToken.existingSecret (or $credentials.clickhouse.auth.existingSecret $clickhouse.username $clickhouse.password) -}}
 {{- $problems = append $problems "credentials.clickhouse.accessToken stands for user and password: take it away, or credentials.clickhouse.auth, config.clickhouse.username and config.clickhouse.password" -}}

@@ -131,7 +131,7 @@ it.each([
     vi.doUnmock('../../../../src/commands/shared/connections.js');
   });
   const { checkInstallation } = await import('../../../../src/commands/check/checkInstallation.js');
-  const clickhouse = { url: 'http://127.0.0.1:8123', username: 'ktb', accessToken: null, tls: null };
+  const clickhouse = { urls: ['http://127.0.0.1:8123'], username: 'ktb', accessToken: null, tls: null };
   const found = await checkInstallation({ clickhouse } as never, 1_000);
   expect(found).toMatchObject([
     { level: 'wrong', subject: 'installations', message: expect.stringMatching(said) as string },
