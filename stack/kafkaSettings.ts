@@ -29,3 +29,10 @@ export function kafkaSettings(brokers: number): Readonly<Record<string, string>>
 export function kafkaHeapMiB(brokers: number): number {
   return brokers === 1 ? 512 : 320;
 }
+
+/** Settings in which `{node}` stands for the broker's number, such as `broker.rack: rack-{node}`. */
+export function settingsOfNode(config: Readonly<Record<string, string>>, nodeId: number): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config).map(([name, value]) => [name, value.replaceAll('{node}', String(nodeId))]),
+  );
+}

@@ -108,7 +108,7 @@ export interface StackOptions {
   readonly flavour?: Flavour | 'auto';
   /** Start Temporal's web UI too. Default: no. */
   readonly ui?: boolean;
-  /** Broker settings by their names in server.properties, over the stack's own. */
+  /** Broker settings by their names in server.properties, over the stack's own. `{node}` is the broker's number, from 1. */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
   /** Options of the brokers' JVMs, over the stack's own. Only in the native flavour. */
   readonly kafkaJvmOptions?: readonly string[];

@@ -41,6 +41,8 @@ export interface KafkaConfig {
   /** Addresses like `host:port` or `[IPv6]:port`, each only once. */
   readonly brokers: readonly string[];
   readonly clientId: string;
+  /** The rack from whose replicas records are fetched. Null: from the leaders. */
+  readonly rackId: string | null;
   readonly ssl: TlsConfig | boolean;
   readonly sasl: SaslConfig | null;
   readonly connectionTimeoutMs: number;
@@ -175,6 +177,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     kafka: {
       brokers: [...new Set(kafka.brokers.flatMap(brokersOf))],
       clientId: kafka.clientId,
+      rackId: kafka.rackId ?? null,
       ssl: kafka.ssl,
       // The schema has made sure that it has the keys of its mechanism.
       sasl: (kafka.sasl ?? null) as SaslConfig | null,

@@ -38,6 +38,12 @@ export const kafka = z.strictObject({
         'environment variable.',
     ),
   clientId: nonEmpty.default('ktb').describe("Client id, as it appears in the brokers' logs and quotas."),
+  rackId: nonEmpty
+    .optional()
+    .describe(
+      'Rack (availability zone) of this process, as in broker.rack. Records are then fetched from a replica in it, if the brokers have ' +
+        'replica.selector.class.',
+    ),
   ssl: tls.default(false).describe('TLS to the brokers.'),
   sasl: sasl.optional().describe('SASL credentials.'),
   connectionTimeout: duration({ min: '100ms', max: '5m' })

@@ -79,7 +79,8 @@ export class PipelineConsumer {
     const { pipeline, kafka, kafkaConfig, admin, layouts, metrics, logger, stateLog } = options;
     const { name } = pipeline;
     this.#pipeline = pipeline;
-    const group = { groupId: pipeline.groupId, sessionTimeoutMs: kafkaConfig.sessionTimeoutMs };
+    const { sessionTimeoutMs, rackId } = kafkaConfig;
+    const group = { groupId: pipeline.groupId, sessionTimeoutMs, rackId: rackId ?? undefined };
     this.#member = new GroupMember(kafka, group, this.#memberHandlers());
     this.#lanes = new PipelineLanes(options, {
       accepted: (pack) => this.#accepted(pack),

@@ -98,6 +98,7 @@ export class GroupMember {
   readonly #kafka: Kafka;
   readonly #groupId: string;
   readonly #sessionTimeoutMs: number;
+  readonly #rackId: string | undefined;
   readonly #handlers: MemberHandlers;
   readonly #random: () => number;
   #membership: Membership | null = null;
@@ -105,13 +106,14 @@ export class GroupMember {
   /** @param random gives numbers from 0 to 1, for the time before it joins again */
   constructor(
     kafka: Kafka,
-    group: { groupId: string; sessionTimeoutMs: number },
+    group: { groupId: string; sessionTimeoutMs: number; rackId?: string | undefined },
     handlers: MemberHandlers,
     random: () => number = Math.random,
   ) {
     this.#kafka = kafka;
     this.#groupId = group.groupId;
     this.#sessionTimeoutMs = group.sessionTimeoutMs;
+    this.#rackId = group.rackId;
     this.#handlers = handlers;
     this.#random = random;
   }
@@ -249,6 +251,7 @@ export class GroupMember {
       ...CONSUMER_OPTIONS,
       groupId: this.#groupId,
       sessionTimeout: this.#sessionTimeoutMs,
+      ...(this.#rackId === undefined ? {} : { rackId: this.#rackId }),
       heartbeatInterval: Math.min(3_000, this.#sessionTimeoutMs / 3),
       // A consumer that was left while it crashed or joined must not join later. Nobody would read the partitions that
       // it gets.

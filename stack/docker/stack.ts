@@ -8,7 +8,7 @@ import {
   type StartedNetwork,
 } from 'testcontainers';
 import { assemble, type StartedParts } from '../assemble.js';
-import { kafkaHeapMiB, kafkaSettings } from '../kafkaSettings.js';
+import { kafkaHeapMiB, kafkaSettings, settingsOfNode } from '../kafkaSettings.js';
 import { pickPorts, releasePorts } from '../ports.js';
 import { probeBroker, probeClickHouse, probeTemporal } from '../probes.js';
 import { Progress } from '../progress.js';
@@ -98,7 +98,7 @@ async function startKafka(
     nodes.map(({ port, nodeId, name }) => {
       const settings = {
         ...kafkaSettings(brokers),
-        ...kafkaConfig,
+        ...settingsOfNode(kafkaConfig ?? {}, nodeId),
         'process.roles': 'broker,controller',
         'node.id': String(nodeId),
         'controller.quorum.voters': voters,

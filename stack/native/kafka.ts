@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedDirectory, fillCache, isCached } from '../cache.js';
-import { kafkaHeapMiB, kafkaSettings } from '../kafkaSettings.js';
+import { kafkaHeapMiB, kafkaSettings, settingsOfNode } from '../kafkaSettings.js';
 import { HOST } from '../ports.js';
 import { probeBroker } from '../probes.js';
 import { logTail, runCommand } from '../processes.js';
@@ -236,7 +236,7 @@ function brokerProperties(
   ];
   const settings = {
     ...kafkaSettings(plans.length),
-    ...kafkaConfig,
+    ...settingsOfNode(kafkaConfig, plan.nodeId),
     'process.roles': 'broker,controller',
     'node.id': String(plan.nodeId),
     'controller.quorum.voters': plans

@@ -19,6 +19,7 @@ it('what a producer has sent without an answer it does not send again once it is
     {
       brokers: [`127.0.0.1:${proxy.port}`],
       clientId: 'publisher-test',
+      rackId: null,
       ssl: false,
       sasl: null,
       connectionTimeoutMs: 1_000,

@@ -2,6 +2,7 @@ import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { errorOfCode } from './errorCodes.js';
 import type { KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
+import { leaveFollower, type FollowersGroup } from './followers.js';
 import { internalModule, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for errors of partitions. */
@@ -28,7 +29,10 @@ const UNREADABLE: readonly number[] = [2, 76];
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
 /** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
-interface ConsumerGroup {
+interface ConsumerGroup extends Pick<
+  FollowersGroup,
+  'preferredReadReplicasPerTopicPartition' | 'rackId' | 'leadersOnly'
+> {
   readonly cluster: {
     refreshMetadata(): Promise<void>;
     findTopicPartitionMetadata(
@@ -63,6 +67,7 @@ interface FetchState {
  * - The records of the other partitions are used.
  * - The partition is fetched again after a second, and its leader is looked up. This also finds the leader of a
  *   partition that had none, which kafkajs finds only when its metadata is a minute old.
+ * - If a follower has answered, its leader is asked before anybody is told.
  * - The handler of the consumer's assigner is called. Without a handler, a partition that the user may not read is an
  *   error as before.
  *
@@ -96,7 +101,8 @@ export function repairPartitionErrors(): void {
       if (errorCode === 0 || UNREADABLE.includes(errorCode)) {
         fetched.push(batch);
         if (state.failing.delete(name)) handler?.({ topic, partition }, null);
-      } else if (errorCode === OFFSET_OUT_OF_RANGE) await this.recoverFromOffsetOutOfRange({ topic, partition });
+      } else if (leaveFollower(this, nodeId, { topic, partition })) state.retryAtMs.set(name, performance.now());
+      else if (errorCode === OFFSET_OUT_OF_RANGE) await this.recoverFromOffsetOutOfRange({ topic, partition });
       else if (errorCode === TOPIC_AUTHORIZATION_FAILED && handler === undefined) throw errorOfCode(errorCode);
       else {
         state.retryAtMs.set(name, performance.now() + RETRY_MS);

@@ -4,6 +4,7 @@ import { repairDefaultOffsets } from './defaultOffsets.js';
 import { repairFetchPace } from './fetchPace.js';
 import { repairFetchResponses } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
+import { repairFollowers } from './followers.js';
 import { internalModule, type Repairable } from './internals.js';
 import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
@@ -48,7 +49,8 @@ interface RepairedRunner {
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`;
  * - how messages are written: `produceRequest.ts`;
- * - how often a few records are fetched: `fetchPace.ts`.
+ * - how often a few records are fetched: `fetchPace.ts`;
+ * - fetching from followers: `followers.ts`.
  *
  * @throws KafkajsVersionError
  */
@@ -74,6 +76,7 @@ export function repairKafkajs(): void {
   repairMetadata();
   repairDefaultOffsets();
   repairOutOfRange();
+  repairFollowers();
   repairPartitionErrors();
   repairTopicAnswers();
   repairStaleTopics();

@@ -1,0 +1,82 @@
+import type { TopicPartition } from '../../protocol/record.js';
+import { internalModule, type Repairable } from './internals.js';
+
+/**
+ * How long partitions are fetched from their leaders after a follower has failed. Kafka notices within 9 s that a broker
+ * is away (`broker.session.timeout.ms`), and no longer names it.
+ */
+const LEADERS_ONLY_MS = 30_000;
+
+/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
+export interface FollowersGroup {
+  /** Sent with each fetch. A leader answers it with the replica that it prefers for this rack, and without records. */
+  rackId: string;
+  /** Which replica is asked instead of the leader, by topic and partition. */
+  preferredReadReplicasPerTopicPartition: Record<string, Record<number, { readonly nodeId: number }>>;
+  fetch: (this: FollowersGroup, nodeId: string) => Promise<unknown>;
+  recoverFromFetch: (this: FollowersGroup, error: unknown) => Promise<void>;
+  /** Ours, not kafkajs's. */
+  leadersOnly?: { readonly rackId: string; readonly untilMs: number };
+}
+
+/**
+ * Repairs what kafkajs does if it fetches from a follower, which a broker with `replica.selector.class` names to a
+ * consumer with a `rackId` (KIP-392):
+ *
+ * - If the follower is away, kafkajs ends the consumer, or asks it again and again. The new consumer is sent to the same
+ *   follower, until Kafka notices.
+ * - If the follower answers with an error, for example because it is no replica any more, kafkajs asks it again until its
+ *   note is as old as `metadataMaxAge`.
+ * - If the follower lacks the offset, kafkajs means to ask the leader, but compares the wrong things, and does what it does
+ *   if the leader lacks it.
+ *
+ * Repaired, the leader is asked, and for half a minute only leaders are. To be called once, before the other repairs of
+ * `fetch`.
+ */
+export function repairFollowers(): void {
+  const { prototype } = internalModule('consumer/consumerGroup') as Repairable<FollowersGroup>;
+  const { fetch, recoverFromFetch } = prototype;
+
+  prototype.fetch = function (nodeId) {
+    const { leadersOnly } = this;
+    if (leadersOnly !== undefined && performance.now() >= leadersOnly.untilMs) {
+      this.rackId = leadersOnly.rackId;
+      delete this.leadersOnly;
+    }
+    return fetch.call(this, nodeId);
+  };
+
+  // Which broker has failed is not told here. If it was a leader, the next fetch fails again.
+  prototype.recoverFromFetch = async function (error) {
+    const preferred = Object.values(this.preferredReadReplicasPerTopicPartition);
+    if (preferred.every((ofTopic) => Object.keys(ofTopic).length === 0)) {
+      await recoverFromFetch.call(this, error);
+      return;
+    }
+    this.preferredReadReplicasPerTopicPartition = {};
+    askLeaders(this);
+  };
+}
+
+/**
+ * A broker has answered with an error for a partition. If it was a follower, its leader is asked from now on.
+ *
+ * @returns whether it was one
+ */
+export function leaveFollower(
+  group: Pick<FollowersGroup, 'preferredReadReplicasPerTopicPartition' | 'rackId' | 'leadersOnly'>,
+  nodeId: string,
+  { topic, partition }: TopicPartition,
+): boolean {
+  const preferred = group.preferredReadReplicasPerTopicPartition[topic];
+  if (String(preferred?.[partition]?.nodeId) !== nodeId) return false;
+  delete preferred?.[partition];
+  askLeaders(group);
+  return true;
+}
+
+function askLeaders(group: Pick<FollowersGroup, 'rackId' | 'leadersOnly'>): void {
+  const rackId = group.leadersOnly?.rackId ?? group.rackId;
+  group.leadersOnly = { rackId, untilMs: performance.now() + LEADERS_ONLY_MS };
+  group.rackId = '';
+}

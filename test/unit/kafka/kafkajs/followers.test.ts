@@ -1,0 +1,127 @@
+import { beforeEach, expect, it, vi } from 'vitest';
+import type { KafkajsBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
+import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
+import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
+import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
+
+repairKafkajs();
+
+interface Group {
+  subscriptionState: { assign(list: object[]): void };
+  offsetManager: object;
+  fetch(nodeId: string): Promise<KafkajsBatch[]>;
+  recoverFromOffsetOutOfRange: (error: { topic: string; partition: number }) => Promise<void>;
+}
+
+const LEADER = 1;
+const FOLLOWER = 2;
+
+let nowMs: number;
+beforeEach(() => {
+  nowMs = performance.now() + 10_000;
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+});
+
+const isAway = (): number => {
+  throw Object.assign(new Error('connect ECONNREFUSED'), { name: 'KafkaJSConnectionError' });
+};
+
+/** A group that reads partition 0. Its leader prefers the follower for the rack `a`, as a broker of Kafka does. */
+function groupInRack() {
+  const { decode, parse } = internalModule('protocol/requests/fetch/v11/response') as {
+    decode: (bytes: Buffer) => Promise<object>;
+    parse: (data: object) => Promise<object>;
+  };
+  const asked: string[] = [];
+  const outOfRange: object[] = [];
+  const [leader, follower] = [{ does: () => 0 }, { does: () => 0 }];
+  const broker = (nodeId: number) => ({
+    fetch: async ({ rackId }: { rackId: string }) => {
+      asked.push(`${nodeId}${rackId === '' ? ' without a rack' : ''}`);
+      const isSent = nodeId === LEADER && rackId === 'a';
+      const errorCode = (nodeId === FOLLOWER ? follower : leader).does();
+      const records = isSent || errorCode !== 0 ? Buffer.alloc(0) : recordBatch({ base: 0, records: [{ delta: 0 }] });
+      const answer = await decode(fetchResponse('orders', [{ partition: 0, errorCode, records }]));
+      const { responses } = answer as { responses: { partitions: { preferredReadReplica: number }[] }[] };
+      for (const { partitions } of responses)
+        for (const partition of partitions) partition.preferredReadReplica = isSent ? FOLLOWER : -1;
+      return parse(answer);
+    },
+  });
+  const nothing = () => Promise.resolve();
+  const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+  const ConsumerGroup = internalModule('consumer/consumerGroup') as new (options: object) => Group;
+  const group = new ConsumerGroup({
+    cluster: {
+      refreshMetadataIfNecessary: nothing,
+      refreshMetadata: nothing,
+      findTopicPartitionMetadata: () => [{ partitionId: 0, leader: LEADER }],
+      findBroker: ({ nodeId }: { nodeId: string }) => Promise.resolve(broker(Number(nodeId))),
+    },
+    topics: ['orders'],
+    assigners: [],
+    rackId: 'a',
+    maxWaitTimeInMs: 1,
+    metadataMaxAge: 60_000,
+    logger: { namespace: () => quiet },
+  });
+  group.subscriptionState.assign([{ topic: 'orders', partitions: [0] }]);
+  group.offsetManager = {
+    resolveOffsets: nothing,
+    committedOffsets: () => ({ orders: { 0: '0' } }),
+    nextOffset: () => '0',
+  };
+  group.recoverFromOffsetOutOfRange = (error) => Promise.resolve(void outOfRange.push(error));
+  /** Fetches from both brokers, as kafkajs does. */
+  const round = async (): Promise<void> => {
+    for (const nodeId of [LEADER, FOLLOWER]) await group.fetch(String(nodeId));
+  };
+  return { asked, outOfRange, leader, follower, round };
+}
+
+it('records are fetched from the follower that the leader names', async () => {
+  const { asked, round } = groupInRack();
+  await round();
+  await round();
+  expect(asked).toEqual(['1', '2', '2']);
+});
+
+it.each([
+  ['is no replica any more', 6],
+  ['lacks the offset', 1],
+  ['has an error', -1],
+])(
+  'a follower that %s is left for the leader, nobody is told, and half a minute later it may be named again',
+  async (_, code) => {
+    const { asked, outOfRange, follower, round } = groupInRack();
+    await round();
+    follower.does = () => code;
+    asked.length = 0;
+    await round();
+    await round();
+    await round();
+    expect(asked).toEqual(['2', '1 without a rack', '1 without a rack']);
+    expect(outOfRange).toEqual([]);
+    follower.does = () => 0;
+    nowMs += 30_000;
+    await round();
+    await round();
+    expect(asked.slice(3)).toEqual(['1', '2', '2']);
+  },
+);
+
+it('a follower that is away does not end the consumer', async () => {
+  const { asked, follower, round } = groupInRack();
+  await round();
+  asked.length = 0;
+  follower.does = isAway;
+  await round();
+  await round();
+  expect(asked).toEqual(['2', '1 without a rack']);
+});
+
+it('a leader that is away is left to kafkajs', async () => {
+  const { leader, round } = groupInRack();
+  leader.does = isAway;
+  await expect(round()).rejects.toThrow('ECONNREFUSED');
+});
