@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssignerProtocol, type PartitionAssigner } from 'kafkajs';
 import { expect, it, onTestFinished } from 'vitest';
+import { Link } from '../../chaos/link.js';
+import { pickPorts } from '../../stack/ports.js';
 import { expectCausesToldOnce, toldOf } from '../support/consumerLog.js';
 import { Daemon } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -92,4 +94,24 @@ it('half of all connections to Kafka are reset for 40 s: nothing is lost or doub
   expect(daemon.running).toBe(true);
   await daemon.untilReady();
   expectCausesToldOnce(daemon, fixture);
+});
+
+it('a member that does not hear which partitions it has joins again, and reads them', async () => {
+  const fixture = await Fixture.create(stack());
+  await fixture.collectAcks();
+  const address = stack().kafka.brokers[0] ?? '';
+  const [port = 0] = await pickPorts(1);
+  const link = await Link.open('the first member', address, port, 'kafka');
+  link.tellPorts(new Map([[Number(address.split(':')[1]), port]]));
+  onTestFinished(() => link.close());
+  const first = await Daemon.start(fixture.config().replaceAll(address, link.address));
+  await fixture.produce(500);
+  await expectExactlyOnce(fixture);
+
+  link.dropAnswers('syncGroup', 1);
+  await Daemon.start(fixture.config());
+  await eventually(() => expect(link.dropped('syncGroup')).toBe(1), 30_000);
+  await fixture.produce(2_000);
+  await expectExactlyOnce(fixture);
+  expect(await first.metric('ktb_consumer_failures_total', { cause: 'failed' })).toBe(0);
 });

@@ -6,6 +6,7 @@ import { repairFetchResponses } from './fetchResponse.js';
 import type { FetchedBatch, KafkajsBatch } from './fetchedBatch.js';
 import { repairFollowers } from './followers.js';
 import { internalModule, type Repairable } from './internals.js';
+import { repairLostAssignments } from './lostAssignments.js';
 import { repairMetadata } from './metadata.js';
 import { repairOutOfRange } from './outOfRange.js';
 import { repairReconnections } from './reconnections.js';
@@ -48,6 +49,7 @@ interface RepairedRunner {
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`;
+ * - partitions that a member was given without hearing of it: `lostAssignments.ts`;
  * - how messages are written: `produceRequest.ts`;
  * - how often a few records are fetched: `fetchPace.ts`;
  * - fetching from followers: `followers.ts`.
@@ -80,6 +82,7 @@ export function repairKafkajs(): void {
   repairPartitionErrors();
   repairTopicAnswers();
   repairStaleTopics();
+  repairLostAssignments();
   repairProduceRequests();
   repairFetchPace();
   Object.assign(prototype, { [REPAIRED]: true });
