@@ -70,7 +70,7 @@ export class Flusher {
     const requests = await this.#answer(toInsert, { inserted, skipped, withoutValue }, attempt);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
-    this.#metrics.rows.inc({ pipeline }, inserted.length);
+    this.#metrics.rows.inc({ pipeline }, outcome.rows ?? inserted.length);
     this.#metrics.flushes.inc({ pipeline, reason });
     this.#metrics.flushSeconds.observe({ pipeline }, (performance.now() - startedAt) / 1000);
     return this.#sealed(batch, { ...outcome, rejected, skipped }, requests);

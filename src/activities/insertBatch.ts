@@ -1,5 +1,6 @@
 import { sourcesOf } from '../protocol/columnSource.js';
 import { BATCH_FORMATS, type BatchSpec } from '../protocol/flush.js';
+import { hasManyRows } from '../protocol/settings.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import { toFill } from './batch.js';
@@ -56,6 +57,9 @@ const RECORD_MEMORY_BYTES = 1_024;
 /** Avro and Protobuf have no names of fields, and JSON has them in each record. */
 const DECODED_GROWTH = 8;
 
+/** Each row of a record with many has the identity columns, which take about as much as a row does. */
+const MANY_ROWS_GROWTH = 4;
+
 /** A text in quotes: each quote in it gets a backslash. */
 const TEXT_GROWTH = 2;
 
@@ -82,5 +86,5 @@ function growthOf({ mapping: { format, unknownFields }, columns }: BatchSpec['de
   }
   // A part of the value is taken out of it, and may be put in quotes.
   if (typeof unknownFields === 'object') copies += ofValue;
-  return decoded + copies + ofHeaders;
+  return (hasManyRows(format) ? MANY_ROWS_GROWTH : decoded) + copies + ofHeaders;
 }

@@ -7,7 +7,11 @@ import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed
 import { NO_TABLE_FOR_REQUESTS } from '../protocol/tables.js';
 
 /** The result for a batch's records, or for those of one table. */
-export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & { readonly inserted: readonly SourcedRecord[] };
+export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & {
+  readonly inserted: readonly SourcedRecord[];
+  /** Rows of the inserted records. Absent if it is not known any more: one for each, or more. */
+  readonly rows?: number;
+};
 
 /** The rejected records of an inserted batch, by name, and why. All others are in the table. */
 export type Verdicts = ReadonlyMap<string, Rejection>;

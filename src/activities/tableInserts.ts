@@ -78,7 +78,8 @@ export class TableInserts {
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
-    return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found };
+    const rows = outcomes.reduce((sum, outcome) => sum + (outcome.rows ?? outcome.inserted.length), 0);
+    return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found, rows };
   }
 
   async #insertOrGiveUp(share: Share, attempt: Attempt): Promise<Outcome> {

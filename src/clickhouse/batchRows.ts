@@ -11,7 +11,8 @@ import {
   type SourcedRecord,
 } from '../protocol/record.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
-import type { Mapping } from '../protocol/settings.js';
+import { hasManyRows, type Mapping } from '../protocol/settings.js';
+import { ManyRows, NO_ROW } from './manyRows.js';
 import { RowBlocks } from './rowBlocks.js';
 import { IgnoredFields } from './rows/ignoredFields.js';
 import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
@@ -23,10 +24,27 @@ export interface BatchRow extends SourcedRecord {
   readonly row: number;
   /** Its index among the records. Unlike {@link row} it does not depend on the table's columns. */
   readonly recordIndex: number;
+  /**
+   * Set if its record may hold many rows: the numbers (`_row`) of all that it has, in order. Their lines follow each other
+   * from {@link row} on. Absent: it is one row.
+   */
+  readonly numbers?: readonly number[];
 }
 
-/** Stands for a record without a row. */
-export const NO_ROW = -1;
+/** How many rows these records have. */
+export function countRows(rows: readonly BatchRow[]): number {
+  let count = 0;
+  for (const { numbers } of rows) count += numbers === undefined ? 1 : numbers.length;
+  return count;
+}
+
+/** The bytes of all rows of a record. */
+export function bytesOfRows({ row, numbers }: BatchRow, lines: RowBlocks): number {
+  if (numbers === undefined) return lines.bytesOf(row);
+  let bytes = 0;
+  for (let line = row; line < row + numbers.length; line++) bytes += lines.bytesOf(line);
+  return bytes;
+}
 
 /** The part of a batch that fills holes of a rewind. */
 export interface Fill {
@@ -41,7 +59,7 @@ export interface Fill {
 /** The rows of a batch. */
 export interface BatchRows {
   readonly rows: readonly BatchRow[];
-  /** The rows' bytes, by {@link BatchRow.row}. */
+  /** The rows' bytes, by {@link BatchRow.row}. A record that holds many rows has many lines. */
   readonly lines: RowBlocks;
   /** Records that cannot become rows. An earlier attempt may have inserted them all the same. */
   readonly rejected: readonly (RejectedRecord & BatchRow)[];
@@ -56,7 +74,7 @@ const YIELD_AFTER_MS = 20;
  * Makes the rows of records. In a rewind a record may come more than once. It gets one row.
  *
  * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and all lines are
- *   empty. Default: all are judged
+ *   empty. Of a record with many rows, each row counts by itself. Default: all are judged
  * @param options.decode for records whose values are no JSON yet
  */
 export async function buildRows(
@@ -79,6 +97,9 @@ export async function buildRows(
   const ignored = new IgnoredFields();
   const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored);
   const buildRow = decode === undefined ? buildDecoded : decodingBuilder(buildDecoded, decode);
+  const many = hasManyRows(mapping.format)
+    ? new ManyRows(mapping.format, buildDecoded, judgedBytesMax ?? Infinity)
+    : undefined;
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
   const rejected: (RejectedRecord & BatchRow)[] = [];
@@ -88,6 +109,12 @@ export async function buildRows(
   for (let recordIndex = 0; recordIndex < records.length; recordIndex++) {
     const { source, record } = records[recordIndex] as SourcedRecord;
     if (isRepetition(source, record)) continue;
+    if (many !== undefined) {
+      const { rejection, ...found } = await many.write(lines, source, record);
+      if (rejection === undefined) rows.push({ source, record, recordIndex, ...found });
+      else rejected.push({ source, record, rejection, recordIndex, ...found });
+      continue;
+    }
     const isJudged = isSent || recordBytes(record) <= judgedBytesMax;
     const rejection = isJudged ? buildRow(lines, source, record) : undefined;
     if (rejection === undefined) {

@@ -1,7 +1,8 @@
 import { groupBy } from '../lib/groupBy.js';
 import type { SourcedRecord } from '../protocol/record.js';
-import type { BatchRow } from './batchRows.js';
-import { canLookUp } from './identityColumns.js';
+import { hasManyRows } from '../protocol/settings.js';
+import { countRows, type BatchRow } from './batchRows.js';
+import { canLookUp, rowColumnFault } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
@@ -18,13 +19,16 @@ export class FoundRows {
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
   readonly #found = new Set<BatchRow>();
+  /** Records of which the table has some rows and lacks others: the numbers of those that it has. */
+  readonly #partly = new Map<BatchRow, ReadonlySet<number>>();
   /** An insert of this batch may still be running. */
   #mayBeRunning: boolean;
 
   constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
     this.#options = options;
     this.#tableColumns = tableColumns;
-    this.canLookUp = canLookUp(tableColumns);
+    this.canLookUp =
+      canLookUp(tableColumns) && (!hasManyRows(options.mapping.format) || rowColumnFault(tableColumns) === undefined);
     this.#mayBeRunning = options.repeated;
   }
 
@@ -32,8 +36,54 @@ export class FoundRows {
     return this.#found.size;
   }
 
+  /** How many rows were found, also of records of which others are missing. */
+  get rowCount(): number {
+    let count = countRows([...this.#found]);
+    for (const numbers of this.#partly.values()) count += numbers.size;
+    return count;
+  }
+
   has(row: BatchRow): boolean {
     return this.#found.has(row);
+  }
+
+  /** The numbers of the rows that the table has of a record of which it lacks others. Undefined if there are none. */
+  partOf(row: BatchRow): ReadonlySet<number> | undefined {
+    return this.#partly.get(row);
+  }
+
+  /** Whether the table has some rows, and lacks others, of one of these records. */
+  hasPartOf(rows: readonly BatchRow[]): boolean {
+    return this.#partly.size > 0 && rows.some((row) => this.#partly.has(row));
+  }
+
+  /** The lines to send, so that the table has all rows of these records. */
+  linesOf(rows: readonly BatchRow[]): readonly number[] {
+    const lines: number[] = [];
+    for (const row of rows) {
+      const { numbers } = row;
+      if (numbers === undefined) {
+        lines.push(row.row);
+        continue;
+      }
+      const part = this.#partly.get(row);
+      for (const [index, number] of numbers.entries()) if (part?.has(number) !== true) lines.push(row.row + index);
+    }
+    return lines;
+  }
+
+  /** The record that a line to send is of, and its number in it if that has many. Undefined if there is no such line. */
+  rowAt(rows: readonly BatchRow[], line: number): { readonly row: BatchRow; readonly number?: number } | undefined {
+    let left = line;
+    for (const row of rows) {
+      const part = this.#partly.get(row);
+      const numbers = row.numbers?.filter((number) => part?.has(number) !== true);
+      const length = numbers?.length ?? 1;
+      const number = numbers?.[left];
+      if (left < length) return number === undefined ? { row } : { row, number };
+      left -= length;
+    }
+    return undefined;
   }
 
   /** The found rows, in the order in which they were found. */
@@ -82,22 +132,37 @@ export class FoundRows {
     }
     for (let asked = rows; asked.length > 0;) {
       const present = await rowsInTable(this.#options, this.#tableColumns, asked);
-      if (present.length === 0) return;
-      for (const row of present) this.#found.add(row);
+      if (!this.#note(present)) return;
       asked = this.missing(asked);
     }
   }
 
+  /** @returns whether more is found than before */
+  #note({ whole, partly }: RowsInTable): boolean {
+    let isMore = whole.length > 0;
+    for (const row of whole) {
+      this.#found.add(row);
+      this.#partly.delete(row);
+    }
+    for (const [row, numbers] of partly) {
+      if (numbers.size > (this.#partly.get(row)?.size ?? 0)) isMore = true;
+      this.#partly.set(row, numbers);
+    }
+    return isMore;
+  }
+
   /**
    * Which of these rows the table lacks although their insert was answered with success. Those that it has do not count
-   * as found.
+   * as found, but those of a record of which it lacks others.
    *
    * @throws InsertError as {@link lookUp}
    */
   async lost(rows: readonly BatchRow[]): Promise<readonly BatchRow[]> {
     // An insert that knows the token may have come meanwhile, and its rows come at its end.
     await this.#mustNotBeRunning();
-    const there = new Set(await rowsInTable(this.#options, this.#tableColumns, rows));
+    const { whole, partly } = await rowsInTable(this.#options, this.#tableColumns, rows);
+    const there = new Set(whole);
+    for (const [row, numbers] of partly) this.#partly.set(row, numbers);
     return rows.filter((row) => !there.has(row));
   }
 
@@ -112,12 +177,20 @@ function stillInserting(): InsertError {
   return new InsertError('transient', { code: 'still_inserting', message });
 }
 
+/** Records of which the table has all rows, and those of which it has some. */
+interface RowsInTable {
+  readonly whole: readonly BatchRow[];
+  readonly partly: ReadonlyMap<BatchRow, ReadonlySet<number>>;
+}
+
 async function rowsInTable(
-  { tables, table, fill }: BatchInsertOptions,
+  { tables, table, fill, mapping }: BatchInsertOptions,
   tableColumns: TableColumns,
   rows: readonly BatchRow[],
-): Promise<BatchRow[]> {
-  const present: BatchRow[] = [];
+): Promise<RowsInTable> {
+  const whole: BatchRow[] = [];
+  const partly = new Map<BatchRow, ReadonlySet<number>>();
+  const manyRows = hasManyRows(mapping.format);
   for (const [source, list] of groupBy(rows, (row) => row.source)) {
     const isFilled = fill?.sources.has(source) === true;
     list.sort((one, other) => one.record.offset - other.record.offset);
@@ -129,6 +202,19 @@ async function rowsInTable(
         to: part.at(-1)?.record.offset ?? 0,
         isOwn: (offset: number): boolean => offsets.has(offset),
       };
+      if (manyRows) {
+        const found = isFilled
+          ? await tables.foundRowNumbersOfRecords(table, tableColumns, source, asked)
+          : await tables.foundRowNumbers(table, source, asked);
+        return part.filter((row) => {
+          const { record, numbers = [] } = row;
+          const there = new Set(found.get(isFilled ? recordName(record) : String(record.offset)));
+          const present = numbers.filter((number) => there.has(number));
+          const isWhole = present.length === numbers.length;
+          if (present.length > 0 && !isWhole) partly.set(row, new Set(present));
+          return present.length > 0 && isWhole;
+        });
+      }
       if (isFilled) {
         const found = await tables.foundRecords(table, tableColumns, source, asked);
         return part.filter(({ record }) => found.has(recordName(record)));
@@ -136,7 +222,7 @@ async function rowsInTable(
       const found = await tables.foundOffsets(table, source, asked);
       return part.filter(({ record }) => found.has(record.offset));
     });
-    for await (const part of parts) for (const row of part) present.push(row);
+    for await (const part of parts) for (const row of part) whole.push(row);
   }
-  return present;
+  return { whole, partly };
 }

@@ -7,7 +7,16 @@ import type { TableColumns } from './tableColumns.js';
  * Kafka engine. Filled if the table has them.
  */
 export const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
-export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number];
+export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number] | typeof ROW_COLUMN;
+
+/**
+ * The index of a row among those of its record, from 0. It is an identity column only of pipelines whose records may hold
+ * many rows. These cannot do without it. For others it is a column like any.
+ */
+export const ROW_COLUMN = '_row';
+
+/** The most rows that one record may have. */
+export const ROWS_OF_RECORD_MAX = 100_000;
 
 /** The columns that a look-up of identities needs. */
 export const LOOKUP_COLUMNS: readonly IdentityColumn[] = ['_topic', '_partition', '_offset', '_epoch'];
@@ -45,7 +54,38 @@ export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
   _timestamp: 'DateTime64(3)',
   _key: 'String',
   _epoch: 'LowCardinality(String)',
+  _row: 'UInt32',
 };
+
+/** The identity columns of a pipeline's tables. */
+export function identityColumnsOf(manyRows: boolean): readonly IdentityColumn[] {
+  return manyRows ? [...IDENTITY_COLUMNS, ROW_COLUMN] : IDENTITY_COLUMNS;
+}
+
+/** Says what is wrong with `_row` in a table for records that may hold many rows. Undefined if nothing is. */
+export function rowColumnFault(table: TableColumns): string | undefined {
+  const text = table.get(ROW_COLUMN);
+  if (text === undefined)
+    return `has no column ${ROW_COLUMN}, by which the rows of one record are told from each other`;
+  const max = numberMax(innerType(text));
+  if (max !== null && max >= ROWS_OF_RECORD_MAX) return undefined;
+  return `has a column ${ROW_COLUMN} of type ${text}, which does not hold the numbers 0 to ${ROWS_OF_RECORD_MAX - 1} of the rows of one record`;
+}
+
+/**
+ * Whether merges of such a table would leave one row of each record: its sorting key has the record's offset, and not the
+ * index of the row.
+ */
+export function mergesRowsOfRecord({
+  engine,
+  sortingKey,
+}: {
+  readonly engine: string;
+  readonly sortingKey: string;
+}): boolean {
+  const merges = engine.endsWith('MergeTree') && !/^(Replicated|Shared)?MergeTree$/.test(engine);
+  return merges && /\b_offset\b/.test(sortingKey) && !/\b_row\b/.test(sortingKey);
+}
 
 /** Finds identity columns whose types cannot hold all identities. Columns that the table lacks are not listed. */
 export function identityFaults(table: TableColumns): IdentityFault[] {

@@ -1,7 +1,7 @@
 import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
 import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
-import { IDENTITY_COLUMNS } from './identityColumns.js';
+import { identityColumnsOf } from './identityColumns.js';
 import { quoteName } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */
@@ -15,17 +15,23 @@ export interface InferredColumns {
  * bits get a type that holds them.
  *
  * @param rows lines of JSON, one character per byte
+ * @param manyRows whether a record may hold many rows
  */
-export async function inferColumns(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<InferredColumns> {
+export async function inferColumns(
+  clickhouse: ClickHouseClient,
+  rows: readonly string[],
+  manyRows = false,
+): Promise<InferredColumns> {
+  const identity = identityColumnsOf(manyRows);
   const fields = fieldsOf(rows);
   const left = [...fields.keys()].flatMap((name) => {
     if (name === '') return ['a field without a name gets no column'];
-    const isReserved = IDENTITY_COLUMNS.some((own) => own === name);
+    const isReserved = identity.some((own) => own === name);
     return isReserved ? [`records with the field ${name}, which is the name of an identity column, are rejected`] : [];
   });
   const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
   const columns = inferred
-    .filter(({ name }) => name !== '' && !IDENTITY_COLUMNS.some((own) => own === name))
+    .filter(({ name }) => name !== '' && !identity.some((own) => own === name))
     .map(({ name, type }) => {
       const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
       return `${quoteName(name)} ${typeOfIntegers(fields.get(name) ?? []) ?? fitting}`;

@@ -122,6 +122,9 @@ const SOURCE_IS_AWAY =
 const COLUMN = /\(while reading the value of key ((?:(?!\(while reading)[^\n])*?)\): /g;
 const ROW = /\(at row (\d+)\)/g;
 
+/** The same if a constraint of the table is violated. It says this first, before it quotes the row. */
+const VIOLATING_ROW = /^Constraint .*? is violated at row (\d+)\. Expression/s;
+
 /**
  * Every error of an insert or query gets a kind, and a message without any value of a record. The name of an error
  * comes from those tables, never from the answer, because a row in the answer can look like a name.
@@ -143,7 +146,7 @@ export function classifyInsertError(
   const isOversized = code in OVERSIZED_CODES || oversized?.says.test(error.message) === true;
   const setting = refusedSetting(code, error.message);
   const column = [...error.message.matchAll(COLUMN)].at(-1)?.[1];
-  const row = [...error.message.matchAll(ROW)].at(-1)?.[1];
+  const row = VIOLATING_ROW.exec(error.message)?.[1] ?? [...error.message.matchAll(ROW)].at(-1)?.[1];
   const type = column === undefined ? undefined : columns?.get(column);
   const kind = kindOf(code, error.message);
   // Functions that read the state of an aggregation fail with codes of every kind.

@@ -15,6 +15,8 @@ export interface BatchInsertOptions {
     | 'send'
     | 'foundOffsets'
     | 'foundRecords'
+    | 'foundRowNumbers'
+    | 'foundRowNumbersOfRecords'
     | 'probe'
     | 'isInserting'
     | 'lastInsertAtMs'

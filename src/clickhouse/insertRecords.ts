@@ -3,13 +3,15 @@ import { prepareDecoding, type RecordDecoder } from '../formats/recordDecoder.js
 import { RegistryError } from '../formats/schemaRegistry.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource, SourcedRecord } from '../protocol/record.js';
-import { buildRows, type BatchRows } from './batchRows.js';
+import { hasManyRows } from '../protocol/settings.js';
+import { buildRows, countRows, type BatchRow, type BatchRows } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
-import { identityFaults, misfitOf, unfitColumns } from './identityColumns.js';
+import { identityFaults, misfitOf, ROW_COLUMN, rowColumnFault, unfitColumns } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { FoundRows } from './foundRows.js';
 import { Insertion } from './insertion.js';
 import type { BatchInsertOptions } from './insertOptions.js';
+import type { RowRefusal } from './refusals.js';
 import type { TableColumns } from './tableColumns.js';
 import { columnsIfAny } from './knownColumns.js';
 import { SentSets } from './sentSets.js';
@@ -21,6 +23,8 @@ export interface BatchInsertResult {
   readonly rejected: readonly RejectedRecord[];
   /** Rows that were in the table already, from an earlier attempt. */
   readonly found: number;
+  /** Rows of the inserted records. */
+  readonly rows: number;
   /** Rows in the table that its materialized views lack, or may lack. Null if there are none. */
   readonly missedByViews: MissedByViews | null;
 }
@@ -77,18 +81,37 @@ async function insertOnce(
   if (ignored.size > 0) options.onIgnored?.(ignored);
   const refusedRows = new Set(refused.map(({ item }) => item));
   const { found } = insertion;
+  const inserted = rows.filter((row) => !refusedRows.has(row));
+  const late = found.among(rejected);
   return {
-    inserted: [...rows.filter((row) => !refusedRows.has(row)), ...found.among(rejected)],
+    inserted: [...inserted, ...late],
     rejected: [
-      ...found.missing(rejected),
-      ...refused.map(({ item: { source, record }, reason }) => ({
-        source,
-        record,
-        rejection: { code: REJECTION_CODES.refused, message: reason.error.message },
-      })),
+      ...found.missing(rejected).map((row) => withPart(row, row.rejection, found)),
+      ...refused.map(({ item, reason }) => withPart(item, refusedBecause(item, reason), found)),
     ],
-    found: found.size,
+    found: found.rowCount,
+    rows: countRows(inserted) + late.length,
     missedByViews: insertion.missedByViews,
+  };
+}
+
+function refusedBecause({ numbers }: BatchRow, { error, number }: RowRefusal): Rejection {
+  const { message } = error;
+  if (numbers === undefined) return { code: REJECTION_CODES.refused, message };
+  const which = number === undefined ? 'one of its rows' : `row ${number}`;
+  return { code: REJECTION_CODES.refused, message: `${which}: ${message}` };
+}
+
+/** A rejected record. Says so if the table has some of its rows, since an insert of several blocks may end in the middle. */
+function withPart(row: BatchRow, rejection: Rejection, found: FoundRows): RejectedRecord {
+  const { source, record, numbers = [] } = row;
+  const part = found.partOf(row)?.size;
+  if (part === undefined) return { source, record, rejection };
+  const { code, message } = rejection;
+  return {
+    source,
+    record,
+    rejection: { code, message: `${message}; ${part} of its ${numbers.length} rows are in the table` },
   };
 }
 
@@ -185,10 +208,11 @@ export async function giveUpRecords(
   return {
     inserted: [...rows.filter((row) => found.has(row)), ...found.among(rejected)],
     rejected: [
-      ...found.missing(rejected),
-      ...found.missing(rows).map(({ source, record }) => ({ source, record, rejection })),
+      ...found.missing(rejected).map((row) => withPart(row, row.rejection, found)),
+      ...found.missing(rows).map((row) => withPart(row, rejection, found)),
     ],
-    found: found.size,
+    found: found.rowCount,
+    rows: found.rowCount,
     missedByViews: tableColumns?.hasViews === true ? missedIfGivenUp(found, new SentSets(repeated, records)) : null,
   };
 }
@@ -212,7 +236,13 @@ function missedIfGivenUp(found: FoundRows, sent: SentSets): MissedByViews | null
 }
 
 function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }: BatchInsertOptions): void {
-  const { unknownFields } = mapping;
+  const { unknownFields, format } = mapping;
+  const fault = hasManyRows(format) ? rowColumnFault(tableColumns) : undefined;
+  if (fault !== undefined)
+    throw new InsertError('structural', {
+      code: tableColumns.has(ROW_COLUMN) ? UNFIT_IDENTITY : NO_SUCH_COLUMN_IN_TABLE,
+      message: `table ${table} ${fault}: \`ktb check\` says how to alter it`,
+    });
   const into = typeof unknownFields === 'object' ? [unknownFields.into] : [];
   const missing = [...Object.keys(columns), ...into].find((column) => !tableColumns.has(column));
   if (missing === undefined) return;

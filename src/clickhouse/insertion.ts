@@ -1,4 +1,4 @@
-import type { BatchRow, BatchRows } from './batchRows.js';
+import { bytesOfRows, type BatchRow, type BatchRows } from './batchRows.js';
 import { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
@@ -25,7 +25,7 @@ export class Insertion {
     this.#options = options;
     this.#batchRows = batchRows;
     this.found = new FoundRows(options, tableColumns);
-    this.#sender = new TokenSender(options, tableColumns, batchRows, sent);
+    this.#sender = new TokenSender(options, tableColumns, batchRows, sent, this.found);
     this.#views = new ViewRepair(options, batchRows, this.#sender, this.found);
     this.#refusals = new Refusals(options, tableColumns, batchRows.lines, this.found);
   }
@@ -62,7 +62,7 @@ export class Insertion {
     if (repeated || fill !== undefined) await this.found.lookUp(rejected.length === 0 ? rows : [...rows, ...rejected]);
     if (repeated) await this.#views.settleEarlier();
     const missing = this.found.missing(rows);
-    const refused = await findRefused(missing, (part) => this.#send(part), this.#divide(missing));
+    const refused = await findRefused(missing, (part) => this.#send(part), this.#partsOf(missing));
     // This row is too large even alone. It may succeed with more memory, and the rows sent with it are in the table by
     // now.
     const tooLarge = refused.find(({ reason }) => reason.error.kind === 'oversized');
@@ -86,22 +86,34 @@ export class Insertion {
     const { tables, table } = this.#options;
     const unproved = this.found.missing(this.#sender.unproved);
     if (unproved.length === 0 || !this.found.canLookUp || !(await tables.mayLoseKnownRows(table))) return;
-    for (const part of this.#divide(await this.found.lost(unproved))) await this.#views.sendAnew(part);
+    for (const part of this.#divide(await this.found.lost(unproved))) await this.#views.sendAnew(part, 'lost');
+  }
+
+  /** Records of which the table has some rows come by themselves, at the end. */
+  *#partsOf(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
+    if (!this.found.hasPartOf(rows)) {
+      yield* this.#divide(rows);
+      return;
+    }
+    yield* this.#divide(rows.filter((row) => this.found.partOf(row) === undefined));
+    yield* this.#divide(rows.filter((row) => this.found.partOf(row) !== undefined));
   }
 
   /**
    * Divides rows into parts, if inserts into this table were too large lately. Each part is small enough for the limit
-   * at the time when it is asked for.
+   * at the time when it is asked for. The rows of a record stay together.
    */
   *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
     const { tables, table } = this.#options;
     for (let first = 0, next = 0; first < rows.length; first = next) {
       const bytesMax = tables.insertBytesMax(table);
-      const end = Math.min(rows.length, first + tables.insertRowsMax(table));
-      next = bytesMax === Infinity ? end : first;
-      for (let bytes = 0; next < end; next++) {
-        bytes += this.#batchRows.lines.bytesOf((rows[next] as BatchRow).row);
-        if (bytes > bytesMax && next > first) break;
+      const rowsMax = tables.insertRowsMax(table);
+      next = bytesMax === Infinity && rowsMax === Infinity ? rows.length : first;
+      for (let [bytes, count] = [0, 0]; next < rows.length; next++) {
+        const row = rows[next] as BatchRow;
+        bytes += bytesOfRows(row, this.#batchRows.lines);
+        count += row.numbers?.length ?? 1;
+        if ((bytes > bytesMax || count > rowsMax) && next > first) break;
       }
       yield next - first === rows.length ? rows : rows.slice(first, next);
     }
@@ -116,26 +128,33 @@ export class Insertion {
   async #send(part: readonly BatchRow[]): Promise<RowRefusal | null> {
     const rows = this.found.missing(part);
     if (rows.length === 0) return null;
+    const isPartlyThere = this.found.hasPartOf(rows);
     try {
-      if (this.found.canLookUp) await this.#sender.noteSending(rows, this.found);
-      await this.#sender.send(rows);
+      if (isPartlyThere) {
+        await this.#views.sendAnew(rows, 'partly');
+      } else {
+        if (this.found.canLookUp) await this.#sender.noteSending(rows, this.found);
+        await this.#sender.send(rows);
+      }
       this.#refusals.taken();
       return null;
     } catch (error) {
       if (!(error instanceof InsertError)) throw error;
       this.found.failed(error);
-      if (await this.#views.refuseAlone(rows, error)) return null;
-      if ((await this.#views.settleFailure(rows, error)) === 'viewsLack') {
+      const suspect = error.suspect === undefined ? undefined : this.found.rowAt(rows, error.suspect);
+      if (!isPartlyThere && (await this.#views.refuseAlone(rows, error))) return null;
+      // What was sent under a new token is never sent again: its views are counted already.
+      if (!isPartlyThere && (await this.#views.settleFailure(rows, error)) === 'viewsLack') {
         await this.#views.sendAgain(rows, error.answered ? error : undefined);
         return null;
       }
       await this.#refusals.mustBeWorthASearch(rows, error);
       // It may have left rows in the table, whatever its error says. A single row is looked up at the end.
       if (rows.length > 1 || !error.answered) await this.found.lookUp(rows);
-      const suspect = error.suspect === undefined ? undefined : rows[error.suspect];
       return {
         error,
-        suspect: suspect === undefined ? undefined : part.indexOf(suspect),
+        suspect: suspect === undefined ? undefined : part.indexOf(suspect.row),
+        number: suspect?.number,
         doubtful: error.kind !== 'data' && (error.kind !== 'oversized' || rows.length === 1),
       };
     }

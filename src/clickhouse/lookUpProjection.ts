@@ -1,4 +1,4 @@
-import { LOOKUP_COLUMNS, REWIND_COLUMNS } from './identityColumns.js';
+import { LOOKUP_COLUMNS, REWIND_COLUMNS, ROW_COLUMN } from './identityColumns.js';
 import { quoteTable } from './sqlNames.js';
 
 /**
@@ -6,18 +6,24 @@ import { quoteTable } from './sqlNames.js';
  * 12,208 at 100 million rows. A `minmax` index on `_offset` would read all of them as soon as the offsets of partitions
  * overlap.
  */
-const LOOK_UP_PROJECTION =
-  `PROJECTION by_identity (SELECT ${REWIND_COLUMNS.join(', ')} ` + 'ORDER BY _topic, _partition, _epoch, _offset)';
+function lookUpProjection(manyRows: boolean): string {
+  const columns = manyRows ? [...REWIND_COLUMNS, ROW_COLUMN] : REWIND_COLUMNS;
+  return `PROJECTION by_identity (SELECT ${columns.join(', ')} ORDER BY _topic, _partition, _epoch, _offset)`;
+}
 
-/** The statements that add the projection to a table, also for its existing parts. */
-export function projectionStatements(table: string, engine: string): string[] {
+/**
+ * The statements that add the projection to a table, also for its existing parts.
+ *
+ * @param manyRows whether a record may hold many rows
+ */
+export function projectionStatements(table: string, engine: string, manyRows = false): string[] {
   const alter = `ALTER TABLE ${quoteTable(table)}`;
   return [
     // An engine that merges rows away allows a projection only with this setting.
     ...(engine.endsWith('MergeTree') && !/^(Replicated|Shared)?MergeTree$/.test(engine)
       ? [`${alter} MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'`]
       : []),
-    `${alter} ADD ${LOOK_UP_PROJECTION}`,
+    `${alter} ADD ${lookUpProjection(manyRows)}`,
     `${alter} MATERIALIZE PROJECTION by_identity`,
   ];
 }
@@ -29,12 +35,17 @@ export interface TableOrder {
   readonly createQuery: string;
 }
 
-/** Whether a look-up of identities reads only a small part of the table, by its order or a projection. */
-export function findsByIdentity({ sortingKey, createQuery }: TableOrder): boolean {
+/**
+ * Whether a look-up of identities reads only a small part of the table, by its order or a projection.
+ *
+ * @param manyRows whether a record may hold many rows
+ */
+export function findsByIdentity({ sortingKey, createQuery }: TableOrder, manyRows = false): boolean {
+  const needed = manyRows ? [...LOOKUP_COLUMNS, ROW_COLUMN] : LOOKUP_COLUMNS;
   if (leadsToOffset(sortingKey)) return true;
   return Array.from(createQuery.matchAll(PROJECTION)).some(
     ([, columns = '', order = '']) =>
-      leadsToOffset(order) && (/^\s*\*/.test(columns) || LOOKUP_COLUMNS.every((column) => columns.includes(column))),
+      leadsToOffset(order) && (/^\s*\*/.test(columns) || needed.every((column) => columns.includes(column))),
   );
 }
 

@@ -33,11 +33,13 @@ export interface AskedOffsets {
   readonly isOwn?: ((offset: number) => boolean) | undefined;
 }
 
-/** The number of rows of one record under one epoch. It should be one. */
+/** The number of rows of one record under one epoch. It should be one, or all that the record holds, each once. */
 export interface RowsOfRecord {
   readonly offset: number;
   readonly epoch: string;
   readonly rows: number;
+  /** Set if records may hold many rows: how many different ones (`_row`) there are. */
+  readonly different?: number;
   /** The record's timestamp, see {@link secondsOfRecord}. Null if the table has no column `_timestamp` that keeps it. */
   readonly seconds: number | null;
 }
@@ -87,9 +89,56 @@ export async function foundRecords(
 }
 
 /**
+ * The numbers of the rows (`_row`) that a table has of each record of a source, within a range of offsets, by its offset.
+ * Records without a row are missing. For records that may hold many rows.
+ *
+ * @throws InsertError
+ */
+export async function foundRowNumbers(
+  lookUps: LookUps,
+  table: NamedTable,
+  { topic, partition, epoch }: RecordSource,
+  { from, to, isOwn }: AskedOffsets,
+): Promise<Map<string, readonly number[]>> {
+  const rows = await lookUp<[number | string, readonly (number | string)[]]>(
+    lookUps,
+    table,
+    `SELECT _offset, groupUniqArray(_row) FROM ${quoted(table)} WHERE ${IN_RANGE} AND _epoch = {epoch:String}
+     GROUP BY _offset`,
+    { topic, partition, epoch, from, to },
+    ofOwn(isOwn),
+  );
+  return new Map(rows.map(([offset, numbers]) => [String(offset), numbers.map(Number)]));
+}
+
+/**
+ * The same, whatever their epoch, by the names of the records: see {@link foundRecords}.
+ *
+ * @throws InsertError
+ */
+export async function foundRowNumbersOfRecords(
+  lookUps: LookUps,
+  table: NamedTable,
+  columns: TableColumns,
+  { topic, partition }: RecordSource,
+  { from, to, isOwn }: AskedOffsets,
+): Promise<Map<string, readonly number[]>> {
+  const rows = await lookUp<[number | string, number | string, readonly (number | string)[]]>(
+    lookUps,
+    table,
+    `SELECT _offset, ${secondsOf(columns.get('_timestamp'))} AS seconds, groupUniqArray(_row)
+     FROM ${quoted(table)} WHERE ${IN_RANGE} GROUP BY _offset, seconds`,
+    { topic, partition, from, to },
+    ofOwn(isOwn),
+  );
+  return new Map(rows.map(([offset, seconds, numbers]) => [`${offset}@${seconds}`, numbers.map(Number)]));
+}
+
+/**
  * How many rows each record of a range of offsets has, by epoch, in the order of offsets. Records of several logs may
  * have been at one offset.
  *
+ * @param manyRows whether records may hold many rows
  * @throws InsertError
  */
 export async function rowsByOffset(
@@ -98,18 +147,26 @@ export async function rowsByOffset(
   columns: TableColumns,
   { topic, partition }: TopicPartition,
   { from, to }: AskedOffsets,
+  manyRows = false,
 ): Promise<RowsOfRecord[]> {
   const isTimed = keepsSeconds(columns);
   const seconds = isTimed ? `any(${secondsOf(columns.get('_timestamp'))})` : 'NULL';
-  const rows = await lookUp<[number | string, string, number | string, number | string | null]>(
+  const different = manyRows ? ', uniqExact(_row)' : '';
+  const rows = await lookUp<[number | string, string, number | string, number | string | null, (number | string)?]>(
     lookUps,
     table,
-    `SELECT _offset, _epoch, count(), ${seconds} FROM ${quoted(table)} WHERE ${IN_RANGE}
+    `SELECT _offset, _epoch, count(), ${seconds}${different} FROM ${quoted(table)} WHERE ${IN_RANGE}
      GROUP BY _offset, _epoch ORDER BY _offset`,
     { topic, partition, from, to },
   );
-  return rows.map(([offset, epoch, count, time]) => {
-    return { offset: Number(offset), epoch, rows: Number(count), seconds: isTimed ? Number(time) : null };
+  return rows.map(([offset, epoch, count, time, numbers]) => {
+    return {
+      offset: Number(offset),
+      epoch,
+      rows: Number(count),
+      ...(manyRows ? { different: Number(numbers) } : {}),
+      seconds: isTimed ? Number(time) : null,
+    };
   });
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BatchRow } from './batchRows.js';
+import { bytesOfRows, countRows, type BatchRow } from './batchRows.js';
 import { TOO_MANY_PARTITIONS, TOO_MUCH_MEMORY } from './errorCodes.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
@@ -11,6 +11,8 @@ import type { Refusal, Refused } from './findRefused.js';
 /** Why a set of rows was refused. */
 export interface RowRefusal extends Required<Refusal> {
   readonly error: InsertError;
+  /** The number of the row that ClickHouse names, if its record may hold many. It is a hint, not a proof. */
+  readonly number?: number | undefined;
 }
 
 /** A row that was refused alone. */
@@ -86,7 +88,7 @@ export class Refusals {
     if (!this.#found.canLookUp && !(isTooLarge && error.code === TOO_MANY_PARTITIONS)) throw error;
     if (isTooLarge && rows.length > 1) {
       this.#limitInserts(rows, error);
-      onTooLarge?.(error, rows.length);
+      onTooLarge?.(error, countRows(rows));
       return;
     }
     if (this.#doubtfulInARow === 0) {
@@ -103,7 +105,7 @@ export class Refusals {
     const { tables, table } = this.#options;
     tables.wasTooLarge(
       table,
-      rows.reduce((bytes, { row }) => bytes + this.#lines.bytesOf(row), 0),
+      rows.reduce((bytes, row) => bytes + bytesOfRows(row, this.#lines), 0),
       code === TOO_MANY_PARTITIONS || code === TOO_MUCH_MEMORY,
     );
   }

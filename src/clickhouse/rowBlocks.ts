@@ -80,6 +80,21 @@ export class RowBlocks {
     this.#at = this.#rowStart;
   }
 
+  /** Forgets the rows from this one on. No row may be begun. */
+  dropFrom(row: number): void {
+    while (this.#closed.length > 0 && (this.#firstRows.at(-1) as number) > row) this.#reopenBlock();
+    this.#ends.length = row;
+    this.#rowStart = this.#at = this.#startOf(row) - this.#closedBytes;
+  }
+
+  #reopenBlock(): void {
+    const { block, end } = this.#closed.pop() as ClosedBlock;
+    SPARE.give(this.#block);
+    this.#block = block;
+    this.#firstRows.pop();
+    this.#closedBytes -= end;
+  }
+
   /** The size of a row's line in bytes. */
   bytesOf(row: number): number {
     return (this.#ends[row] as number) - this.#startOf(row);

@@ -126,11 +126,26 @@ export class SentSets {
   /** Notes that a set in the table was given up. Its rows were counted, and people may have brought them to the views. */
   async giveUp(rows: readonly BatchRow[]): Promise<void> {
     this.#unsettled.delete(this.tokenOf(rows));
+    await this.#strand(rows);
+  }
+
+  /**
+   * Notes that rows are about to be sent under a token that is not noted. Sets that share rows with them must not be sent
+   * again: once these rows are in the table, they would come twice.
+   */
+  async giveUpAnySetOf(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
+    this.#unsettled.delete(this.tokenOf(rows));
+    this.#retire(undefined, rows, found);
+    await this.#strand(rows);
+  }
+
+  async #strand(rows: readonly BatchRow[]): Promise<void> {
     for (const { recordIndex } of rows) this.#stranded.add(recordIndex);
     await this.#save();
   }
 
-  #retire(token: string, rows: readonly BatchRow[], found: FoundRows): void {
+  /** @param token of the set that stays */
+  #retire(token: string | undefined, rows: readonly BatchRow[], found: FoundRows): void {
     let sent: ReadonlySet<number> | undefined;
     for (const [other, indexes] of this.#unsettled) {
       if (other === token) continue;

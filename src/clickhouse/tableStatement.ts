@@ -1,4 +1,4 @@
-import { IDENTITY_TYPES } from './identityColumns.js';
+import { IDENTITY_TYPES, identityColumnsOf } from './identityColumns.js';
 import { quoteTable } from './sqlNames.js';
 
 /**
@@ -6,15 +6,16 @@ import { quoteTable } from './sqlNames.js';
  * double row that slipped through is merged away.
  *
  * @param columns definitions of the columns beside the identity columns. Null: a person has to write them
+ * @param manyRows whether a record may hold many rows
  */
-export function tableStatement(table: string, columns: readonly string[] | null): string {
-  const identity = Object.entries(IDENTITY_TYPES).map(([name, type]) => `${name} ${type}`);
+export function tableStatement(table: string, columns: readonly string[] | null, manyRows = false): string {
+  const identity = identityColumnsOf(manyRows).map((name) => `${name} ${IDENTITY_TYPES[name]}`);
   return [
     `CREATE TABLE ${quoteTable(table)} (`,
     ...(columns === null ? ['  -- your columns'] : []),
     [...(columns ?? []), ...identity].map((column) => `  ${column}`).join(',\n'),
     ') ENGINE = ReplacingMergeTree',
-    'ORDER BY (_topic, _partition, _epoch, _offset)',
+    `ORDER BY (_topic, _partition, _epoch, _offset${manyRows ? ', _row' : ''})`,
     'SETTINGS non_replicated_deduplication_window = 1000',
   ].join('\n');
 }

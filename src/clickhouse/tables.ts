@@ -6,6 +6,8 @@ import { KnownColumns, missingTable } from './knownColumns.js';
 import {
   foundOffsets,
   foundRecords,
+  foundRowNumbers,
+  foundRowNumbersOfRecords,
   LOOK_UP_TIMEOUT_MS,
   rowsByOffset,
   type AskedOffsets,
@@ -137,14 +139,30 @@ export class ClickHouseTables {
     return foundRecords(this.#lookUps, this.#named(table), columns, source, asked);
   }
 
+  /** The numbers of the rows of each record of a source that are in the table already, see `foundRowNumbers` in lookUps.ts. */
+  foundRowNumbers(table: string, source: RecordSource, asked: AskedOffsets): Promise<Map<string, readonly number[]>> {
+    return foundRowNumbers(this.#lookUps, this.#named(table), source, asked);
+  }
+
+  /** The same, whatever their epoch, see `foundRowNumbersOfRecords` in lookUps.ts. */
+  foundRowNumbersOfRecords(
+    table: string,
+    columns: TableColumns,
+    source: RecordSource,
+    asked: AskedOffsets,
+  ): Promise<Map<string, readonly number[]>> {
+    return foundRowNumbersOfRecords(this.#lookUps, this.#named(table), columns, source, asked);
+  }
+
   /** How many rows each record has, by epoch, see `rowsByOffset` in lookUps.ts. */
   rowsByOffset(
     table: string,
     columns: TableColumns,
     partition: TopicPartition,
     asked: AskedOffsets,
+    manyRows = false,
   ): Promise<RowsOfRecord[]> {
-    return rowsByOffset(this.#lookUps, this.#named(table), columns, partition, asked);
+    return rowsByOffset(this.#lookUps, this.#named(table), columns, partition, asked, manyRows);
   }
 
   /** What ClickHouse says about a table now. Undefined if there is no such table. */

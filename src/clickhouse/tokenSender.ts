@@ -30,6 +30,7 @@ export class TokenSender {
   readonly #options: BatchInsertOptions;
   readonly #tableColumns: TableColumns;
   readonly #batchRows: BatchRows;
+  readonly #found: Pick<FoundRows, 'linesOf'>;
   /** Tokens under which an insert of this attempt has failed. */
   readonly #failed = new Set<string>();
   /** In sets, because so many rows are too many arguments for one call. */
@@ -37,10 +38,18 @@ export class TokenSender {
   #knownViews: boolean | undefined;
   #hasSent = false;
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns, batchRows: BatchRows, sent: SentSets) {
+  /** @param found says which rows the table has of records of which it lacks others: these are not sent */
+  constructor(
+    options: BatchInsertOptions,
+    tableColumns: TableColumns,
+    batchRows: BatchRows,
+    sent: SentSets,
+    found: Pick<FoundRows, 'linesOf'>,
+  ) {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.#batchRows = batchRows;
+    this.#found = found;
     this.sent = sent;
   }
 
@@ -58,7 +67,8 @@ export class TokenSender {
   }
 
   /**
-   * Sends a set of rows: all or none, as far as ClickHouse can promise that.
+   * Sends a set of rows: all or none, as far as ClickHouse can promise that. If the table has some rows of a record
+   * already, the set needs a salt, since its token says nothing about them.
    *
    * @param options.ignoreViews see `RowsToInsert`
    * @param options.salt makes the token another one, which was never sent
@@ -73,18 +83,19 @@ export class TokenSender {
     await this.#mustBeOfTable();
     mustBeAlive();
     const token = this.sent.tokenOf(rows, salt);
+    const sent = this.#found.linesOf(rows);
     try {
-      const lines = this.#batchRows.lines.lines(rows.map(({ row }) => row));
+      const lines = this.#batchRows.lines.lines(sent);
       const views = ignoreViews ? { ignoreViews } : {};
       await tables.send(table, { columns: this.#tableColumns, lines, token, batch, ...views });
     } catch (error) {
       this.#failed.add(token);
-      onInsert?.('failed', rows.length);
+      onInsert?.('failed', sent.length);
       throw error;
     }
     if (salt === '' && (repeated || this.#failed.has(token))) this.#unproved.push(rows);
     this.#hasSent = true;
-    onInsert?.('ok', rows.length);
+    onInsert?.('ok', sent.length);
     // Otherwise a view may still lack them.
     if (!ignoreViews) this.sent.settle(token);
   }

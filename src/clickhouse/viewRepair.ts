@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { NO_ROW, type BatchRow, type BatchRows } from './batchRows.js';
+import { countRows, type BatchRow, type BatchRows } from './batchRows.js';
 import { TOO_MANY_PARTITIONS } from './errorCodes.js';
 import type { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
+import { NO_ROW } from './manyRows.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import type { TokenSender } from './tokenSender.js';
 
@@ -39,6 +40,8 @@ export class ViewRepair {
   readonly #batchRows: BatchRows;
   readonly #sender: TokenSender;
   readonly #found: FoundRows;
+  /** What was sent under a new token, and is counted. */
+  readonly #sentAnew = new Set<BatchRow>();
   #missed = 0;
   #missedWhy = '';
 
@@ -78,7 +81,7 @@ export class ViewRepair {
       return 'viewsLack';
     }
     if (left === rows.length) sent.drop(sent.tokenOf(rows));
-    else this.#miss(rows.length - left, error.message);
+    else this.#miss(countRows(rows) - countRows(this.#found.missing(rows)), error.message);
     return 'notOfViews';
   }
 
@@ -99,7 +102,7 @@ export class ViewRepair {
       throw again;
     }
     this.#limitInserts(rows, error);
-    this.#miss(rows.length, error.message);
+    this.#miss(countRows(rows), error.message);
     return true;
   }
 
@@ -134,8 +137,11 @@ export class ViewRepair {
       else await this.sendAgain(rows, undefined);
     }
     for (const rows of altered) await this.#cannotSendAgain(rows);
-    this.#miss(inPart.size, 'they came into the table with an insert that cannot be sent again');
-    this.#miss(unknown.length, 'what an earlier run of the batcher was answered is not known');
+    this.#miss(
+      countRows([...inPart].flatMap((index) => byIndex.get(index) ?? [])),
+      'they came into the table with an insert that cannot be sent again',
+    );
+    this.#miss(countRows(unknown), 'what an earlier run of the batcher was answered is not known');
   }
 
   /** Rows that came with records which cannot become rows any more. No other rows may have their token. */
@@ -147,7 +153,7 @@ export class ViewRepair {
         message: `its views may lack rows that cannot be sent again: ${why}. The batch waits, since insert.views is required: undo the alteration, or park the batch`,
       });
     await this.#sender.sent.giveUp(rows);
-    this.#miss(rows.length, why);
+    this.#miss(countRows(rows), why);
   }
 
   /**
@@ -169,7 +175,10 @@ export class ViewRepair {
         await this.#sender.send(rows);
         // The disk of a view's table may have refused, after it had noted the token.
         if (refusal?.mayBeOfMachine === true)
-          this.#miss(rows.length, `a view may have dropped them as known, and lost them before: ${refusal.message}`);
+          this.#miss(
+            countRows(rows),
+            `a view may have dropped them as known, and lost them before: ${refusal.message}`,
+          );
         return;
       } catch (again) {
         if (!(again instanceof InsertError)) throw again;
@@ -184,22 +193,24 @@ export class ViewRepair {
     }
     if (views === 'required') throw heldForViews(error, known);
     await sent.giveUp(rows);
-    this.#miss(rows.length, error?.message ?? 'no answer came to an insert, and a second one could double rows');
+    this.#miss(countRows(rows), error?.message ?? 'no answer came to an insert, and a second one could double rows');
   }
 
   /**
-   * Sends rows that the table lacks although it knows their token, under one that was never sent. Their views may have
-   * them: these have their own tokens.
+   * Sends rows under a token that was never sent.
    *
-   * @throws InsertError if the batch has to be held
+   * - `lost`: the table lacks them although it knows their token. Their views may have them: these have their own tokens.
+   * - `partly`: the table has some rows of these records. Only the others are sent.
+   *
+   * @throws InsertError if the rows are refused, or the batch has to be held
    */
-  async sendAnew(rows: readonly BatchRow[]): Promise<void> {
+  async sendAnew(rows: readonly BatchRow[], because: keyof typeof SENT_ANEW): Promise<void> {
     if (await this.#sender.hasViews()) {
-      await this.#sender.sent.giveUp(rows);
-      this.#miss(
-        rows.length,
-        'the table had lost them, and got them with an insert of their own: views may have them twice',
-      );
+      await this.#sender.sent.giveUpAnySetOf(rows, this.#found);
+      // A search sends them again in smaller sets.
+      const counted = rows.filter((row) => !this.#sentAnew.has(row));
+      for (const row of counted) this.#sentAnew.add(row);
+      this.#miss(countRows(counted), SENT_ANEW[because]);
     }
     await this.#sender.send(rows, { salt: randomUUID() });
   }
@@ -209,7 +220,8 @@ export class ViewRepair {
     const { tables, table, onTooLarge } = this.#options;
     const rowsMin = error.code === TOO_MANY_PARTITIONS ? TOO_MANY_PARTITIONS_ROWS_MIN : TOO_LARGE_ROWS_MIN;
     if (error.kind !== 'oversized') return;
-    if (tables.wasTooLargeForViews(table, rows.length, rowsMin)) onTooLarge?.(error, rows.length);
+    const count = countRows(rows);
+    if (tables.wasTooLargeForViews(table, count, rowsMin)) onTooLarge?.(error, count);
   }
 
   async #sendToOtherViews(rows: readonly BatchRow[]): Promise<void> {
@@ -226,6 +238,12 @@ export class ViewRepair {
     this.#missedWhy = why;
   }
 }
+
+/** What views may lack then, or have twice. */
+const SENT_ANEW = {
+  lost: 'the table had lost them, and got them with an insert of their own: views may have them twice',
+  partly: 'an insert had left only some rows of their records in the table, and the others came with another one',
+} as const;
 
 /** Whether rows of a table that cannot be looked up are sent in parts after this error: see `Refusals`. */
 function startsSearch({ kind, code }: InsertError): boolean {

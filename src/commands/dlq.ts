@@ -85,8 +85,10 @@ async function countReasons(kafka: Kafka, admin: KafkaAdmin, pipeline: PipelineC
   const reasons = new Map<string, Reason>();
   await forEachLetter(kafka, admin, pipeline, NO_CHOICE, (letter) => {
     const { code } = letter;
-    const known = reasons.get(`${code}\n${letter.message}`);
-    const message = known !== undefined || reasons.size < REASONS_MAX ? letter.message : '(other messages)';
+    // Which row of a record it was is no reason of its own.
+    const reason = letter.message.replace(/^row \d+: /, 'a row: ');
+    const known = reasons.get(`${code}\n${reason}`);
+    const message = known !== undefined || reasons.size < REASONS_MAX ? reason : '(other messages)';
     const name = `${code}\n${message}`;
     const before = reasons.get(name) ?? { code, message, letters: 0, first: placeOf(letter) };
     reasons.set(name, { ...before, letters: before.letters + 1 });

@@ -4,7 +4,10 @@ import type { Kafka } from 'kafkajs';
 import { columnsIfAny } from '../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
+import { rowColumnProblem } from '../clickhouse/rowColumnRepair.js';
+import { rowsOfRecord } from '../clickhouse/rows/rowsOfRecord.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
+import type { TableColumns } from '../clickhouse/tableColumns.js';
 import { tableStatement } from '../clickhouse/tableStatement.js';
 import { RowBlocks } from '../clickhouse/rowBlocks.js';
 import { createRowBuilder } from '../clickhouse/rows/rowBuilder.js';
@@ -18,7 +21,8 @@ import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';
 import { reachClickHouse } from '../connections/openParts.js';
-import { isDecoded } from '../protocol/settings.js';
+import { hasManyRows, isDecoded } from '../protocol/settings.js';
+import type { KafkaRecord, RecordSource } from '../protocol/record.js';
 import { tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { tellPassedOver } from './shared/passedOver.js';
@@ -128,6 +132,8 @@ async function setUpTable(
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
   const { name: table, topics } = from;
+  const { format } = from.pipeline.settings.destination.mapping;
+  const manyRows = hasManyRows(format);
   const existing = await columnsIfAny(tables, table);
   if (existing !== null) {
     const missing = missingColumns(existing, REWIND_COLUMNS);
@@ -143,36 +149,43 @@ async function setUpTable(
       console.log(`  ALTER TABLE ${quoteTable(table)} ${additions.join(', ')}\n`);
     }
     for (const { message } of identityFaults(existing)) console.log(`  ${message}\n`);
-    await proposeProjection(tables, table);
+    if (manyRows) await proposeRowColumn(tables, table, existing);
+    await proposeProjection(tables, table, manyRows);
     return null;
   }
   if (fromSample === undefined) {
     console.log(`table ${table}: does not exist. Create it with these columns beside your own:\n`);
-    console.log(`${tableStatement(table, null)}\n`);
+    console.log(`${tableStatement(table, null, manyRows)}\n`);
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
-  const { format } = from.pipeline.settings.destination.mapping;
   if (isDecoded(format))
     return `Table ${table} cannot be proposed from records, because ktb setup does not decode ${format}: create it`;
   const rows = topics.length === 0 ? [] : await sampleRows(kafka, admin, from, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
-  const { columns, left } = await inferColumns(clickhouse, rows);
+  const { columns, left } = await inferColumns(clickhouse, rows, manyRows);
   for (const reason of left) console.log(`table ${table}: ${reason}`);
-  const statement = tableStatement(table, columns);
+  const statement = tableStatement(table, columns, manyRows);
   if (!dryRun) await clickhouse.command({ query: statement });
   console.log(
-    `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} records as\n\n${statement}\n`,
+    `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} ${manyRows ? 'rows of records' : 'records'} as\n\n${statement}\n`,
   );
   return null;
 }
 
-/** Prints the statements that make look-ups fast in a table with another sorting key. */
-async function proposeProjection(tables: ClickHouseTables, table: string): Promise<void> {
+/** Prints what a table needs for records that may hold many rows. */
+async function proposeRowColumn(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
   const facts = await tables.facts(table);
-  if (!facts?.engine.includes('MergeTree') || findsByIdentity(facts)) return;
-  const statements = projectionStatements(table, facts.engine).map((statement) => `  ${statement};`);
+  const problem = rowColumnProblem(table, columns, { engine: '', sortingKey: '', ...facts });
+  if (problem !== null) console.log(`  It ${problem.message}. What to do:\n\n  ${problem.todo}\n`);
+}
+
+/** Prints the statements that make look-ups fast in a table with another sorting key. */
+async function proposeProjection(tables: ClickHouseTables, table: string, manyRows: boolean): Promise<void> {
+  const facts = await tables.facts(table);
+  if (!facts?.engine.includes('MergeTree') || findsByIdentity(facts, manyRows)) return;
+  const statements = projectionStatements(table, facts.engine, manyRows).map((statement) => `  ${statement};`);
   console.log(`  It is not sorted by its identity columns. So that a repeated insert finds its rows fast:\n`);
   console.log(`${statements.join('\n')}\n`);
 }
@@ -182,7 +195,7 @@ function topicsText(topics: readonly string[]): string {
 }
 
 /**
- * Makes rows of the first records of some topics. If few records become rows, it stops after some seconds.
+ * Makes rows of the first records of some topics. If few of them become rows, it stops after some seconds.
  *
  * @throws Error if the topics cannot be read
  */
@@ -195,10 +208,16 @@ async function sampleRows(
   const { columns, mapping } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows = new RowBlocks();
+  const { format } = mapping;
+  const add = (source: RecordSource, row: KafkaRecord): void => {
+    if (build(rows, source, row) === undefined) rows.endRow();
+  };
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
-      if (build(rows, { topic, partition, epoch: '' }, record) === undefined) rows.endRow();
+      const source = { topic, partition, epoch: '' };
+      if (!hasManyRows(format)) add(source, record);
+      else for (const row of rowsOfRecord(record, format)) if (rows.length < records) add(source, row);
       return rows.length >= records || performance.now() >= untilMs;
     },
     passedOver: tellPassedOver,

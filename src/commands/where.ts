@@ -18,18 +18,19 @@ import { layoutName } from '../protocol/layout.js';
 import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
+import { hasManyRows } from '../protocol/settings.js';
 import { tableOf } from '../protocol/tables.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
-import { skipTest } from './shared/skippedRecords.js';
+import { expectedRows, skipTest } from './shared/skippedRecords.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
 import { unflushedAt } from './shared/unflushedAt.js';
 import {
   isAcceptedNow,
-  isRowOf,
+  areRowsOf,
   mayHaveEarlier,
   parsePlace,
   stateOf,
@@ -107,7 +108,8 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       (accepted.some(({ unflushed }) => unflushed) ||
         (!isAcceptedNow({ log, acceptances: accepted }) && place.offset >= (log.committed ?? 0)));
     const ofEpochs = { log, record, acceptances: accepted, rows };
-    const isInserted = !('error' in rows) && rows.some((row) => isRowOf(ofEpochs, row));
+    const rowsExpected = record === null ? undefined : expectedRows(settings.destination)?.(record);
+    const isInserted = !('error' in rows) && areRowsOf(ofEpochs, rows, rowsExpected);
     const answers = await answersTo(place, record, search, {
       isInserted,
       isWaiting,
@@ -126,6 +128,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
         timestampMs: record.timestampMs,
         skipped: (await skipTest(settings.destination))({ ...place, epoch: log.epoch ?? '' }, record) === true,
         batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout)),
+        ...(rowsExpected === undefined ? {} : { rows: rowsExpected }),
       },
       unreadable,
       acceptances,
@@ -263,7 +266,13 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
 function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
   const table = tableOf(pipeline.settings.destination, place.topic);
   return withTables(config, async (tables) =>
-    tables.rowsByOffset(table, await tables.columns(table), place, { from: place.offset, to: place.offset }),
+    tables.rowsByOffset(
+      table,
+      await tables.columns(table),
+      place,
+      { from: place.offset, to: place.offset },
+      hasManyRows(pipeline.settings.destination.mapping.format),
+    ),
   );
 }
 

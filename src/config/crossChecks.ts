@@ -1,4 +1,4 @@
-import { holdsObjects, isDecoded } from '../protocol/settings.js';
+import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
 import { collidingTopics } from '../protocol/tables.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
@@ -108,13 +108,17 @@ const COORDINATES: ReadonlyMap<string, string> = new Map([
   ['_timestamp', 'timestamp'],
 ]);
 
-/** `_key` is filled, too, if the table has it. */
-function isIdentityColumn(column: string): boolean {
-  return column === '_key' || COORDINATES.has(column);
+/** `_key` is filled, too, if the table has it, and `_row` if records may hold many rows. */
+function isIdentityColumn(column: string, { format }: Pick<Pipeline, 'format'>): boolean {
+  return column === '_key' || COORDINATES.has(column) || (column === '_row' && hasManyRows(format));
 }
 
-function identityColumns({ columns }: Pipeline): ConfigProblem[] {
+function identityColumns({ columns, format }: Pipeline): ConfigProblem[] {
   return Object.entries(columns).flatMap(([column, source]) => {
+    if (column === '_row' && hasManyRows(format)) {
+      const message = `is an identity column, by which rows are found again; it takes the index of the row in its record`;
+      return [{ path: ['columns', column], message }];
+    }
     const own = COORDINATES.get(column);
     if (own === undefined || own === source) return [];
     const message = `is an identity column, by which rows are found again; it takes ${own}, and nothing else`;
@@ -149,14 +153,16 @@ function jsonBytes(value: unknown): number {
 function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (format !== 'json' && shardBy.startsWith('/')) {
-    const message = isDecoded(format)
-      ? `leads into the value, which consumers do not decode; use key, partition, or header:NAME`
-      : `leads into JSON, and the values are ${format}; use key, partition, or header:NAME`;
+    const ways = 'use key, partition, or header:NAME';
+    const ofValue = hasManyRows(format)
+      ? `leads into one object, and the values are ${format}, which hold many; ${ways}`
+      : `leads into JSON, and the values are ${format}; ${ways}`;
+    const message = isDecoded(format) ? `leads into the value, which consumers do not decode; ${ways}` : ofValue;
     problems.push({ path: ['shardBy'], message });
   }
   if (typeof unknownFields === 'object' && Object.hasOwn(columns, unknownFields.into))
     problems.push({ path: ['unknownFields', 'into'], message: `is a column that columns fills with something else` });
-  if (typeof unknownFields === 'object' && isIdentityColumn(unknownFields.into))
+  if (typeof unknownFields === 'object' && isIdentityColumn(unknownFields.into, { format }))
     problems.push({ path: ['unknownFields', 'into'], message: `is an identity column, by which rows are found again` });
   if (holdsObjects(format)) return problems;
   for (const [column, source] of Object.entries(columns)) {

@@ -44,7 +44,9 @@ const tableName = z.string().refine((text) => TABLE_NAME.test(text), {
 });
 
 const batch = z.strictObject({
-  maxRecords: count({ min: 1, max: 1_000_000 }).prefault(50_000).describe('Flush when this many records are buffered.'),
+  maxRecords: count({ min: 1, max: 1_000_000 })
+    .prefault(50_000)
+    .describe('Flush when this many records are buffered, however many rows each of them holds.'),
   maxBytes: size({ min: '1KiB', max: '64MiB' })
     .prefault('8MiB')
     .describe(
@@ -208,11 +210,11 @@ export const pipeline = z.strictObject({
         'goes on after it, or the partition waits until a person has decided. Either way it is counted and logged.',
     ),
   format: z
-    .enum(['json', 'avro', 'protobuf', 'json-schema', 'text', 'bytes'])
+    .enum(['json', 'json-lines', 'json-array', 'avro', 'protobuf', 'json-schema', 'text', 'bytes'])
     .default('json')
     .describe(
-      'What record values are: JSON objects, the same as Avro, Protobuf or JSON with the header of a schema registry, UTF-8 text, or any bytes. ' +
-        'avro and protobuf need schemaRegistry. A text, or bytes, goes as a whole to the column value, or to the one ' +
+      'What record values are: JSON objects, many of them (one in each line, or in an array), one as Avro, Protobuf or JSON with the header of a schema registry, UTF-8 text, or any bytes. ' +
+        'json-lines and json-array need a column _row in the table. avro and protobuf need schemaRegistry. A text, or bytes, goes as a whole to the column value, or to the one ' +
         'that columns maps to `value`.',
     ),
   avro: z

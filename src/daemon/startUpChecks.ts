@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { ConnectionLike } from '@temporalio/client';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { identityFaults, missingColumns, unfitColumns } from '../clickhouse/identityColumns.js';
+import { identityFaults, missingColumns, rowColumnFault, unfitColumns } from '../clickhouse/identityColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -14,6 +14,7 @@ import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
 import { within } from '../lib/within.js';
 import { partitionName } from '../protocol/record.js';
+import { hasManyRows } from '../protocol/settings.js';
 import {
   collidingPipelines,
   collidingTopics,
@@ -126,6 +127,9 @@ export async function checkClickHouse(
       continue;
     }
     for (const reason of unfitColumns(existing)) problems.add(`ClickHouse table ${table}: ${reason}`);
+    const rowFault = hasManyRows(settings.destination.mapping.format) ? rowColumnFault(existing) : undefined;
+    if (rowFault !== undefined)
+      problems.add(`ClickHouse table ${table} ${rowFault}: \`ktb check\` says how to alter it`);
     const missing = missingColumns(existing, Object.keys(settings.destination.columns));
     if (missing.length > 0) {
       problems.add(

@@ -94,9 +94,10 @@ export interface TablesOfTopics {
 export interface Mapping {
   /**
    * `json`: an object whose fields go to columns. `avro`, `protobuf`, `json-schema`: such an object, as a serializer with
-   * a schema registry writes it. `text`: one value in UTF-8. `bytes`: one value, not checked.
+   * a schema registry writes it. `json-lines`, `json-array`: many such objects, each of which is a row. `text`: one value
+   * in UTF-8. `bytes`: one value, not checked.
    */
-  readonly format: 'json' | 'text' | 'bytes' | DecodedFormat;
+  readonly format: 'json' | 'text' | 'bytes' | DecodedFormat | ManyRowsFormat;
   /** What becomes of Avro values for which there is more than one way. Absent: bytes are raw, unions plain. */
   readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
   /** The same for Protobuf. Absent: bytes are raw. */
@@ -111,7 +112,7 @@ export interface Mapping {
 
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
 export function needsNewerWorker({ format, where, unknownFields }: Mapping): boolean {
-  return isDecoded(format) || where !== undefined || typeof unknownFields === 'object';
+  return isDecoded(format) || hasManyRows(format) || where !== undefined || typeof unknownFields === 'object';
 }
 
 /** Formats of values that are decoded before they are read as JSON. */
@@ -122,9 +123,17 @@ export function isDecoded(format: Mapping['format']): format is DecodedFormat {
   return format === 'avro' || format === 'protobuf' || format === 'json-schema';
 }
 
+/** Formats of values that hold many objects: one in each line, or the elements of an array. */
+export type ManyRowsFormat = 'json-lines' | 'json-array';
+
+/** Whether a value may hold any number of objects, each of which becomes a row. */
+export function hasManyRows(format: Mapping['format']): format is ManyRowsFormat {
+  return format === 'json-lines' || format === 'json-array';
+}
+
 /** Whether values are objects whose fields go to columns. */
 export function holdsObjects(format: Mapping['format']): boolean {
-  return format === 'json' || isDecoded(format);
+  return format === 'json' || isDecoded(format) || hasManyRows(format);
 }
 
 /**

@@ -129,6 +129,8 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       },
       foundOffsets: () => Promise.resolve(new Set<number>()),
       foundRecords: () => Promise.resolve(new Set<string>()),
+      foundRowNumbers: () => Promise.resolve(new Map<string, number[]>()),
+      foundRowNumbersOfRecords: () => Promise.resolve(new Map<string, number[]>()),
       probe: () => Promise.resolve(),
       isInserting: () => Promise.resolve(false),
       lastInsertAtMs: () => undefined,

@@ -33,6 +33,7 @@ interface Row {
   readonly _partition: number;
   readonly _epoch: string;
   readonly _offset: number;
+  readonly _row?: number;
   /** Refused with an error that blames the data. */
   readonly bad?: boolean;
   /** Refused with a code that nobody knows. */
@@ -41,7 +42,7 @@ interface Row {
 
 /**
  * A table in memory that behaves as ClickHouse does: all rows of an insert or none, if they are of one partition (it has
- * those of Kafka); a token drops what comes again under it into the same partition (as long as its window remembers); a
+ * those of Kafka, or two by {@link FakeTable.partitionsByRow}); a token drops what comes again under it into the same partition (as long as its window remembers); a
  * failing view leaves the rows behind.
  */
 export class FakeTable {
@@ -53,6 +54,8 @@ export class FakeTable {
   /** Faults of the next inserts; none when it is empty. */
   faults: Fault[] = [];
   hasView = false;
+  /** Whether even and odd rows of a record go to different partitions. */
+  partitionsByRow = false;
   /** False: the table and its view have no deduplication window. Undefined: that may not be asked. */
   remembersTokens: boolean | undefined = true;
   /** After so many inserts, whatever becomes of the last one, the table and its view get a window. */
@@ -118,6 +121,19 @@ export class FakeTable {
       this.#alter();
       return Promise.resolve(new Set(this.#found(source, from, to).filter((offset) => isOwn?.(offset) ?? true)));
     },
+    foundRowNumbers: (_table, { topic, partition, epoch }, { from, to, isOwn }) => {
+      this.lookUps++;
+      this.#alter();
+      const found = new Map<string, number[]>();
+      for (const row of this.rows) {
+        const { _offset: offset } = row;
+        if (row._topic !== topic || row._partition !== partition || row._epoch !== epoch) continue;
+        if (offset < from || offset > to || isOwn?.(offset) === false) continue;
+        found.set(String(offset), [...(found.get(String(offset)) ?? []), row._row ?? 0]);
+      }
+      return Promise.resolve(found);
+    },
+    foundRowNumbersOfRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
     foundRecords: () => Promise.reject(new Error('a rewind is tested on the real engine')),
     send: (table, { columns, lines, token, ignoreViews = false }) => {
       const isOfOthers = (columns.get('altered') ?? this.#type) !== this.#type;
@@ -160,7 +176,7 @@ export class FakeTable {
     this.#refuse(rows);
     if ((this.#tokens.get(token) ?? text) !== text) throw new Error('one token was used for different rows');
     this.#tokens.set(token, text);
-    const partitions = fault === 'lostInPart' ? [0] : [...new Set(rows.map(({ _partition }) => _partition))];
+    const partitions = fault === 'lostInPart' ? [0] : [...new Set(rows.map((row) => this.#partitionOf(row)))];
     const fresh = partitions.flatMap((partition) => this.#fresh(rows, partition, token));
     if (fault === 'lostWhileRunning') {
       for (const row of fresh) this.#running.push(row);
@@ -186,9 +202,13 @@ export class FakeTable {
     throw new Died();
   }
 
+  #partitionOf({ _partition, _row = 0 }: Row): number {
+    return this.partitionsByRow ? _row % 2 : _partition;
+  }
+
   /** The rows of a partition, unless it has them under this token. */
   #fresh(rows: Row[], partition: number, token: string): Row[] {
-    const own = rows.filter(({ _partition }) => _partition === partition);
+    const own = rows.filter((row) => this.#partitionOf(row) === partition);
     const name = `${token}/${partition}`;
     const isKnown = this.#tokensOfPartitions.has(name) && this.remembersTokens !== false;
     if (own.length > 0 && this.remembersTokens !== false) this.#tokensOfPartitions.add(name);
@@ -233,4 +253,5 @@ const COLUMNS = new Map([
   ...['_topic', '_epoch', 'bad', 'odd'].map((name) => [name, 'String'] as const),
   ['_partition', 'UInt32'],
   ['_offset', 'UInt64'],
+  ['_row', 'UInt32'],
 ]);

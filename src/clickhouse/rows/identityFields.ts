@@ -1,4 +1,5 @@
 import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
+import { RowOfRecord } from '../../protocol/rowOfRecord.js';
 import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { IdentityColumn } from '../identityColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
@@ -15,6 +16,7 @@ export class IdentityFields {
   readonly #hasOffset: boolean;
   readonly #hasTimestamp: boolean;
   readonly #hasKey: boolean;
+  readonly #hasRow: boolean;
   readonly #writeTimestamp: (into: RowBlocks, timestampMs: number) => void;
   readonly #beginnings = new WeakMap<RecordSource, Buffer>();
   /** The last record's, because the next one usually has the same. */
@@ -27,6 +29,7 @@ export class IdentityFields {
     this.#hasOffset = this.#has.has('_offset');
     this.#hasTimestamp = this.#has.has('_timestamp');
     this.#hasKey = this.#has.has('_key');
+    this.#hasRow = this.#has.has('_row');
     this.#writeTimestamp = timestampBytesWriter(table.get('_timestamp') ?? '');
   }
 
@@ -44,6 +47,10 @@ export class IdentityFields {
     if (this.#hasKey) {
       writeName(into, KEY);
       writeKey(into, record);
+    }
+    if (this.#hasRow) {
+      writeName(into, ROW);
+      into.integer(record instanceof RowOfRecord ? record.number : 0);
     }
   }
 
@@ -67,6 +74,7 @@ function beginningOf({ topic, partition, epoch }: RecordSource, has: ReadonlySet
 const OFFSET = Buffer.from(',"_offset":');
 const TIMESTAMP = Buffer.from(',"_timestamp":');
 const KEY = Buffer.from(',"_key":');
+const ROW = Buffer.from(',"_row":');
 
 /** The first field of a row has no comma before it. */
 function writeName(into: RowBlocks, name: Buffer): void {

@@ -1,7 +1,7 @@
 import type { Rejection } from '../../protocol/ack.js';
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { IDENTITY_COLUMNS, type IdentityColumn } from '../identityColumns.js';
+import { identityColumnsOf, type IdentityColumn } from '../identityColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
 import { hasHalfCharacter } from '../values/json.js';
@@ -41,10 +41,18 @@ export class LeadingFields {
   readonly #object: JsonObject;
   readonly #pointers = new JsonPointers();
 
-  /** @param object has read the record's value, if its format is JSON */
-  constructor(table: TableColumns, columns: Readonly<Record<string, ColumnSource>>, object: JsonObject) {
+  /**
+   * @param object has read the record's value, if its format is JSON
+   * @param manyRows whether a record may hold many rows
+   */
+  constructor(
+    table: TableColumns,
+    columns: Readonly<Record<string, ColumnSource>>,
+    object: JsonObject,
+    manyRows = false,
+  ) {
     this.#object = object;
-    this.identity = IDENTITY_COLUMNS.filter((name) => table.has(name) && !(name in columns));
+    this.identity = identityColumnsOf(manyRows).filter((name) => table.has(name) && !(name in columns));
     this.#identityFields = new IdentityFields(this.identity, table);
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,

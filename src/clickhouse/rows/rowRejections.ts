@@ -63,6 +63,35 @@ export function notObject(kind: JsonKind): Rejection {
   return { code: REJECTION_CODES.notObject, message: `the value is ${what}, not a JSON object` };
 }
 
+export function notArray(kind: JsonKind): Rejection {
+  const what = kind === 'null' ? 'null' : kind === 'object' ? 'an object' : `a ${kind}`;
+  return { code: REJECTION_CODES.notJson, message: `the value is ${what}, not a JSON array` };
+}
+
+export function cutShort(): Rejection {
+  return { code: REJECTION_CODES.notJson, message: 'the value is not JSON: it ends too early' };
+}
+
+export function moreFollows(): Rejection {
+  const message = 'the value is not JSON: more follows after the array; each record holds one';
+  return { code: REJECTION_CODES.notJson, message };
+}
+
+/** @param number of the row in its record, as in `_row` */
+export function ofRow(number: number, { code, message }: Rejection): Rejection {
+  return { code, message: `row ${number}: ${message}` };
+}
+
+export function tooManyRows(max: number): Rejection {
+  const message = `the record has more than ${max} rows`;
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
+export function rowsTooLarge(number: number): Rejection {
+  const message = `row ${number}: the rows of the record up to this one are too large together`;
+  return { code: REJECTION_CODES.tooLarge, message };
+}
+
 export function reservedField(name: string): Rejection {
   const message = `the value has a field ${name}, which is the name of an identity column; rename the field`;
   return { code: REJECTION_CODES.reservedField, message };

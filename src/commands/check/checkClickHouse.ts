@@ -1,14 +1,21 @@
-import { canLookUp, identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
+import {
+  canLookUp,
+  identityFaults,
+  missingColumns,
+  REWIND_COLUMNS,
+  rowColumnFault,
+} from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
 import { LOOK_UP_TIMED_OUT } from '../../clickhouse/lookUps.js';
 import { deniedSystemTables, serverVersion } from '../../clickhouse/serverFacts.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
-import type { Config } from '../../config/config.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
 import type { FilledTable } from '../../config/filledTables.js';
 import { reachClickHouse } from '../../connections/openParts.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
+import { hasManyRows } from '../../protocol/settings.js';
 import { NoAnswerError, within } from '../../lib/within.js';
 import { withTables } from '../shared/connections.js';
 import { judges, type Finding } from './finding.js';
@@ -37,7 +44,7 @@ export function checkTables(
       filled,
       async ({ pipeline, table }) => {
         try {
-          return judgeTable(pipeline, await examined(tables, table));
+          return judgeTable(pipeline, await examined(tables, table, isManyRows(pipeline)));
         } catch (error) {
           // Then the other tables need not be asked.
           if (isWithoutAnswer(error)) throw error;
@@ -77,11 +84,16 @@ async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | nul
   }
 }
 
-async function examined(tables: ClickHouseTables, table: string): Promise<CheckedTable> {
+function isManyRows({ settings }: PipelineConfig): boolean {
+  return hasManyRows(settings.destination.mapping.format);
+}
+
+/** @param manyRows whether a record may hold many rows */
+async function examined(tables: ClickHouseTables, table: string, manyRows: boolean): Promise<CheckedTable> {
   const columns = await tables.columns(table);
   const facts = await tables.facts(table);
   const insert = await outcomeOf(tables.probe(table, columns));
-  const lookUp = await outcomeOf(tryLookUps(tables, table, columns));
+  const lookUp = await outcomeOf(tryLookUps(tables, table, columns, manyRows));
   return {
     name: table,
     columns,
@@ -98,10 +110,19 @@ async function examined(tables: ClickHouseTables, table: string): Promise<Checke
 }
 
 /** Looks up a record that cannot exist, in the same way as a repeated insert and a rewind. */
-async function tryLookUps(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
+async function tryLookUps(
+  tables: ClickHouseTables,
+  table: string,
+  columns: TableColumns,
+  manyRows: boolean,
+): Promise<void> {
   if (!canLookUp(columns)) return;
   const nowhere = { topic: '', partition: 0, epoch: '' };
-  await tables.foundOffsets(table, nowhere, { from: 0, to: 0 });
+  const asked = { from: 0, to: 0 };
+  const asksRows = manyRows && rowColumnFault(columns) === undefined;
+  if (asksRows) await tables.foundRowNumbers(table, nowhere, asked);
+  else await tables.foundOffsets(table, nowhere, asked);
   const findsRewound = missingColumns(columns, REWIND_COLUMNS).length === 0 && identityFaults(columns).length === 0;
-  if (findsRewound) await tables.foundRecords(table, columns, nowhere, { from: 0, to: 0 });
+  if (findsRewound && asksRows) await tables.foundRowNumbersOfRecords(table, columns, nowhere, asked);
+  else if (findsRewound) await tables.foundRecords(table, columns, nowhere, asked);
 }

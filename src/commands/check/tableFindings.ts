@@ -1,11 +1,13 @@
 import type { ColumnSource } from '../../protocol/columnSource.js';
-import { identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
+import { identityFaults, missingColumns, REWIND_COLUMNS, ROW_COLUMN } from '../../clickhouse/identityColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
+import { rowColumnProblem } from '../../clickhouse/rowColumnRepair.js';
 import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { quoteTable } from '../../clickhouse/sqlNames.js';
 import type { TokenWindow } from '../../clickhouse/tokenWindows.js';
 import type { PipelineConfig } from '../../config/config.js';
+import { hasManyRows } from '../../protocol/settings.js';
 import { judges, type Finding } from './finding.js';
 
 export interface CheckedTable {
@@ -36,12 +38,14 @@ export interface CheckedTable {
 /** Judges a table of a pipeline. */
 export function judgeTable({ settings: { destination } }: PipelineConfig, table: CheckedTable): Finding[] {
   const { ok, warning } = judges(`table ${table.name}`);
+  const manyRows = hasManyRows(destination.mapping.format);
   const findings = [
     ...judgeInserts(table),
     ...judgeIntegersOfJson(table),
     ...judgeMapped(table, destination.columns),
     ...judgeIdentityColumns(table),
-    ...judgeLookUps(table),
+    ...(manyRows ? judgeRowColumn(table) : []),
+    ...judgeLookUps(table, manyRows),
     ...judgeKeeping(table),
     ...judgeTokens(table),
     ...Array.from(smallWindows(table.windows), ([message, todo]) => warning(message, todo)),
@@ -108,15 +112,26 @@ function judgeIdentityColumns(table: CheckedTable): Finding[] {
   return findings;
 }
 
-/** Whether a repeated insert can look up which rows are there. */
-function judgeLookUps(table: CheckedTable): Finding[] {
+/** Whether the table keeps all rows of records that may hold many. */
+function judgeRowColumn(table: CheckedTable): Finding[] {
+  const problem = rowColumnProblem(table.name, table.columns, table);
+  if (problem === null) return [];
+  return [judges(`table ${table.name}`).wrong(problem.message, altering(table, problem.todo))];
+}
+
+/**
+ * Whether a repeated insert can look up which rows are there.
+ *
+ * @param manyRows whether a record may hold many rows
+ */
+function judgeLookUps(table: CheckedTable, manyRows: boolean): Finding[] {
   const { warning, wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
   if (table.lookUpRefusal !== null)
     findings.push(
       wrong(
         `may not be looked up: ${table.lookUpRefusal}. The first insert that has to be repeated would be held`,
-        `GRANT SELECT(${REWIND_COLUMNS.join(', ')}) ON ${quoteTable(table.name)} to the user`,
+        `GRANT SELECT(${[...REWIND_COLUMNS, ...(manyRows ? [ROW_COLUMN] : [])].join(', ')}) ON ${quoteTable(table.name)} to the user`,
       ),
     );
   else if (table.slowLookUp !== null)
@@ -127,11 +142,11 @@ function judgeLookUps(table: CheckedTable): Finding[] {
       ),
     );
   // Others cannot be sorted so, see judgeTokens.
-  else if (isMergeTree(table) && missingColumns(table.columns).length === 0 && !findsByIdentity(table))
+  else if (isMergeTree(table) && missingColumns(table.columns).length === 0 && !findsByIdentity(table, manyRows))
     findings.push(
       warning(
         'is not sorted by its identity columns: a repeated insert has to look through much of it for its rows',
-        `put them first in ORDER BY, or ${projectionStatements(table.name, table.engine).join('; ')}`,
+        `put them first in ORDER BY, or ${projectionStatements(table.name, table.engine, manyRows).join('; ')}`,
       ),
     );
   return findings;

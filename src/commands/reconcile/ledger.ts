@@ -18,6 +18,11 @@ export interface LedgerSummary {
   readonly acknowledged: number;
   /** No row, no dead letter, and no batcher has them. */
   readonly missing: readonly Gap[];
+  /**
+   * Records of which the table has some rows and lacks others, and that have no dead letter and are in no batcher. Absent
+   * if each record is one row.
+   */
+  readonly incomplete?: readonly Gap[];
   /** Records with more than one row under one epoch. */
   readonly doubled: readonly Gap[];
   /**
@@ -48,6 +53,8 @@ export interface LedgerOptions {
   readonly epoch: string | null;
   /** The first offset that was accepted under the committed epoch. Infinity if it is not known. */
   readonly epochFrom: number;
+  /** Whether records may hold many rows. Default: each is one. */
+  readonly manyRows?: boolean;
 }
 
 /**
@@ -57,35 +64,51 @@ export interface LedgerOptions {
  * The records come first, since what is said later is compared with them. A topic that was recreated has other records at
  * the same offsets. What is left of the earlier ones (rows, dead letters) must not count for those that are there now.
  * As in a rewind, the timestamp tells them apart.
+ *
+ * If records may hold many rows, it takes eight bytes more for each. Of several epochs, the rows count together: a rewind
+ * fills in the rows that a record lacks.
  */
 export class Ledger {
   readonly #from: number;
   readonly #marks: Uint8Array;
   /** See `secondsOfRecord`, modulo 2^32. */
   readonly #seconds: Uint32Array;
+  /** Of records that may hold many rows, how many the table should have, and has. Empty if each is one. */
+  readonly #rowsExpected: Uint32Array;
+  readonly #rowsFound: Uint32Array;
   readonly #expectsAcks: boolean;
   readonly #epoch: string | null;
   readonly #epochFrom: number;
 
-  constructor({ from, to, expectsAcks, epoch, epochFrom }: LedgerOptions) {
+  constructor({ from, to, expectsAcks, epoch, epochFrom, manyRows = false }: LedgerOptions) {
     this.#from = from;
     this.#marks = new Uint8Array(Math.max(0, to - from));
     this.#seconds = new Uint32Array(this.#marks.length);
+    this.#rowsExpected = new Uint32Array(manyRows ? this.#marks.length : 0);
+    this.#rowsFound = new Uint32Array(this.#rowsExpected.length);
     this.#expectsAcks = expectsAcks;
     this.#epoch = epoch;
     this.#epochFrom = epochFrom;
   }
 
-  record(offset: number, { skipped, timestampMs }: { skipped: boolean; timestampMs: number }): void {
+  /** @param rows how many it holds. Default: one */
+  record(
+    offset: number,
+    { skipped, timestampMs, rows = 1 }: { skipped: boolean; timestampMs: number; rows?: number | undefined },
+  ): void {
     this.#mark(offset, skipped ? RECORD | SKIPPED : RECORD);
     this.#seconds[offset - this.#from] = secondsOfRecord(timestampMs);
+    this.#rowsExpected[offset - this.#from] = rows;
   }
 
-  rows({ offset, epoch, rows, seconds }: RowsOfRecord): void {
+  rows({ offset, epoch, rows, different = 1, seconds }: RowsOfRecord): void {
     const isOfEpoch = epoch === this.#epoch;
     if (!this.#isOfRecord(offset, seconds, isOfEpoch)) return;
-    const row = isOfEpoch ? ROW | ROW_OF_EPOCH : ROW;
-    this.#mark(offset, rows > 1 ? row | DOUBLED : row);
+    const at = offset - this.#from;
+    const found = (this.#rowsFound[at] ?? 0) + different;
+    this.#rowsFound[at] = found;
+    const row = found >= (this.#rowsExpected[at] ?? 1) ? ROW : 0;
+    this.#mark(offset, row | (isOfEpoch ? ROW_OF_EPOCH : 0) | (rows > different ? DOUBLED : 0));
   }
 
   /** @param timestampMs of the record that it was made of. Null if it is not known: then it counts */
@@ -112,6 +135,8 @@ export class Ledger {
   }
 
   summary(): LedgerSummary {
+    const isInPart = (offset: number): boolean => (this.#rowsFound[offset - this.#from] ?? 0) > 0;
+    const isNowhere = (marks: number): boolean => !isDone(marks) && (marks & HELD) === 0;
     const isDone = (marks: number): boolean => (marks & (ROW | DEAD_LETTER | SKIPPED)) !== 0;
     return {
       records: this.#count(() => true),
@@ -120,7 +145,10 @@ export class Ledger {
       skipped: this.#count((marks) => (marks & (ROW | DEAD_LETTER | SKIPPED)) === SKIPPED),
       held: this.#count((marks) => !isDone(marks) && (marks & HELD) !== 0),
       acknowledged: this.#count((marks) => (marks & ACK) !== 0),
-      missing: this.#gaps((marks) => !isDone(marks) && (marks & HELD) === 0),
+      missing: this.#gaps((marks, offset) => isNowhere(marks) && !isInPart(offset)),
+      ...(this.#rowsExpected.length === 0
+        ? {}
+        : { incomplete: this.#gaps((marks, offset) => isNowhere(marks) && isInPart(offset)) }),
       doubled: this.#gaps((marks) => (marks & DOUBLED) !== 0),
       otherEpochs: this.#gaps((marks, offset) => (marks & (ROW | ROW_OF_EPOCH)) === ROW && offset >= this.#epochFrom),
       unanswered: this.#expectsAcks ? this.#gaps((marks) => isDone(marks) && (marks & (ACK | HELD)) === 0) : [],

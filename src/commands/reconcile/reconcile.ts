@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import Table from 'cli-table3';
 import { inParts } from '../../clickhouse/inParts.js';
-import { missingColumns } from '../../clickhouse/identityColumns.js';
+import { LOOKUP_COLUMNS, missingColumns, ROW_COLUMN } from '../../clickhouse/identityColumns.js';
 import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import type { RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { RunHistories } from '../../temporal/runHistories.js';
@@ -13,10 +13,11 @@ import { findInputTopics } from '../../kafka/inputTopics.js';
 import { findGroupOffsets, type FoundLogs, type GroupOffsets } from '../../kafka/offsets.js';
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
+import { hasManyRows } from '../../protocol/settings.js';
 import { tableOf, tablesOf } from '../../protocol/tables.js';
 import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
-import { skipTest } from '../shared/skippedRecords.js';
+import { expectedRows, skipTest } from '../shared/skippedRecords.js';
 import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal } from '../shared/connections.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
@@ -84,10 +85,10 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     if (options.json) console.log(JSON.stringify(reports, null, 2));
     else print(reports);
     const isWhole = reports.every(
-      ({ start, missing, doubled, unanswered, unreadable, locked }) =>
+      ({ start, missing, incomplete = [], doubled, unanswered, unreadable, locked }) =>
         start !== 'unknown' &&
         start !== 'noOffset' &&
-        [missing, doubled, unanswered, unreadable, locked].every((found) => found.length === 0),
+        [missing, incomplete, doubled, unanswered, unreadable, locked].every((found) => found.length === 0),
     );
     if (!isWhole) process.exitCode = 1;
   });
@@ -143,9 +144,10 @@ class Ledgers {
     { settings: { destination } }: PipelineConfig,
   ) {
     const expectsAcks = destination.reply !== undefined;
+    const manyRows = hasManyRows(destination.mapping.format);
     this.entries = ranges.map((range) => {
       const committed = epochs.get(partitionName(range)) ?? NO_EPOCH;
-      const ledger = new Ledger({ ...range, ...committed, expectsAcks });
+      const ledger = new Ledger({ ...range, ...committed, expectsAcks, manyRows });
       return { range, epoch: committed.epoch, ledger, unreadable: [], locked: [] };
     });
     this.#byName = new Map(this.entries.map((entry) => [partitionName(entry.range), entry]));
@@ -177,6 +179,7 @@ async function readLog(
 ): Promise<void> {
   const ranges = ledgers.entries.map(({ range }) => range);
   const skips = await skipTest(destination);
+  const rowsIn = expectedRows(destination);
   await readRanges(kafka, admin, ranges, {
     record: (record, range) => {
       const { offset, timestampMs } = record;
@@ -186,7 +189,7 @@ async function readLog(
           `pipeline ${name} leaves records out by where, and its values are ${destination.mapping.format}, which ktb reconcile does not decode: without acknowledgements nothing tells which ones`,
         );
       if (skipped === null) ledgers.acksTellSkipped = true;
-      ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs });
+      ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs, rows: rowsIn?.(record) });
       ledgers.wrote(timestampMs);
       return false;
     },
@@ -233,13 +236,14 @@ async function markHeld(
 
 async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
   const { destination } = settings;
+  const manyRows = hasManyRows(destination.mapping.format);
   await withTables(config, async (tables) => {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
     const columns = new Map<string, TableColumns>();
     for (const table of tablesOf(destination, [...topics]).keys()) {
       const found = await tables.columns(table);
       columns.set(table, found);
-      const lacking = missingColumns(found);
+      const lacking = missingColumns(found, manyRows ? [...LOOKUP_COLUMNS, ROW_COLUMN] : LOOKUP_COLUMNS);
       if (lacking.length > 0)
         throw new Error(
           `table ${table} lacks ${lacking.join(', ')}, by which rows are told from each other: \`ktb setup\` says how to add them`,
@@ -251,7 +255,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const offsets = Array.from({ length: Math.min(ROWS_AT_ONCE, range.to - at) }, (_, index) => at + index);
         const ask = (part: readonly number[]): Promise<RowsOfRecord[]> =>
-          tables.rowsByOffset(table, columnsOf, range, { from: part[0] ?? at, to: part.at(-1) ?? at });
+          tables.rowsByOffset(table, columnsOf, range, { from: part[0] ?? at, to: part.at(-1) ?? at }, manyRows);
         for await (const found of inParts(offsets, ask)) for (const rows of found) ledger.rows(rows);
       }
     }
@@ -272,8 +276,8 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
     },
     isEnough: () =>
       ledgers.entries.every(({ ledger }) => {
-        const { missing, unanswered } = ledger.summary();
-        return missing.length === 0 && unanswered.length === 0;
+        const { missing, incomplete = [], unanswered } = ledger.summary();
+        return missing.length === 0 && incomplete.length === 0 && unanswered.length === 0;
       }),
   });
 }
@@ -306,6 +310,7 @@ function print(reports: readonly Report[]): void {
   printStarts(reports);
   for (const report of reports) {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');
+    printGaps(partitionName(report), report.incomplete ?? [], 'with some of their rows only, and no dead letter');
     printGaps(partitionName(report), report.doubled, 'more than one row each');
     printGaps(partitionName(report), report.otherEpochs, OTHER_EPOCHS);
     printGaps(partitionName(report), report.unanswered, 'not acknowledged');

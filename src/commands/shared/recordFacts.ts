@@ -70,6 +70,8 @@ export interface RecordFacts {
     readonly skipped: boolean;
     /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
+    /** How many rows it holds. Missing if each record is one row. */
+    readonly rows?: number;
   } | null;
   /** Why nobody can read the record at this offset, so that it was skipped. Null if it can be read. */
   readonly unreadable: string | null;
@@ -89,7 +91,7 @@ export interface RecordFacts {
  * - `accepted`: a batcher has it
  * - `flushing`: it is in a batch that is being flushed
  * - `inserted`, `rejected`, `skipped`: it is done
- * - `missing`: it has neither a row nor a dead letter, although it was accepted, or is before the committed offset. In
+ * - `missing`: it has neither a row (or not all that it holds) nor a dead letter, although it was accepted, or is before the committed offset. In
  *   the second case it may not have been to be read, see {@link NO_BATCHER_KNOWS}
  * - `unknown`: a part that would know does not answer
  */
@@ -114,14 +116,23 @@ export type RecordState =
  * against a row: an epoch that goes on in another log, which it should not, would otherwise hide what was not read of
  * that. Pure.
  */
-export function isRowOf(
-  { log, record, acceptances }: FactsOfEpochs,
-  { offset, epoch, seconds }: RowsOfRecord,
-): boolean {
+function isRowOf({ log, record, acceptances }: FactsOfEpochs, { offset, epoch, seconds }: RowsOfRecord): boolean {
   if (epoch === log.epoch) return record === null || !isOtherTime(seconds, secondsOfRecord(record.timestampMs));
   if (record !== null && seconds !== null) return seconds === secondsOfRecord(record.timestampMs);
   if (record === null) return offset < log.end;
   return log.epoch === null || 'error' in acceptances || !isAcceptedNow({ log, acceptances });
+}
+
+/**
+ * Whether rows make a record inserted: one is of it, or as many as it holds. Those of several epochs count together: a
+ * rewind fills in the rows that a record lacks. Pure.
+ *
+ * @param expected how many rows it holds. Undefined if each record is one row, or that is not known
+ */
+export function areRowsOf(facts: FactsOfEpochs, rows: readonly RowsOfRecord[], expected: number | undefined): boolean {
+  const own = rows.filter((row) => isRowOf(facts, row));
+  const found = own.reduce((sum, { different = 1 }) => sum + different, 0);
+  return found >= Math.max(1, expected ?? 1);
 }
 
 /** What is needed to tell a record from an earlier one at the same offset. */
@@ -176,7 +187,7 @@ export function mayHaveEarlier(
 /** The state of a record, from the known facts. Pure. */
 export function stateOf(facts: RecordFacts, { offset }: Pick<RecordPlace, 'offset'>): RecordState {
   const { log, record, unreadable, acceptances, rows, acks, deadLetters } = facts;
-  if (!('error' in rows) && rows.some((row) => isRowOf(facts, row))) return 'inserted';
+  if (!('error' in rows) && areRowsOf(facts, rows, record?.rows)) return 'inserted';
   if (deadLetters.length > 0) return 'rejected';
   if (!mayHaveEarlier(facts, { offset })) {
     if (acks.some(({ status }) => status === 'rejected')) return 'rejected';
@@ -233,10 +244,16 @@ function openText({ end, highWatermark = end }: RecordFacts['log']): string {
 }
 
 function rowText(row: RowsOfRecord, facts: RecordFacts): string {
-  const text = `${row.rows === 1 ? 'one' : row.rows} under epoch ${row.epoch}`;
+  const text = `${countText(row, facts)} under epoch ${row.epoch}`;
   const { epoch } = facts.log;
   if (!isRowOf(facts, row)) return `${text}, of another record that was at this offset before: it does not count`;
   return epoch === null || row.epoch === epoch ? text : `${text}; the committed epoch is ${epoch}`;
+}
+
+function countText({ rows, different }: RowsOfRecord, { record }: RecordFacts): string {
+  if (different === undefined) return rows === 1 ? 'one' : String(rows);
+  const ofAll = record?.rows === undefined ? String(different) : `${different} of ${record.rows}`;
+  return rows === different ? ofAll : `${ofAll}, and ${rows - different} more than once,`;
 }
 
 function acceptanceLines(acceptance: Acceptance): [string, string][] {
@@ -285,6 +302,6 @@ const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   inserted: 'inserted',
   rejected: 'rejected',
   skipped: 'skipped: it has no value, or the pipeline leaves it out (where)',
-  missing: 'MISSING: it was read, and has neither a row nor a dead letter',
+  missing: 'MISSING: it was read, and has neither a row, or not all of its rows, nor a dead letter',
   unknown: 'not known, since a part does not answer',
 };

@@ -3,7 +3,9 @@ import { WhereRules } from '../../clickhouse/rows/whereRules.js';
 import { prepareDecoding } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { isDecoded, isSkipped, type Destination } from '../../protocol/settings.js';
+import type { WhereRule } from '../../protocol/whereRule.js';
+import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
+import { hasManyRows, isDecoded, isSkipped, type Destination, type ManyRowsFormat } from '../../protocol/settings.js';
 
 /** Tells whether a pipeline skips a record. Null: only its acknowledgement tells, since commands do not decode its value. */
 export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | null;
@@ -12,6 +14,10 @@ export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | 
 export async function skipTest(destination: Pick<Destination, 'mapping'>): Promise<SkipTest> {
   const { mapping } = destination;
   const { where, format } = mapping;
+  if (hasManyRows(format)) {
+    const count = rowCounter(format, where);
+    return (_source, record) => isSkipped(record, destination) || (record.value !== null && count(record) === 0);
+  }
   if (where === undefined) return (_source, record) => isSkipped(record, destination);
   const rules = new WhereRules(where);
   const object = new JsonObject();
@@ -25,5 +31,32 @@ export async function skipTest(destination: Pick<Destination, 'mapping'>): Promi
     if ('code' in decoded || decoded.value === null) return false;
     const bytes = withoutMark(decoded.value);
     return object.read(bytes) === 'object' && !rules.hold(bytes.toString('latin1'));
+  };
+}
+
+/** Tells how many rows a record becomes, if the pipeline's records may hold many. Undefined if each is one row. */
+export function expectedRows({ mapping }: Pick<Destination, 'mapping'>): ((record: KafkaRecord) => number) | undefined {
+  const { format, where } = mapping;
+  if (!hasManyRows(format)) return undefined;
+  const count = rowCounter(format, where);
+  // A record that is no such list, or is a tombstone, has one row if any.
+  return (record) => (record.value === null ? 1 : (count(record) ?? 1));
+}
+
+/** Counts the rows that `where` does not leave out. Null if the record is no such list. */
+function rowCounter(
+  format: ManyRowsFormat,
+  where: readonly WhereRule[] | undefined,
+): (record: KafkaRecord) => number | null {
+  const rules = where === undefined ? undefined : new WhereRules(where);
+  const object = new JsonObject();
+  const isLeftOut = ({ value }: KafkaRecord): boolean =>
+    rules !== undefined && value !== null && object.read(value) === 'object' && !rules.hold(value.toString('latin1'));
+  return (record) => {
+    let count = 0;
+    const rows = rowsOfRecord(record, format);
+    let next = rows.next();
+    for (; next.done !== true; next = rows.next()) if (!isLeftOut(next.value)) count++;
+    return next.value === undefined ? count : null;
   };
 }

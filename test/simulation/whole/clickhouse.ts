@@ -130,6 +130,8 @@ export class SimulatedClickHouse {
           const found = this.#offsets.get(`${topic}/${partition}/${epoch}`) ?? new Set<number>();
           return new Set([...found].filter((offset) => offset >= from && offset <= to && (isOwn?.(offset) ?? true)));
         }),
+      foundRowNumbers: () => Promise.reject(new Error('each record is one row')),
+      foundRowNumbersOfRecords: () => Promise.reject(new Error('each record is one row')),
       foundRecords: (_table, _columns, { topic, partition }, { from, to, isOwn }) =>
         ask(() => {
           this.#mustBeThere();

@@ -72,6 +72,24 @@ it('joins the pieces of a row wherever a block ends, and leaves nothing of a row
   expect(Buffer.concat(blocks.lines(rows.map((_, row) => row))).toString('latin1')).toBe(`${rows.join('\n')}\n`);
 });
 
+it('forgets the last rows, whatever blocks they are in, and goes on behind those that stay', () => {
+  const rows = Array.from({ length: 3_000 }, (_, index) => `${index}`.repeat(1 + (index % 200)));
+  for (const kept of [0, 1, 700, 1_500, 2_999, 3_000]) {
+    const blocks = written(rows);
+    blocks.dropFrom(kept);
+    expect([blocks.length, blocks.rowBytes]).toEqual([kept, 0]);
+    const more = [...rows.slice(0, kept), ...rows.slice(500)];
+    for (const row of rows.slice(500)) {
+      blocks.text(row);
+      blocks.endRow();
+    }
+    const all = more.map((_, index) => index);
+    expect(Buffer.concat(blocks.lines(all)).toString('latin1')).toBe(`${more.join('\n')}\n`);
+    const last = all.slice(-3);
+    expect(last.map((index) => blocks.textOf(index))).toEqual(more.slice(-3));
+  }
+});
+
 it('lets other rows use its blocks after a release, and has no lines any more', () => {
   const rows = Array.from({ length: 50 }, (_, index) => `${index}:`.padEnd(RowBlocks.BLOCK_BYTES / 8, 'x'));
   const all = rows.map((_, index) => index);

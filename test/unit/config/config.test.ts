@@ -764,6 +764,23 @@ pipelines:
   expect(parse('pipelines: { a: { topics: [x], table: t } }').schemaRegistry).toBeNull();
 });
 
+it('records that hold many rows travel in a form that version 0.1.0 does not insert, and have no one value to shard by', () => {
+  for (const format of ['json-lines', 'json-array']) {
+    const text = (more = '') => `pipelines: { a: { topics: [x], table: t, format: ${format}${more} } }`;
+    const { table, decodedTable, mapping, columns } = parse(text()).pipelines[0]!.settings.destination;
+    expect([table, decodedTable, mapping.format, columns]).toEqual([null, 't', format, {}]);
+    expect(problems(text(', shardBy: /id'))).toEqual([
+      `line 1: pipelines.a.shardBy: leads into one object, and the values are ${format}, which hold many; use key, partition, or header:NAME`,
+    ]);
+    expect(problems(text(', columns: { _row: /row }'))).toEqual([
+      expect.stringContaining('columns._row: is an identity column'),
+    ]);
+    expect(problems(text(', unknownFields: { into: _row }')).join()).toContain('is an identity column');
+    expect(parse(text(', where: { pointer: /a, exists: true }, unknownFields: reject')).pipelines).toHaveLength(1);
+  }
+  expect(parse('pipelines: { a: { topics: [x], table: t, columns: { _row: /row } } }').pipelines).toHaveLength(1);
+});
+
 it('records are left out in a form that version 0.1.0 does not insert', () => {
   const text = (where: string, format = 'json') =>
     `${REGISTRY}\npipelines: { a: { topics: [x], table: t, format: ${format}, where: ${where} } }`;

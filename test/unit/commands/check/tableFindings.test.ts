@@ -37,6 +37,34 @@ const SOUND: CheckedTable = {
 const table = (facts: Partial<CheckedTable> = {}, customerFrom = '/who') =>
   summary(judgeTable(pipeline('', customerFrom), { ...SOUND, ...facts })).join('\n');
 
+it('for records that may hold many rows a table needs _row, where merges look at it, too', () => {
+  const many = (facts: Partial<CheckedTable>) =>
+    judgeTable(pipeline(', format: json-lines'), { ...SOUND, ...facts })
+      .filter(({ level }) => level !== 'ok')
+      .map(({ level, message, todo }) => `${level} ${message}: ${todo}`)
+      .join('\n');
+  const key = '_topic, _partition, _epoch, _offset';
+  const withRow = new Map([...SOUND.columns, ['_row', 'UInt32']]);
+  const merging = 'ReplacingMergeTree';
+  expect(many({})).toMatch(/^wrong has no column _row.*: ALTER TABLE `orders` ADD COLUMN _row UInt32$/);
+  expect(many({ engine: merging, sortingKey: key })).toMatch(
+    /ALTER TABLE `orders` ADD COLUMN _row UInt32, MODIFY ORDER BY \(_topic, _partition, _epoch, _offset, _row\)$/,
+  );
+  expect(many({ columns: withRow })).toBe('');
+  expect(many({ columns: withRow, engine: merging, sortingKey: `${key}, _row` })).toBe('');
+  expect(many({ columns: withRow, engine: merging, sortingKey: key })).toContain('merges would leave one row');
+  // Rows of one customer are merged on purpose.
+  expect(many({ columns: withRow, engine: merging, sortingKey: 'customer' })).not.toContain('merges');
+  const narrow = new Map([...SOUND.columns, ['_row', 'UInt16']]);
+  expect(many({ columns: narrow })).toContain('MODIFY COLUMN _row UInt32');
+  const identity = `_topic, _partition, _epoch, _offset`;
+  const projection = (columns: string) =>
+    many({ columns: withRow, ...projected(`PROJECTION p (SELECT ${columns} ORDER BY ${identity})`) });
+  expect(projection(`${identity}, _row`)).toBe('');
+  expect(projection(identity)).toContain('is not sorted by its identity columns');
+  expect(table({ engine: merging, sortingKey: key })).toBe('');
+});
+
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
   expect(table({ engine: 'ReplicatedMergeTree' })).toBe('');

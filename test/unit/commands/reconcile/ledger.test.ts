@@ -36,6 +36,38 @@ it('a record is a row, a dead letter, skipped or held; what is none of these is 
   });
 });
 
+it('of records that may hold many rows it tells those of which some are missing', () => {
+  const of = ledger([], { manyRows: true });
+  for (const [offset, count] of [
+    [10, 3],
+    [11, 3],
+    [12, 3],
+    [13, 1],
+    [14, 2],
+    [15, 2],
+    [16, 2],
+  ] as const)
+    of.record(offset, { skipped: false, timestampMs: TIMESTAMP_MS, rows: count });
+  of.rows({ ...rows(10, 3), different: 3 });
+  of.rows({ ...rows(11, 2), different: 2 });
+  of.rows({ ...before(12), different: 1 });
+  of.rows({ ...rows(12, 2), different: 2 });
+  of.rows({ ...rows(13, 2), different: 1 });
+  of.rows({ ...rows(15, 1), different: 1 });
+  of.deadLetter(15, TIMESTAMP_MS);
+  of.rows({ ...rows(16, 1), different: 1 });
+  of.held(record(16));
+  expect(of.summary()).toMatchObject({
+    inserted: 3,
+    rejected: 1,
+    held: 1,
+    missing: [{ from: 14, to: 14, records: 1 }],
+    incomplete: [{ from: 11, to: 11, records: 1 }],
+    doubled: [{ from: 13, to: 13, records: 1 }],
+  });
+  expect(ledger([10]).summary()).not.toHaveProperty('incomplete');
+});
+
 it('offsets without a record do not divide a gap, records that are there do', () => {
   const of = ledger([10, 13, 17, 18]);
   of.rows(rows(17));

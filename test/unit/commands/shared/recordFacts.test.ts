@@ -55,6 +55,18 @@ it('a record that was accepted and has neither a row nor a dead letter is missin
   expect(state({ record: { timestampMs: 0, skipped: true, batcher: 'x' } })).toBe('skipped');
 });
 
+it('a record that holds many rows is inserted when all of them are there, of whatever epoch', () => {
+  const many = { timestampMs: 0, skipped: false, batcher: 'x', rows: 3 };
+  const part = { ...row, rows: 2, different: 2 };
+  expect(state({ record: many, rows: [part] })).toBe('missing');
+  expect(state({ record: many, rows: [part, { ...part, epoch: 'e0', rows: 1, different: 1 }] })).toBe('inserted');
+  expect(state({ record: many, rows: [part], deadLetters: [letter] })).toBe('rejected');
+  const text = whereText(place, 'p', facts({ record: many, rows: [{ ...part, rows: 4, different: 3 }] }));
+  expect(text).toContain('3 of 3, and 1 more than once, under epoch e1');
+  // The log does not have the record any more.
+  expect(state({ record: null, rows: [part] })).toBe('inserted');
+});
+
 it('of a record that was acknowledged as inserted and has no row it is told what may have become of it', () => {
   const told = (status: 'inserted' | 'rejected') => whereText(place, 'p', facts({ acks: [{ ...ack, status }] }));
   expect(told('inserted')).toMatch(/MISSING[\s\S]*\n {2}hint +it was inserted, and its row has gone since: merged/);
