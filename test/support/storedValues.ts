@@ -38,6 +38,8 @@ export interface InsertOptions {
   /** What columns are mapped from. */
   readonly columns?: Readonly<Record<string, ColumnSource>>;
   readonly mapping?: Mapping;
+  /** The batch's id. Default: the table's name. */
+  readonly batch?: string;
 }
 
 export interface StoreOptions extends Pick<InsertOptions, 'insertSettings'> {
@@ -85,14 +87,14 @@ export function useValueStore(prefix: string): () => ValueStore {
   const insert: ValueStore['insert'] = (
     table,
     records,
-    { insertSettings = {}, columns = {}, mapping = DEFAULT_MAPPING } = {},
+    { insertSettings = {}, columns = {}, mapping = DEFAULT_MAPPING, batch = table } = {},
   ) =>
     insertRecords(records, {
       tables: new ClickHouseTables(client, 'default', insertSettings),
       table,
       columns,
       mapping,
-      batch: table,
+      batch,
       repeated: false,
       overdue: false,
       mustBeAlive: () => undefined,

@@ -218,6 +218,53 @@ it('a table proposed from a sample has the fields of any names, at the top and w
   });
 }, 600_000);
 
+it('topics, epochs, keys, batches and values of any text are data: each is stored and found as it is, and nothing else', async () => {
+  const { client } = store();
+  const table = `texts_${SEED}`;
+  await client.command({
+    query: `CREATE TABLE ${table} (text String, _key String, ${IDENTITY}) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
+      SETTINGS non_replicated_deduplication_window = 1000`,
+  });
+  const texts = [...new Set(NAMES)];
+  const tables = new ClickHouseTables(client, 'default', {});
+  for (const [offset, text] of texts.entries()) {
+    const source = { topic: text, partition: 0, epoch: text };
+    const value = Buffer.from(JSON.stringify({ text }));
+    const records = [{ source, record: record(offset, { key: Buffer.from(text), value }) }];
+    expect(await store().insert(table, records, { batch: text })).toMatchObject({ rejected: [] });
+    // Nobody inserts under that name any more.
+    expect(await tables.isInserting(text)).toBe(false);
+  }
+  const columns = await tables.columns(table);
+  const range = { from: 0, to: texts.length };
+  const wrong: unknown[] = [];
+  for (const [offset, text] of texts.entries()) {
+    const source = { topic: text, partition: 0, epoch: text };
+    const found = [...(await tables.foundOffsets(table, source, range))];
+    const records = (await tables.foundRecords(table, columns, source, range)).size;
+    const rows = await tables.rowsByOffset(table, columns, source, range);
+    if (found.join() !== `${offset}` || records !== 1 || rows.length !== 1) wrong.push({ text, found, records, rows });
+  }
+  expect(wrong).toEqual([]);
+  const stored = await ask<[string, string, string, string]>(
+    `SELECT text, _key, _topic, _epoch FROM ${table} ORDER BY _offset`,
+    {},
+  );
+  expect(stored).toEqual(texts.map((text) => [text, text, text, text]));
+}, 600_000);
+
+it('a table proposed from a sample has the same columns, whatever the values are', async () => {
+  const { client } = store();
+  for (const text of NAMES) {
+    const value = JSON.stringify({ id: 1, text, list: [text], inner: { text } });
+    const { columns } = await inferColumns(client, [Buffer.from(value).toString('latin1')]);
+    expect([text, columns.map((column) => column.split(' ')[0])]).toEqual([
+      text,
+      ['`id`', '`text`', '`list`', '`inner`'],
+    ]);
+  }
+}, 600_000);
+
 it('a column whose name is no UTF-8 gets its default, and holds nothing up', async () => {
   const { client } = store();
   const table = `bytes_${SEED}`;
