@@ -71,6 +71,8 @@ export class BatchBodies {
   /**
    * The bodies of a batch. Those that are read from the history are kept for the next attempt, unless all places are in
    * use. If they took the place of others, and there is one batch more than places, each attempt would find its own gone.
+   * They do not take the place of a batch of the same batcher that was just handed over: it is a later one, if this is a
+   * late attempt.
    *
    * @throws Error if the run does not flush this batch, or Temporal does not answer
    */
@@ -85,7 +87,9 @@ export class BatchBodies {
     }
     this.#metrics.bodyReads.inc({ pipeline });
     const bodies = await this.#histories.flushing(batcher, runId, batch);
-    this.#keep(batcher, id, bodies, IDLE_MS);
+    const other = this.#kept.get(batcher);
+    if (other === undefined || this.#now() - other.usedAtMs >= HANDED_OVER_MS)
+      this.#keep(batcher, id, bodies, IDLE_MS);
     return bodies;
   }
 

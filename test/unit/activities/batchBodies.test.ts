@@ -69,6 +69,14 @@ describe('the bodies of a batch that is stored once', () => {
     expect(bodies.has(batch('two'))).toBe(true);
   });
 
+  it('of a late attempt do not take the place of the next batch, that was handed over', async () => {
+    const { bodies, read } = bodiesWithHistory();
+    bodies.keep('b', 'two', Uint8Array.of(7));
+    await bodies.of(batch('one'), 'r');
+    expect(await bodies.of(batch('two'), 'r')).toEqual(Uint8Array.of(7));
+    expect(read).toEqual(['b r one']);
+  });
+
   it('with more batches than places, most are still there when their turn comes', async () => {
     const { bodies, read } = bodiesWithHistory();
     const waiting: ReturnType<typeof batch>[] = [];
