@@ -1,11 +1,18 @@
 import type { Latency } from '../bench/latency.js';
 import type { Run } from '../bench/run.js';
 import { actionsOf, signalActionsOf } from '../bench/counters.js';
+import { BASELINE, benchMessage } from '../bench/scenario.js';
+import type { SweepPoint } from '../bench/sweep.js';
 import { MAIN, medianCpu, number, rowsAnInsert, spread, type FigureTable } from '../bench/tables.js';
+import { CHUNK_BYTES_GOAL } from '../src/protocol/payloadLimit.js';
+import { memoryBytesOf } from '../src/protocol/recordLimit.js';
 import { lastRunWith, madeBy, markdown } from './benchmarks.js';
 
-/** What is planned for. */
-const RATES = [100, 10_000, 100_000, 1_000_000];
+/** What is planned for: bytes of a value, and rates. A size has to be one of the sweep's. */
+const PLANS = [
+  { bytes: 200, rates: [100, 10_000, 100_000, 1_000_000] },
+  { bytes: 1_000, rates: [100, 10_000, 30_000, 100_000] },
+];
 
 /** What is assumed, beside what is measured. */
 const ASSUMED = {
@@ -31,9 +38,13 @@ const ASSUMED = {
   delaySeconds: [1, 2, 5, 10],
   /** With several consumers a batcher waits for the second half of batch.maxDelay itself, by a timer. */
   timersPerBatch: 1,
-  /** What a record of 200 bytes takes in a history, until the namespace's retention is over. */
-  bytesStored: 75,
+  /** What a full signal adds to a history, until the namespace's retention is over. */
+  bytesOfSignal: CHUNK_BYTES_GOAL,
+  /** Values of flow.maxBuffered to choose from, in MiB: the default, and larger ones. */
+  bufferedMib: [48, 96, 192, 384],
 };
+
+const MIB = 1024 * 1024;
 
 /** Parts whose processor time is planned for each batch. The bridge first. */
 const PARTS = ['tested', 'temporal', 'clickhouse'];
@@ -55,22 +66,69 @@ interface Measured {
   readonly rowsPerInsert: number;
   readonly perPartition: number;
   readonly perBatcher: number;
+  /** Bytes of a record that waits in a lane. */
+  readonly recordMemory: number;
 }
 
 /** The figures of docs/capacity.md. */
 export function capacityReference(runs: readonly Run[]): string {
   const costs = measured(runs);
   const drains = lastRunWith(runs, 'drains');
+  const bySize = PLANS.map(({ bytes, rates }) => ({ bytes, rates, costs: ofSize(costs, bytes, runs) }));
   return [
     '## Measured',
     madeBy(drains),
-    markdown(costTable(costs)),
+    markdown(costTable(bySize)),
     '## Assumed',
     markdown(assumptionTable()),
-    '## Needed',
-    markdown(needTable(costs)),
+    ...bySize.flatMap((size) => [`## Needed for values of ${number(size.bytes)} bytes`, markdown(needTable(size))]),
     '',
   ].join('\n\n');
+}
+
+interface SizeToPlan {
+  readonly bytes: number;
+  readonly rates: readonly number[];
+  readonly costs: Measured;
+}
+
+/**
+ * The costs of records of another size. The sweep's drains are short, so processor time and rates are scaled by what they
+ * are in its drain of the baseline.
+ */
+function ofSize(costs: Measured, bytes: number, runs: readonly Run[]): Measured {
+  if (bytes === BASELINE.bytes) return costs;
+  const { sweep } = lastRunWith(runs, 'sweep');
+  const pointOf = (size: number): SweepPoint => {
+    const found = sweep.find(({ factor, point }) => factor === 'size' && point === number(size));
+    if (found === undefined) throw new Error(`the sweep has no values of ${size} bytes`);
+    return found;
+  };
+  const [base, point] = [pointOf(BASELINE.bytes), pointOf(bytes)];
+  const { counts, records, cpuSecondsPerMillion: cpu } = point;
+  const rate = point.recordsPerSecond / base.recordsPerSecond;
+  const perMillion = (count: number): number => (count * 1_000_000) / records;
+  return {
+    ...costs,
+    cpuPerMillion: Object.fromEntries(
+      Object.entries(costs.cpuPerMillion).map(([part, seconds]) => {
+        return [part, (seconds * (cpu[part] ?? NaN)) / (base.cpuSecondsPerMillion[part] ?? NaN)];
+      }),
+    ),
+    mainThreadPerMillion:
+      (costs.mainThreadPerMillion * point.mainThreadSecondsPerMillion) / base.mainThreadSecondsPerMillion,
+    signalsPerMillion: perMillion(counts.signals),
+    batchesPerMillion: perMillion(counts.flushes),
+    rowsPerInsert: rowsAnInsert(counts),
+    perPartition: costs.perPartition * rate,
+    perBatcher: costs.perBatcher * rate,
+    recordMemory: memoryOf(bytes),
+  };
+}
+
+function memoryOf(bytes: number): number {
+  const { key, value } = benchMessage({ ...BASELINE, bytes }, 1);
+  return memoryBytesOf({ records: 1, headers: 0 }, key.length + value.length);
 }
 
 function measured(runs: readonly Run[]): Measured {
@@ -107,6 +165,7 @@ function measured(runs: readonly Run[]): Measured {
     rowsPerInsert: rowsAnInsert(counts),
     perPartition: rateOf('partitions'),
     perBatcher: rateOf('batchers'),
+    recordMemory: memoryOf(BASELINE.bytes),
   };
 }
 
@@ -123,30 +182,43 @@ function batchesPerSecond({ counts, seconds }: Latency): number {
   return counts.flushes / seconds;
 }
 
-function costTable(costs: Measured): FigureTable {
-  const { cpuPerMillion: cpu, cpuPerBatch: batch, cpuPerSignal: signal } = costs;
+function costTable(sizes: readonly SizeToPlan[]): FigureTable {
   const milliseconds = (seconds: number | undefined): string => ((seconds ?? NaN) * 1_000).toFixed(0);
-  return {
-    head: ['', 'symbol', 'value'],
-    rows: [
-      ['CPU seconds of the bridge, a million records', '`cpu`', (cpu['tested'] ?? 0).toFixed(1)],
-      ['of which in its main thread', '`main`', costs.mainThreadPerMillion.toFixed(1)],
-      ['CPU seconds of Kafka, a million records', '`kafka`', (cpu['kafka'] ?? 0).toFixed(1)],
-      ['CPU seconds of Temporal, a million records', '`temporal`', (cpu['temporal'] ?? 0).toFixed(1)],
-      ['CPU seconds of ClickHouse, a million records', '`clickhouse`', (cpu['clickhouse'] ?? 0).toFixed(1)],
-      ['CPU milliseconds of the bridge, a batch of a few records', '`batchCpu`', milliseconds(batch['tested'])],
-      ['CPU milliseconds of Temporal, a batch', '`batchTemporal`', milliseconds(batch['temporal'])],
-      ['CPU milliseconds of ClickHouse, a batch', '`batchClickhouse`', milliseconds(batch['clickhouse'])],
-      ['CPU milliseconds of the bridge, a signal', '`signalCpu`', milliseconds(signal['tested'])],
-      ['CPU milliseconds of Temporal, a signal', '`signalTemporal`', milliseconds(signal['temporal'])],
-      ['cores of a process with next to nothing to do', '`idle`', costs.idleCores.toFixed(1)],
-      ['signals, a million records', '`signals`', number(costs.signalsPerMillion)],
-      ['batches, a million records', '`batches`', number(costs.batchesPerMillion)],
-      ['actions a batch, beside its signals', '`perBatch`', costs.actionsPerBatch.toFixed(1)],
-      ['rows an insert', '`rows`', number(costs.rowsPerInsert)],
-      ['records/s through one partition', '`partition`', number(costs.perPartition)],
-      ['records/s through one batcher', '`batcher`', number(costs.perBatcher)],
+  const cpu =
+    (part: string) =>
+    (of: Measured): string =>
+      (of.cpuPerMillion[part] ?? NaN).toFixed(1);
+  const lines: [string, string, (of: Measured) => string][] = [
+    ['CPU seconds of the bridge, a million records', '`cpu`', cpu('tested')],
+    ['of which in its main thread', '`main`', (of) => of.mainThreadPerMillion.toFixed(1)],
+    ['CPU seconds of Kafka, a million records', '`kafka`', cpu('kafka')],
+    ['CPU seconds of Temporal, a million records', '`temporal`', cpu('temporal')],
+    ['CPU seconds of ClickHouse, a million records', '`clickhouse`', cpu('clickhouse')],
+    [
+      'CPU milliseconds of the bridge, a batch of a few records',
+      '`batchCpu`',
+      (of) => milliseconds(of.cpuPerBatch['tested']),
     ],
+    ['CPU milliseconds of Temporal, a batch', '`batchTemporal`', (of) => milliseconds(of.cpuPerBatch['temporal'])],
+    [
+      'CPU milliseconds of ClickHouse, a batch',
+      '`batchClickhouse`',
+      (of) => milliseconds(of.cpuPerBatch['clickhouse']),
+    ],
+    ['CPU milliseconds of the bridge, a signal', '`signalCpu`', (of) => milliseconds(of.cpuPerSignal['tested'])],
+    ['CPU milliseconds of Temporal, a signal', '`signalTemporal`', (of) => milliseconds(of.cpuPerSignal['temporal'])],
+    ['cores of a process with next to nothing to do', '`idle`', (of) => of.idleCores.toFixed(1)],
+    ['full signals, a million records', '`signals`', (of) => number(of.signalsPerMillion)],
+    ['full batches, a million records', '`batches`', (of) => number(of.batchesPerMillion)],
+    ['actions a batch, beside its signals', '`perBatch`', (of) => of.actionsPerBatch.toFixed(1)],
+    ['rows a full insert', '`rows`', (of) => number(of.rowsPerInsert)],
+    ['records/s through one partition', '`partition`', (of) => number(of.perPartition)],
+    ['records/s through one batcher', '`batcher`', (of) => number(of.perBatcher)],
+    ['bytes of a record that waits for its signal', '`memory`', (of) => number(of.recordMemory)],
+  ];
+  return {
+    head: ['', 'symbol', ...sizes.map(({ bytes }) => `${number(bytes)} bytes`)],
+    rows: lines.map(([name, symbol, cell]) => [name, symbol, ...sizes.map(({ costs }) => cell(costs))]),
   };
 }
 
@@ -160,7 +232,7 @@ function assumptionTable(): FigureTable {
       ['timers of a batch, as several pods signal its batcher', '`timers`', String(ASSUMED.timersPerBatch)],
       ['writes a second to a history shard of Temporal', '`writes`', String(ASSUMED.writesPerShard)],
       ['fewest history shards', '', String(ASSUMED.shardsMin)],
-      ['bytes of a record in a history', '`stored`', String(ASSUMED.bytesStored)],
+      ['bytes of a full signal in a history', '`stored`', number(ASSUMED.bytesOfSignal)],
       ['bytes of an event beside its records', '`event`', String(ASSUMED.bytesOfEvent)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
       ['dollars for a million actions of Temporal Cloud', '`price`', String(ASSUMED.dollarsPerMillionActions)],
@@ -168,24 +240,37 @@ function assumptionTable(): FigureTable {
   };
 }
 
-function needTable(costs: Measured): FigureTable {
-  const plans = RATES.map((rate) => plan(rate, costs));
+function needTable({ rates, costs }: SizeToPlan): FigureTable {
+  const plans = rates.map((rate) => plan(rate, costs));
   const lines: [string, string, (of: ReturnType<typeof plan>) => string][] = [
-    ['batchers', '`R ÷ (batcher × load)`, at least two', ({ batchers }) => number(batchers)],
     ['pods', '`R × main ÷ 1e6 ÷ load`, at least two', ({ pods }) => number(pods)],
-    ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
-    ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
+    [
+      'batchers',
+      '`R ÷ (batcher × load)`, at least two, and so many that one has at most `writes`',
+      ({ batchers }) => number(batchers),
+    ],
     [
       '`maxDelay` and `linger`, s',
-      'the shortest with fewer writes to a batcher than `writes`',
+      'the shortest for which no more than twice as many batchers are enough',
       ({ delay }) => String(delay),
     ],
     [
+      '`flow.maxBuffered`, MiB',
+      'the least for which one batcher has at most `writes`',
+      ({ bufferedMib }) => number(bufferedMib),
+    ],
+    ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
+    ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
+    [
       'signals a second',
-      '`R × signals ÷ 1e6`, at least `pods × batchers ÷ (linger ÷ 2)`',
+      'the largest of `full = R × signals ÷ 1e6`, `pods × batchers ÷ (linger ÷ 2)` and `R × 2 × batchers × memory ÷ maxBuffered`',
       ({ signals }) => perSecond(signals),
     ],
-    ['batches a second', '`R × batches ÷ 1e6`, at least `batchers ÷ maxDelay`', ({ batches }) => perSecond(batches)],
+    [
+      'batches a second',
+      'the larger of `fullBatches = R × batches ÷ 1e6` and `batchers ÷ maxDelay`',
+      ({ batches }) => perSecond(batches),
+    ],
     [
       'writes a second to a batcher',
       '`(3 × signals/s + 7 × batches/s) ÷ batchers`',
@@ -193,7 +278,7 @@ function needTable(costs: Measured): FigureTable {
     ],
     [
       'cores a pod',
-      '`((R × cpu ÷ 1e6 + (signals/s × signalCpu + batches/s × batchCpu) ÷ 1e3) ÷ pods + idle) ÷ load`',
+      '`((R × cpu ÷ 1e6 + (signals/s − full) × signalCpu ÷ 1e3 + (batches/s − fullBatches) × batchCpu ÷ 1e3) ÷ pods + idle) ÷ load`',
       ({ coresPerPod }) => coresPerPod.toFixed(1),
     ],
     ['actions a second', '`signals/s + batches/s × (perBatch + timers)`', ({ actions }) => number(actions)],
@@ -201,25 +286,25 @@ function needTable(costs: Measured): FigureTable {
     ['history shards', '`(3 × signals/s + 7 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
     [
       'cores of Temporal',
-      'the same with `temporal`, `signalTemporal`, `batchTemporal`',
+      '`(R × temporal ÷ 1e6 + (signals/s − full) × signalTemporal ÷ 1e3 + (batches/s − fullBatches) × batchTemporal ÷ 1e3) ÷ load`',
       ({ temporalCores }) => number(temporalCores),
     ],
     [
       'GB of histories, each day of retention',
-      '`(R × stored + writes/s × event) × 86,400 ÷ 1e9`',
+      '`(full × stored + writes/s × event) × 86,400 ÷ 1e9`',
       ({ storedPerDay }) => number(storedPerDay),
     ],
-    ['inserts a second', '`R ÷ rows`, at least `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
+    ['inserts a second', 'the larger of `R ÷ rows` and `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
     ['shards of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
     [
       'cores of ClickHouse',
-      'the same with `clickhouse`, `batchClickhouse`',
+      '`(R × clickhouse ÷ 1e6 + (batches/s − fullBatches) × batchClickhouse ÷ 1e3) ÷ load`',
       ({ clickhouseCores }) => number(clickhouseCores),
     ],
     ['cores of Kafka', '`R × kafka ÷ 1e6 ÷ load`', ({ kafkaCores }) => number(kafkaCores)],
   ];
   return {
-    head: ['', 'formula', ...RATES.map((rate) => `${number(rate)} records/s`)],
+    head: ['', 'formula', ...rates.map((rate) => `${number(rate)} records/s`)],
     rows: lines.map(([name, formula, cell]) => [name, formula, ...plans.map(cell)]),
   };
 }
@@ -227,20 +312,15 @@ function needTable(costs: Measured): FigureTable {
 /** What a rate of records/s needs. */
 function plan(rate: number, costs: Measured) {
   const millions = rate / 1_000_000;
-  const batchers = Math.max(ASSUMED.batchers, Math.ceil(rate / (costs.perBatcher * ASSUMED.load)));
   const pods = Math.max(ASSUMED.pods, Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load));
-  const flowOf = (delay: number): ReturnType<typeof flow> => flow(millions, { pods, batchers, delay }, costs);
-  const writesOf = (delay: number): number => flowOf(delay).writes / batchers;
-  const fewest = Math.min(...ASSUMED.delaySeconds.map(writesOf));
-  // Where full signals alone are more, waiting longer helps only so far.
-  const delay = ASSUMED.delaySeconds.find((each) => writesOf(each) <= Math.max(fewest, ASSUMED.writesPerShard)) ?? NaN;
-  const { signals, batches, writes } = flowOf(delay);
+  const { batchers, delay, bufferedMib } = settingsFor(millions, pods, costs);
+  const { signals, batches, writes } = flow(millions, { pods, batchers, delay, bufferedMib }, costs);
+  const full = millions * costs.signalsPerMillion;
   // The costs of a record contain those of a full drain's signals and batches. Only what is more comes on top.
-  const moreSignals = signals - millions * costs.signalsPerMillion;
   const moreBatches = batches - millions * costs.batchesPerMillion;
   const cpu = (part: string): number =>
     (millions * (costs.cpuPerMillion[part] ?? NaN) +
-      moreSignals * (costs.cpuPerSignal[part] ?? 0) +
+      (signals - full) * (part === 'clickhouse' ? 0 : (costs.cpuPerSignal[part] ?? 0)) +
       moreBatches * (costs.cpuPerBatch[part] ?? 0)) /
     ASSUMED.load;
   const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
@@ -248,9 +328,10 @@ function plan(rate: number, costs: Measured) {
   return {
     batchers,
     pods,
+    delay,
+    bufferedMib,
     slots: Math.max(ASSUMED.slots, Math.ceil(batchers / pods)),
     partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
-    delay,
     signals,
     batches,
     writes,
@@ -259,7 +340,7 @@ function plan(rate: number, costs: Measured) {
     dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
     temporalCores: Math.ceil(cpu('temporal')),
-    storedPerDay: ((rate * ASSUMED.bytesStored + writes * ASSUMED.bytesOfEvent) * 86_400) / 1e9,
+    storedPerDay: ((full * ASSUMED.bytesOfSignal + writes * ASSUMED.bytesOfEvent) * 86_400) / 1e9,
     inserts,
     servers: Math.ceil(inserts / ASSUMED.insertsPerServer),
     clickhouseCores: Math.ceil(cpu('clickhouse')),
@@ -267,14 +348,37 @@ function plan(rate: number, costs: Measured) {
   };
 }
 
+interface FlowSettings {
+  readonly batchers: number;
+  readonly delay: number;
+  readonly bufferedMib: number;
+}
+
+/** The settings with which no batcher has more writes than are planned: the shortest delay, then few batchers. */
+function settingsFor(millions: number, pods: number, costs: Measured): FlowSettings {
+  const fewest = Math.max(ASSUMED.batchers, Math.ceil((millions * 1_000_000) / (costs.perBatcher * ASSUMED.load)));
+  for (const delay of ASSUMED.delaySeconds)
+    for (let batchers = fewest; batchers <= 2 * fewest; batchers++)
+      for (const bufferedMib of ASSUMED.bufferedMib) {
+        const { writes } = flow(millions, { pods, batchers, delay, bufferedMib }, costs);
+        if (writes / batchers <= ASSUMED.writesPerShard) return { batchers, delay, bufferedMib };
+      }
+  throw new Error(`no settings are enough for ${millions} million records a second`);
+}
+
 /** What a second asks of Temporal, if a batch and a lane wait for so long. */
 function flow(
   millions: number,
-  { pods, batchers, delay }: { pods: number; batchers: number; delay: number },
+  { pods, batchers, delay, bufferedMib }: FlowSettings & { readonly pods: number },
   costs: Measured,
 ) {
-  // Each pod signals each batcher by itself, after half of the delay.
-  const signals = Math.max(millions * costs.signalsPerMillion, (pods * batchers) / (delay / 2));
+  const signals = Math.max(
+    millions * costs.signalsPerMillion,
+    // Each pod signals each batcher by itself, after half of the delay.
+    (pods * batchers) / (delay / 2),
+    // A lane with half of its share of `flow.maxBuffered` waits no longer, see `lingerBytesMax`.
+    (millions * 1_000_000 * costs.recordMemory * 2 * batchers) / (bufferedMib * MIB),
+  );
   const batches = Math.max(millions * costs.batchesPerMillion, batchers / delay);
   return { signals, batches, writes: WRITES_A_SIGNAL * signals + WRITES_A_BATCH * batches };
 }

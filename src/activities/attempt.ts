@@ -99,9 +99,18 @@ export class Attempt {
   /** @param notesBytesMax see {@link notesWithin} */
   static async run<T>(beat: Beat, work: (attempt: Attempt) => Promise<T>, notesBytesMax = NOTES_BYTES_MAX): Promise<T> {
     const attempt = new Attempt(Context.current(), beat, notesBytesMax);
+    let isBeating = false;
     const timer = setInterval(() => {
-      // A lost heartbeat needs no handling: `mustBeAlive` counts from the last one that arrived.
-      attempt.#sendBeat().catch(() => undefined);
+      // While Temporal does not answer, they would wait for each other, and notes for all of them.
+      if (isBeating) return;
+      isBeating = true;
+      void attempt
+        .#sendBeat()
+        // A lost heartbeat needs no handling: `mustBeAlive` counts from the last one that arrived.
+        .catch(() => undefined)
+        .finally(() => {
+          isBeating = false;
+        });
     }, BEAT_INTERVAL_MS);
     try {
       await attempt.#sendFirstBeat();

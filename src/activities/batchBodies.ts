@@ -88,8 +88,7 @@ export class BatchBodies {
     this.#metrics.bodyReads.inc({ pipeline });
     const bodies = await this.#histories.flushing(batcher, runId, batch);
     const other = this.#kept.get(batcher);
-    if (other === undefined || this.#now() - other.usedAtMs >= HANDED_OVER_MS)
-      this.#keep(batcher, id, bodies, IDLE_MS);
+    if (other === undefined || this.#now() - other.usedAtMs >= HANDED_OVER_MS) this.#keep(batcher, id, bodies, IDLE_MS);
     return bodies;
   }
 

@@ -25,12 +25,13 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
     if (execution === undefined) throw new Error('an activity without a workflow');
     const beat = `${process}/${++count}`;
     context.heartbeat({ ...notes, beat });
-    const endMs = Date.now() + BEAT_WITHIN_MS;
+    const endMs = performance.now() + BEAT_WITHIN_MS;
     for (let waitMs: number = ASK_AFTER_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AFTER_MS.last)) {
       await sleep(waitMs);
       // A request that hangs must not delay the next heartbeats until Temporal takes the attempt for dead.
+      const deadlineMs = Date.now() + endMs - performance.now();
       const { pendingActivities } = await connection
-        .withDeadline(endMs, () => workflowService.describeWorkflowExecution({ namespace, execution }))
+        .withDeadline(deadlineMs, () => workflowService.describeWorkflowExecution({ namespace, execution }))
         .catch((error: unknown) => {
           if (isNotFound(error)) return { pendingActivities: [] };
           throw error;
@@ -38,7 +39,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
       const known = pendingActivities.find((one) => one.activityId === activityId && one.attempt === attempt);
       if (known === undefined || Number(known.state) === CANCEL_REQUESTED) return false;
       if (nameOf(known.heartbeatDetails) === beat) return true;
-      if (Date.now() >= endMs) throw new Error('Temporal has not taken a heartbeat in time');
+      if (performance.now() >= endMs) throw new Error('Temporal has not taken a heartbeat in time');
     }
   };
 }

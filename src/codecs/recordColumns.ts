@@ -2,7 +2,7 @@ import { copyBytes } from '../lib/copyBytes.js';
 import { ownBytes } from '../lib/ownBytes.js';
 import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { bytesOfParts, isStub, NO_HEADERS, type KafkaRecord, type RecordHeader } from '../protocol/record.js';
-import { COLUMNS_BYTES, memoryBytesOf } from '../protocol/recordLimit.js';
+import { COLUMNS_BYTES, memoryBytesOf, RECORD_MEMORY_BYTES_MAX } from '../protocol/recordLimit.js';
 import { isEncodable } from './encodable.js';
 
 interface Columns {
@@ -129,6 +129,11 @@ export class RecordColumns implements Columns {
 
   get length(): number {
     return this.offsets.length;
+  }
+
+  /** Whether this is a single record over the limit for one. */
+  get isOverLimit(): boolean {
+    return this.length === 1 && this.memoryBytes - COLUMNS_BYTES > RECORD_MEMORY_BYTES_MAX;
   }
 
   get first(): KafkaRecord | undefined {

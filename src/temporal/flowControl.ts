@@ -34,7 +34,11 @@ export interface FlowControlLimits {
  * `historyBytesMax` does not count what was handed on. A batcher continues as new only after it has added something. A
  * sender that counted the rest, too, could wait for ever for a run that begins below its mark.
  *
- * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution` of Temporal.
+ * While a worker has a workflow task, Temporal gathers the signals that come, 2 MiB of them. With more it fails the task,
+ * and the worker reads the whole history again. So a signal is small enough for each member to send two in that time.
+ *
+ * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution`,
+ * `history.maximumBufferedEventsSizeInBytes` of Temporal.
  *
  * @param members of the consumer group: all of them may send to the same batcher
  */
@@ -51,7 +55,7 @@ export function flowControlLimits(
     lowEvents: 6_000,
     checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
     checkEverySignals: Math.max(1, Math.min(200, Math.floor(1_600 / members))),
-    signalBytesMax: shareBytes,
+    signalBytesMax: Math.max(SHARE_BYTES_MIN, Math.min(shareBytes, Math.floor(DURING_TASK_BYTES_MAX / members / 2))),
   };
 }
 
@@ -59,6 +63,8 @@ const MIB = 1024 * 1024;
 const SENT_BYTES_MAX = 20 * MIB;
 /** A run's input is one payload (`limit.blobSize.error`). */
 const CARRIED_BYTES_MAX = 2 * MIB;
+/** Of signals that come while a worker has a workflow task. */
+const DURING_TASK_BYTES_MAX = 2 * MIB;
 /** With a thousand members this comes near the limit. A smaller share would be mostly overhead. */
 const SHARE_BYTES_MIN = 8 * 1024;
 

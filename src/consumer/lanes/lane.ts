@@ -134,7 +134,8 @@ export class Lane {
   }
 
   /**
-   * The oldest records: as many as a signal may carry, and at least one.
+   * The oldest records: as many as a signal may carry, and at least one. One over the limit for a record is alone, so
+   * that it is set aside whatever is beside it.
    *
    * @param maxRecords fewer than the limit, after a refusal for size
    */
@@ -144,6 +145,7 @@ export class Lane {
     let bytes = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const { tracker, columns } = this.#queue[at] as Queued;
+      if (columns.isOverLimit && records > 0) break;
       const fitting = columns.fitting(maxRecords - records, this.#signalBytes - bytes);
       const taken = columns.slice(0, records === 0 ? Math.max(1, fitting) : fitting);
       if (taken.length > 0) {
@@ -153,7 +155,7 @@ export class Lane {
       }
       records += taken.length;
       bytes += taken.bytes;
-      if (taken.length < columns.length) break;
+      if (taken.length < columns.length || columns.isOverLimit) break;
     }
     const segments = Array.from(byTracker, ([tracker, columns]) => {
       const { topic, partition, epoch } = tracker;

@@ -78,7 +78,10 @@ export class Lanes {
   setMembers(members: number): void {
     this.#members = members;
     this.#setLinger();
-    for (const sender of this.#senders) sender.setMembers(members);
+    for (const sender of this.#senders) {
+      sender.setMembers(members);
+      sender.wake();
+    }
   }
 
   /** Sends at once what waits and arrives, or, with false, lets it wait for more again. */

@@ -71,6 +71,28 @@ it('packs at least one record, however large, and fewer when asked', () => {
   expect(wide.pack(1).records).toBe(1);
 });
 
+it('packs a record over the limit for one alone, so that it is seen and set aside, whatever is beside it', () => {
+  const lane = new Lane(0, { ...LIMITS, maxBytes: 8_000_000 });
+  const source = tracker(0);
+  hand(lane, source, 0);
+  const headers = Array.from({ length: 90_000 }, (): RecordHeader => ['h', Buffer.alloc(0)]);
+  lane.add(source, inColumns([{ ...record(1), headers }]), 0);
+  source.advanceTo(2);
+  hand(lane, source, 2);
+  for (let chunk = 0; chunk < 10; chunk++) lane.packed(4_000_000, 100_000);
+  const seen: unknown[] = [];
+  while (lane.records > 0) {
+    const pack = lane.pack();
+    seen.push(...offsets(pack));
+    lane.accepted(pack);
+  }
+  expect(seen).toEqual([
+    [0, [0]],
+    [0, [1]],
+    [0, [2]],
+  ]);
+});
+
 it('makes chunks of 420 KB, as far as the last ones tell, smaller at once and larger step by step', () => {
   const lane = new Lane(0, { ...LIMITS, maxRecords: 10_000, maxBytes: 3_000_000 });
   const source = tracker(0);
