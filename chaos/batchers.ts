@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, type Connection } from '@temporalio/client';
 import { connectTemporal } from './temporal.js';
 
@@ -15,6 +15,9 @@ export type HowToClose = 'terminate' | 'cancel' | 'reset to the first task' | 'r
 const NAMESPACE = 'default';
 const CALL_MS = 10_000;
 const PROBE_TIMEOUT_MS = 60_000;
+const PROBE_MS = 3_000;
+/** Temporal takes two megabytes at most. */
+const PROBE_BYTES = 1_500_000;
 
 /** The workflows of a pipeline, seen and closed from outside by Temporal's own client. */
 export class Batchers {
@@ -97,23 +100,22 @@ export class Batchers {
   }
 
   /**
-   * Whether Temporal writes something down: a workflow that nobody will ever do.
-   *
-   * @returns what it says if it cannot; undefined if it can, or does not answer
+   * Whether Temporal writes something down: a workflow that nobody will ever do, so large that its database soon needs more
+   * of the disk. What is small goes where something was before. If its disk is full it tries again and again, and does not
+   * answer.
    */
-  async whyNotWriting(): Promise<string | undefined> {
-    try {
-      await this.#within(() =>
-        this.#client.workflow.start('nothing', {
-          workflowId: `chaos-probe-${randomUUID()}`,
-          taskQueue: 'chaos-nobody',
-          workflowExecutionTimeout: PROBE_TIMEOUT_MS,
-        }),
-      );
-      return undefined;
-    } catch (error) {
-      return errorTexts(error);
-    }
+  async canWrite(): Promise<boolean> {
+    const start = () =>
+      this.#client.workflow.start('nothing', {
+        workflowId: `chaos-probe-${randomUUID()}`,
+        taskQueue: 'chaos-nobody',
+        workflowExecutionTimeout: PROBE_TIMEOUT_MS,
+        args: [randomBytes(PROBE_BYTES)],
+      });
+    return this.#connection.withDeadline(Date.now() + PROBE_MS, start).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** All runs that Temporal lists. */
@@ -144,9 +146,4 @@ export class Batchers {
     const event = history?.events?.find((each) => (each.workflowTaskCompletedEventAttributes ?? null) !== null);
     return event === undefined ? undefined : Number(event.eventId);
   }
-}
-
-/** An error of Temporal's client says in its causes what the server has said. */
-function errorTexts(error: unknown): string {
-  return error instanceof Error ? `${error.message} ${error.cause === undefined ? '' : errorTexts(error.cause)}` : '';
 }

@@ -44,8 +44,6 @@ export interface Victims {
 }
 
 const FILL_AGAIN_MS = 500;
-/** As SQLite says it, and what the system says. */
-const DISK_FULL = /disk is full|no space left/i;
 const LOOK_EVERY_MS = 500;
 const ROWS_WITHIN_MS = 30_000;
 const MIB = 1024 ** 2;
@@ -364,7 +362,7 @@ async function fillDisk(
     for (const until = Date.now() + lastsMs; Date.now() < until;) {
       disks.fill(owner);
       await sleep(FILL_AGAIN_MS, undefined, { signal });
-      if (owner === 'temporal' && DISK_FULL.test((await batchers.whyNotWriting()) ?? '')) refused++;
+      if (owner === 'temporal' && !(await batchers.canWrite())) refused++;
     }
   } finally {
     disks.free(owner);

@@ -293,7 +293,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     weight: 2,
     draw: (random, { disks }) => ({
       fault: { kind: 'disk full', full: random.pick(disks) },
-      lastsMs: random.between(2_000, 12_000),
+      lastsMs: random.between(5_000, 15_000),
     }),
   },
 };

@@ -112,8 +112,8 @@ const MEMORY_BYTES_MAX = (480 + 60) * 1024 ** 2;
 /** Three times what a process with both roles has. */
 const HANDLES_MAX = 200;
 const BATCH_RECORDS_MAX = 2_000;
-/** Runs with a fault every five seconds have had up to two in a hundred. */
-const REPEATED_SHARE_MAX = 0.05;
+/** Runs with a fault for each thousand records have had five in a hundred, others less. */
+const REPEATED_SHARE_MAX = 0.1;
 /** Longer than what a worker that has gone leaves: the heartbeat timeout of 15 s, and the longest pause of 15 s after it. */
 const QUIET_MS = 40_000;
 const SAMPLE_EVERY_MS = 1_000;
