@@ -246,17 +246,17 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
     ['pods', '`R × main ÷ 1e6 ÷ load`, at least two', ({ pods }) => number(pods)],
     [
       'batchers',
-      '`R ÷ (batcher × load)`, at least two, and so many that one has at most `writes`',
+      'the larger of `R ÷ (batcher × load)` and `(3 × full + 7 × fullBatches) ÷ writes`, at least two; up to twice as many for a shorter `maxDelay`',
       ({ batchers }) => number(batchers),
     ],
     [
       '`maxDelay` and `linger`, s',
-      'the shortest for which no more than twice as many batchers are enough',
+      'the shortest for which a batcher has at most `writes`',
       ({ delay }) => String(delay),
     ],
     [
       '`flow.maxBuffered`, MiB',
-      'the least for which one batcher has at most `writes`',
+      'the least for which a batcher has at most `writes`',
       ({ bufferedMib }) => number(bufferedMib),
     ],
     ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
@@ -356,7 +356,12 @@ interface FlowSettings {
 
 /** The settings with which no batcher has more writes than are planned: the shortest delay, then few batchers. */
 function settingsFor(millions: number, pods: number, costs: Measured): FlowSettings {
-  const fewest = Math.max(ASSUMED.batchers, Math.ceil((millions * 1_000_000) / (costs.perBatcher * ASSUMED.load)));
+  const fullWrites = WRITES_A_SIGNAL * costs.signalsPerMillion + WRITES_A_BATCH * costs.batchesPerMillion;
+  const fewest = Math.max(
+    ASSUMED.batchers,
+    Math.ceil((millions * 1_000_000) / (costs.perBatcher * ASSUMED.load)),
+    Math.ceil((millions * fullWrites) / ASSUMED.writesPerShard),
+  );
   for (const delay of ASSUMED.delaySeconds)
     for (let batchers = fewest; batchers <= 2 * fewest; batchers++)
       for (const bufferedMib of ASSUMED.bufferedMib) {

@@ -46,7 +46,19 @@ const RUN: Run = {
     },
     { variant: 'floor', round: 1, records: 1_000_000, ...cost, recordsPerSecond: 80_000 },
   ],
-  sweep: ['partitions', 'batchers'].map((factor) => ({ factor, point: '1', records: 200_000, ...cost })),
+  sweep: [
+    ...['partitions', 'batchers'].map((factor) => ({ factor, point: '1', records: 200_000, ...cost })),
+    { factor: 'size', point: '200', records: 1_000_000, ...cost },
+    {
+      factor: 'size',
+      point: '1,000',
+      records: 1_000_000,
+      ...cost,
+      recordsPerSecond: 20_000,
+      mainThreadSecondsPerMillion: 30,
+      counts: { ...counts, signals: 2_000, flushes: 500, inserts: 500 },
+    },
+  ],
   latencies: [
     steady({ cpu: { tested: 0.2, temporal: 0.1, clickhouse: 0.05 }, flushes: 50 }),
     steady({ maxDelay: '100ms', cpu: { tested: 0.4, temporal: 0.2, clickhouse: 0.1 }, flushes: 150 }),
@@ -54,7 +66,7 @@ const RUN: Run = {
   restarts: [{ part: 'Kafka, killed', seconds: 1.5 }],
 };
 
-/** The cells of a line of a Markdown table. */
+/** The cells of a line of a Markdown table: the first table that has it. */
 const lineOf = (page: string, name: string): string[] =>
   page
     .split('\n')
@@ -65,8 +77,9 @@ const lineOf = (page: string, name: string): string[] =>
 
 it('capacity is what a million records cost, divided by the share of each limit that is planned with', () => {
   const page = capacityReference([RUN]);
-  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '2', '5', '50']);
-  // The main thread takes 10 s a million, and three batchers need a pod.
+  // By their rate 5 and 50 were enough, but each would write more than 20 times a second.
+  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '2', '10', '95']);
+  // The main thread takes 10 s a million.
   expect(lineOf(page, 'pods').slice(2)).toEqual(['2', '2', '2', '20']);
   expect(lineOf(page, 'partitions').slice(2)).toEqual(['4', '4', '5', '50']);
   expect(lineOf(page, 'cores of Kafka').slice(2)).toEqual(['1', '1', '1', '4']);
@@ -75,7 +88,7 @@ it('capacity is what a million records cost, divided by the share of each limit 
 it('each pod inserts so many batches at a time that all batchers can', () => {
   const light = { ...RUN, drains: RUN.drains.map((drain) => ({ ...drain, mainThreadSecondsPerMillion: 1 })) };
   expect(lineOf(capacityReference([light]), 'pods').slice(2)).toEqual(['2', '2', '2', '2']);
-  expect(lineOf(capacityReference([light]), '`worker.maxConcurrentFlushes`').slice(2)).toEqual(['3', '3', '3', '25']);
+  expect(lineOf(capacityReference([light]), '`worker.maxConcurrentFlushes`').slice(2)).toEqual(['3', '3', '5', '48']);
 });
 
 it('a signal and a batch cost by themselves, whatever is in them', () => {
@@ -98,11 +111,21 @@ it('signals are those of full chunks, or of one from each pod to each batcher in
   expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '700']);
 });
 
-it('records wait longer where their batcher would get too many signals, as far as that helps', () => {
+it('records wait longer, and in more memory, where their batcher would get too many signals', () => {
   const page = capacityReference([RUN]);
-  // 20 pods signal each of 50 batchers 40 times a second with the default. With five seconds a signal is full before.
-  expect(lineOf(page, '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '5']);
-  expect(lineOf(page, 'writes a second to a batcher').slice(2)).toEqual(['19', '19', '38', '38']);
+  // 20 pods signal each of 95 batchers 40 times a second with the default. With ten seconds a signal is full before. Then
+  // each pod holds the halves of 95 full signals of 2,500 records of 543 bytes: 246 MiB.
+  expect(lineOf(page, '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '10']);
+  expect(lineOf(page, '`flow.maxBuffered`, MiB').slice(2)).toEqual(['48', '48', '48', '384']);
+  expect(lineOf(page, 'writes a second to a batcher').slice(2)).toEqual(['19', '19', '19', '20']);
+});
+
+it('other sizes have the counts of their own drain, and processor time and rates in proportion to it', () => {
+  const page = capacityReference([RUN]).split('values of 1,000 bytes')[1]!;
+  // 30 s of the main thread instead of 10, half of the records through a batcher, five times as many signals.
+  expect(lineOf(page, 'pods').slice(2)).toEqual(['2', '2', '2', '6']);
+  expect(lineOf(page, 'partitions').slice(2)).toEqual(['4', '4', '4', '12']);
+  expect(lineOf(page, 'inserts a second').slice(2)).toEqual(['2.0', '5.0', '15', '50']);
 });
 
 it('a page names, for each part, the last run that has measured it', () => {
