@@ -15,9 +15,24 @@ export interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
 }
 
-/** The JSON Schema of the configuration file, for a file whose `${VARIABLE}` references are resolved. */
+/**
+ * The JSON Schema of the configuration file, for a file whose `${VARIABLE}` references are resolved. Descriptions end with
+ * the bounds of the value.
+ */
 export function configJsonSchema(): JsonSchema {
-  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+  const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' });
+  return JSON.parse(JSON.stringify(schema), (_, value: unknown) => withDescribedBounds(value)) as JsonSchema;
+}
+
+function withDescribedBounds(value: unknown): unknown {
+  if (!hasBounds(value)) return value;
+  const { bounds, ...schema } = value;
+  return { ...schema, description: value.description === undefined ? bounds : `${value.description} ${bounds}` };
+}
+
+/** Whether this is a schema of which {@link bounded} has noted the bounds. */
+function hasBounds(value: unknown): value is JsonSchema & { readonly bounds: string } {
+  return typeof value === 'object' && value !== null && 'bounds' in value && typeof value.bounds === 'string';
 }
 
 /** The configuration reference in Markdown: every key with its default and purpose. Generated from the schema. */
@@ -39,7 +54,8 @@ function keysOf(schema: JsonSchema, prefix: string): Key[] {
   const keys = Object.entries(properties).flatMap(([name, child]) => {
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const nested = keysOf(child, path);
-    const isGroup = nested.length > 0 && !(child.anyOf ?? []).some(({ type }) => type === 'boolean');
+    // A key that also takes a word or a boolean is one that can be set by itself.
+    const isGroup = nested.length > 0 && (child.anyOf ?? []).every(({ type }) => type === 'object');
     // An optional group has a description of its own. Keys that are required are so within the group.
     if (isGroup && (child.default !== undefined || child.description === undefined)) return nested;
     return [{ path, text: textOf(child), standard: standardOf(child, required.includes(name)) }, ...nested];

@@ -26,7 +26,8 @@ export function count({ min, max }: { min: number; max: number }) {
   const number = z.int({ error: 'must be a whole number' });
   return z
     .union([number, z.string().regex(/^\d+$/).transform(Number)], { error: 'must be a whole number' })
-    .refine((value) => value >= min && value <= max, { error: `must be from ${min} to ${max}` });
+    .refine((value) => value >= min && value <= max, { error: `must be from ${min} to ${max}` })
+    .meta(bounded(min.toLocaleString('en'), max.toLocaleString('en')));
 }
 
 function quantity<Unit extends string>(
@@ -50,5 +51,11 @@ function quantity<Unit extends string>(
     .transform((text) => parse(text) ?? 0)
     .refine((value) => (value >= lowest && value <= highest) || (boundless !== undefined && value === Infinity), {
       error: `must be from ${min} to ${max}`,
-    });
+    })
+    .meta(bounded(min, max, boundless));
+}
+
+/** What the reference and the JSON Schema say about the bounds of a value. */
+function bounded(min: string, max: string, boundless?: string): { bounds: string } {
+  return { bounds: `From ${min} to ${max}${boundless === undefined ? '' : `, or ${boundless}`}.` };
 }
