@@ -1,6 +1,6 @@
 // Builds dist/: the compiled sources and the workflow bundle, so that a running worker needs no bundler.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
 
@@ -23,4 +23,5 @@ const { code } = await bundleWorkflowCode({
 });
 mkdirSync(`${dist}/workflows`, { recursive: true });
 writeFileSync(`${dist}/workflows/bundle.js`, code);
+copyFileSync(`${root}src/temporal/failureConverter.cjs`, `${dist}/temporal/failureConverter.cjs`);
 chmodSync(`${dist}/cli.js`, 0o755);

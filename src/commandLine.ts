@@ -121,10 +121,15 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
 
   program
     .command('codec-server')
-    .description('decode records for the Temporal UI and CLI, as their codec endpoint; needs no configuration')
+    .description('decode records for the Temporal UI and CLI, as their codec endpoint')
     .option('--listen <address:port>', 'address to listen on', '127.0.0.1:8081')
     .addOption(new Option('--token <token>', 'bearer token that requests must have').env('KTB_CODEC_TOKEN'))
     .option('--origin <url>', 'address of a Temporal UI whose pages may send requests; may be repeated', collect)
+    .option(
+      '--config <file>',
+      'configuration whose keys decrypt (temporal.encryption); without it nothing is decrypted',
+    )
+    .option('--user-header <name>', 'header in which a proxy says who asks, for the log')
     .addHelpText('after', LONG_HELP.codecServer)
     .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
       const { codecServer } = await import('./commands/codecServer/codecServer.js');

@@ -32,6 +32,8 @@ export const VERSIONS = {
   npm: '11.21.2',
   /** Temporal's Python SDK, of which a requester is made. */
   temporalio: '1.35.0',
+  /** The Python package by which that requester encrypts. */
+  cryptography: '50.0.2',
   /** The Python client that holds librdkafka, whose record batches the bridge has to read. */
   confluentKafka: '2.16.1',
   /** Apicurio Registry (`io.apicurio:apicurio-registry-app`), with Confluent's API; the newest line that is one runnable jar. */

@@ -27,6 +27,8 @@ export interface ActivityDependencies {
   readonly deliverConfirmation: DeliverConfirmation;
   /** The most bytes that Temporal takes in one payload. Default: Temporal's own default. */
   readonly payloadBytesMax?: number;
+  /** Whether only records that came encrypted are inserted. Default: false. */
+  readonly requiresEncryption?: boolean;
   readonly ofOther: OfOther;
   readonly admission: AdmissionLimits;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import { payloadReader } from '../temporal/encryption.js';
 import { isNotFound } from '../temporal/errors.js';
 import type { Beat } from './attempt.js';
 
@@ -17,7 +18,8 @@ const ASK_AFTER_MS = { first: 4, last: 250 } as const;
  * and drops its result (`ActivityLocalTimers` in `activities.rs` of 1.24). It sends the heartbeats of an activity in
  * order, but does not tell whether they arrive. So each has its own name, and Temporal is asked until it has that name.
  */
-export function createBeat({ connection, workflowService }: Client, namespace: string): Beat {
+export function createBeat(client: Client, namespace: string): Beat {
+  const { connection, workflowService } = client;
   const process = randomUUID();
   let count = 0;
   return async (context, notes) => {
@@ -25,6 +27,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
     if (execution === undefined) throw new Error('an activity without a workflow');
     const beat = `${process}/${++count}`;
     context.heartbeat({ ...notes, beat });
+    const open = payloadReader(client, execution.workflowId);
     const endMs = performance.now() + BEAT_WITHIN_MS;
     for (let waitMs: number = ASK_AFTER_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AFTER_MS.last)) {
       await sleep(waitMs);
@@ -38,7 +41,7 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
         });
       const known = pendingActivities.find((one) => one.activityId === activityId && one.attempt === attempt);
       if (known === undefined || Number(known.state) === CANCEL_REQUESTED) return false;
-      if (nameOf(known.heartbeatDetails) === beat) return true;
+      if (nameOf(known.heartbeatDetails, open) === beat) return true;
       if (performance.now() >= endMs) throw new Error('Temporal has not taken a heartbeat in time');
     }
   };
@@ -47,9 +50,12 @@ export function createBeat({ connection, workflowService }: Client, namespace: s
 /** Source: `PendingActivityState` in `temporal/api/enums/v1/workflow.proto`. */
 const CANCEL_REQUESTED = 3;
 
-function nameOf(details: { payloads?: Payload[] | null } | null | undefined): unknown {
+function nameOf(
+  details: { payloads?: Payload[] | null } | null | undefined,
+  open: (payload: Payload) => Payload,
+): unknown {
   const [payload] = details?.payloads ?? [];
   if (!payload) return undefined;
-  const notes: unknown = defaultPayloadConverter.fromPayload(payload);
+  const notes: unknown = defaultPayloadConverter.fromPayload(open(payload));
   return typeof notes === 'object' && notes !== null && 'beat' in notes ? notes.beat : undefined;
 }

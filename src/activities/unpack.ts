@@ -16,15 +16,15 @@ interface BatchToUnpack extends Pick<BatchSpec, 'pipeline' | 'batcher' | 'destin
   readonly parking?: Parking;
 }
 
+type UnpackerDependencies = Pick<ActivityDependencies, 'publisher' | 'metrics' | 'logger' | 'requiresEncryption'> & {
+  readonly memos: BatchMemos;
+};
+
 /** Unpacks the records of batches. */
 export class Unpacker {
-  readonly #dependencies: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'logger'> & {
-    readonly memos: BatchMemos;
-  };
+  readonly #dependencies: UnpackerDependencies;
 
-  constructor(
-    dependencies: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'logger'> & { readonly memos: BatchMemos },
-  ) {
+  constructor(dependencies: UnpackerDependencies) {
     this.#dependencies = dependencies;
   }
 
@@ -41,14 +41,18 @@ export class Unpacker {
     packed: PackedChunks,
     attempt: Attempt,
   ): Promise<Pick<Batch, 'packed' | 'records'>> {
-    const { metrics } = this.#dependencies;
-    const decode = (chunks: PackedChunks) => timed(metrics, batch.pipeline, 'decode', () => decodeChunks(chunks));
+    const { metrics, requiresEncryption = false } = this.#dependencies;
+    const decodeAccepted = async (chunks: PackedChunks): ReturnType<typeof decodeChunks> => {
+      if (requiresEncryption) mustBeEncrypted(chunks);
+      return decodeChunks(chunks);
+    };
+    const decode = (chunks: PackedChunks) => timed(metrics, batch.pipeline, 'decode', () => decodeAccepted(chunks));
     try {
       return { packed, records: await decode(packed) };
     } catch (error) {
       if (batch.parking === undefined) throw error;
     }
-    const { readable, unreadable } = await divideChunks(packed);
+    const { readable, unreadable } = await divideChunks(packed, decodeAccepted);
     // All together once more: the records of a source have to share one object, see decodeChunks.
     const records = await decode(readable);
     await this.#publish(batch, batch.parking, unreadable, attempt);
@@ -81,15 +85,33 @@ export class Unpacker {
   }
 }
 
-/** Divides the chunks of a batch into those that can be unpacked and those that cannot. */
+/**
+ * A batcher that takes unencrypted signals may have taken them from anybody. So the batch waits.
+ *
+ * @throws Error that says what to do
+ */
+function mustBeEncrypted({ chunks }: PackedChunks): void {
+  const records = chunks.reduce((sum, chunk) => sum + (chunk.encrypted === true ? 0 : chunk.records), 0);
+  if (records === 0) return;
+  throw new Error(
+    `${records} records of the batch came unencrypted, and temporal.encryption.required is set. If they came before it was: set required: false until they are inserted. If somebody else has sent them: ktb park`,
+  );
+}
+
+/**
+ * Divides the chunks of a batch into those that can be unpacked and those that cannot.
+ *
+ * @param decode rejects if it cannot unpack a chunk
+ */
 export async function divideChunks(
   packed: PackedChunks,
+  decode: (packed: PackedChunks) => Promise<unknown> = decodeChunks,
 ): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {
   const readable: ChunkWithBody[] = [];
   const unreadable: UnreadableChunk[] = [];
   for (const withBody of splitChunks(packed)) {
     try {
-      await decodeChunks(joinChunks([withBody]));
+      await decode(joinChunks([withBody]));
       readable.push(withBody);
     } catch (error) {
       unreadable.push({ ...withBody, message: messageOf(error) });

@@ -9,6 +9,7 @@ import {
 } from '../protocol/settings.js';
 import { brokersOf } from './addresses.js';
 import { connectionsNeeded } from '../lib/clickhouseConnections.js';
+import { parseKey } from '../lib/encryptionKey.js';
 import type { ParsedConfig } from './schema.js';
 import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
@@ -90,6 +91,17 @@ export interface TemporalConfig {
   readonly tls: TlsConfig | boolean;
   readonly apiKey: string | null;
   readonly requestTimeoutMs: number;
+  readonly encryption: EncryptionConfig;
+}
+
+/** How payloads are encrypted. Without keys nothing is encrypted, and nothing that is encrypted can be read. */
+export interface EncryptionConfig {
+  /** Keys of 32 bytes, by their ids. */
+  readonly keys: ReadonlyMap<string, Uint8Array>;
+  /** The id of the key that encrypts. Null: none. */
+  readonly active: string | null;
+  /** Whether batchers take only signals that are encrypted for them. */
+  readonly required: boolean;
 }
 
 export interface ClickHouseConfig {
@@ -193,6 +205,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       tls: temporal.tls ?? environment.tls ?? apiKey !== null,
       apiKey,
       requestTimeoutMs: temporal.requestTimeout,
+      encryption: encryptionOf(parsed),
     },
     clickhouse: {
       urls: clickhouse.urls ?? [clickhouse.url ?? 'http://localhost:8123'],
@@ -209,7 +222,9 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       settings: clickhouse.settings,
     },
     schemaRegistry: schemaRegistryOf(parsed),
-    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) => toPipelineConfig(name, pipeline, ownTopics)),
+    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) =>
+      withEncryption(toPipelineConfig(name, pipeline, ownTopics), parsed),
+    ),
     worker,
     // An IPv6 address has brackets in the configuration, but not when it is passed to `listen`.
     http: {
@@ -221,6 +236,19 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
     log,
     shutdownDeadlineMs: shutdown.deadline,
   };
+}
+
+function encryptionOf({ temporal: { encryption } }: ParsedConfig): EncryptionConfig {
+  const { keys = {}, active = null, required = false } = encryption ?? {};
+  // The schema has made sure that they are keys.
+  const entries = Object.entries(keys).map(([id, text]) => [id, parseKey(text) ?? new Uint8Array(0)] as const);
+  return { keys: new Map(entries), active, required };
+}
+
+/** Batchers are told what they may take. */
+function withEncryption(pipeline: PipelineConfig, { temporal: { encryption } }: ParsedConfig): PipelineConfig {
+  if (encryption?.required !== true) return pipeline;
+  return { ...pipeline, settings: { ...pipeline.settings, encryption: 'required' } };
 }
 
 function schemaRegistryOf({ schemaRegistry: parsed }: ParsedConfig): SchemaRegistryConfig | null {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from './addresses.js';
 import { CONNECTIONS_MAX } from '../lib/clickhouseConnections.js';
 import { sasl } from './saslSchema.js';
+import { parseKey } from '../lib/encryptionKey.js';
 import { count, duration, nonEmpty } from './valueSchemas.js';
 
 const certificates = z.strictObject({
@@ -57,6 +58,33 @@ export const kafka = z.strictObject({
     .describe('A member that sends no heartbeat for this long loses its partitions to the others.'),
 });
 
+const encryption = z.strictObject({
+  keys: z
+    .record(
+      z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}$/, {
+        error: 'a key is named with a-z, A-Z, 0-9, dash, underscore; 32 at most',
+      }),
+      // The message never has the key in it, also if it is none.
+      z.string({ error: 'must be a text' }).refine((text) => parseKey(text) !== null, {
+        error:
+          'must be a key of 32 bytes, in base64 or as 64 hexadecimal digits, as `openssl rand -base64 32` makes it',
+      }),
+    )
+    .refine((keys) => Object.keys(keys).length > 0, { error: 'must have at least one key' })
+    .describe(
+      'Keys of 32 bytes by a name of yours, in base64 or as hexadecimal digits; usually "${file:/path/key}". All of them decrypt.',
+    ),
+  active: nonEmpty
+    .optional()
+    .describe('Name of the key that encrypts. Without it nothing is encrypted any more, and all that is can be read.'),
+  required: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether batchers take only signals that are encrypted for them. Set it once all consumers encrypt, and requesters too.',
+    ),
+});
+
 /** Connection settings of Temporal. */
 export const temporal = z.strictObject({
   address: z
@@ -78,6 +106,7 @@ export const temporal = z.strictObject({
   requestTimeout: duration({ min: '1s', max: '5m' })
     .prefault('10s')
     .describe('How long the answer to a signal may take. Then the signal is sent again.'),
+  encryption: encryption.optional(),
 });
 
 /** Connection settings of the schema registry. */

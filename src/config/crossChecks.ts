@@ -9,7 +9,7 @@ type Pipelines = CheckedParts['pipelines'];
 type Pipeline = Pipelines[string];
 
 /** Checks that involve more than one key. */
-export function crossChecks({ kafka, pipelines, clickhouse, schemaRegistry }: CheckedParts): ConfigProblem[] {
+export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegistry }: CheckedParts): ConfigProblem[] {
   const ofEach = (check: (pipeline: Pipeline, name: string) => ConfigProblem[]): ConfigProblem[] =>
     Object.entries(pipelines).flatMap(([name, pipeline]) =>
       check(pipeline, name).map(({ path, message }) => ({ path: ['pipelines', name, ...path], message })),
@@ -28,8 +28,20 @@ export function crossChecks({ kafka, pipelines, clickhouse, schemaRegistry }: Ch
     ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
     ...registry(schemaRegistry),
     ...loginByTls(kafka),
+    ...activeKey(temporal),
     ...clickHouse(clickhouse),
   ];
+}
+
+function activeKey({ encryption }: CheckedParts['temporal']): ConfigProblem[] {
+  if (encryption === undefined) return [];
+  const { keys, active, required } = encryption;
+  const names = Object.keys(keys);
+  const complain = (key: string, message: string) => [{ path: ['temporal', 'encryption', key], message }];
+  if (active !== undefined && !names.includes(active))
+    return complain('active', `names no key of keys; there are: ${names.join(', ')}`);
+  if (required && active === undefined) return complain('required', 'needs active, the key that encrypts');
+  return [];
 }
 
 function loginByTls({ sasl, ssl }: CheckedParts['kafka']): ConfigProblem[] {

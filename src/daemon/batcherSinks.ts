@@ -30,6 +30,7 @@ export function batcherSinks(
           metrics.inherited.set(labels, report.inheritedBatches);
           metrics.coverageRanges.set(labels, report.coverageRanges);
           metrics.duplicateChunks.inc({ pipeline }, report.duplicateChunks);
+          metrics.refusedSignals.inc({ pipeline }, report.refusedSignals);
           metrics.reportedAt.set(labels, Math.round(Date.now() / 1000));
         },
       },

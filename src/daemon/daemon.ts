@@ -19,7 +19,7 @@ import { DependencyMonitor, PartialProblem, type Check } from '../telemetry/depe
 import { startHealthServer } from '../telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from '../telemetry/logging.js';
 import { createMetrics, type Dependency } from '../telemetry/metrics.js';
-import { createTemporalClient } from '../temporal/connect.js';
+import { createCipher, createPlainClient } from '../temporal/connect.js';
 import { FollowingConnection } from '../temporal/followingConnection.js';
 import { readPayloadLimit, withPayloadLimit } from '../temporal/namespaceLimit.js';
 import { createConsumers } from './consumers.js';
@@ -34,6 +34,7 @@ import {
   warnOfSmallDeadLetterTopics,
   warnOfWeakTables,
 } from './startUpChecks.js';
+import { reportMissingKeys } from './missingKeys.js';
 import { installTemporalRuntime } from './temporalRuntime.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
 import { unlessAway } from './unlessAway.js';
@@ -148,7 +149,8 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
       { payloadBytesMax },
       'Temporal takes smaller payloads than by default: signals and batches are smaller, too',
     );
-  const client = createTemporalClient(temporal, config.temporal);
+  const client = createPlainClient(temporal, config.temporal);
+  const cipher = createCipher(config.temporal, reportMissingKeys(metrics, stateLog));
   const installations = new Installations({
     config: limited,
     claims: new Claims(client, config.temporal.requestTimeoutMs),
@@ -159,7 +161,17 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   running.installation = new InstallationWatch(installations, stateLog);
   await running.installation.untilSettled(end.signal);
   void running.installation.watch(end.signal);
-  const shared = { config: limited, payloadBytesMax, metrics, logger, stateLog, kafka, temporal, installations };
+  const shared = {
+    config: limited,
+    payloadBytesMax,
+    metrics,
+    logger,
+    stateLog,
+    kafka,
+    temporal,
+    cipher,
+    installations,
+  };
   if (role !== 'consumer') {
     await unlessAway(logger, end.signal, () => warnOfWeakTables(tables, admin, config, logger));
     await unlessAway(logger, end.signal, () => warnOfSharedTables(admin, config, logger));

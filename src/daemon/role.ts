@@ -10,6 +10,7 @@ import type { BatcherSettings } from '../protocol/settings.js';
 import type { Logger, StateLog } from '../telemetry/logging.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { TemporalBatcherClient } from '../temporal/batcherClient.js';
+import type { PayloadCipher } from '../codecs/payloadCipher.js';
 import { createTemporalClient } from '../temporal/connect.js';
 import type { FollowingConnection } from '../temporal/followingConnection.js';
 import { countRequests, requestCounter } from '../temporal/requestMetrics.js';
@@ -39,6 +40,8 @@ export interface Shared {
   readonly stateLog: StateLog;
   readonly kafka: Kafka;
   readonly temporal: FollowingConnection;
+  /** Encrypts and decrypts all that goes to Temporal and comes from it. */
+  readonly cipher: PayloadCipher;
   readonly installations: Installations;
   /** The most bytes that Temporal takes in one payload. */
   readonly payloadBytesMax: number;
@@ -50,13 +53,16 @@ export const CONSUMER_SHARE_OF_SHUTDOWN = 0.6;
 export type BatcherOf = (pipeline: PipelineConfig, layout: Layout, index: number) => TemporalBatcherClient;
 
 /** A client whose requests are counted, and the batchers through it. */
-export function batcherClients({ config, metrics, temporal, installations }: Shared): {
+export function batcherClients({ config, metrics, temporal, cipher, installations }: Shared): {
   readonly client: Client;
   readonly batcherOf: BatcherOf;
 } {
   const { taskQueue, requestTimeoutMs } = config.temporal;
   const counted = requestCounter(metrics);
-  const client = createTemporalClient(temporal, config.temporal, [countRequests(counted)]);
+  const client = createTemporalClient(temporal, config.temporal, {
+    interceptors: [countRequests(counted)],
+    cipher,
+  });
   const batcherOf: BatcherOf = (pipeline, layout, index) => {
     const workflowId = batcherWorkflowId(pipeline.name, layout, index);
     const settings = (): BatcherSettings => {

@@ -16,6 +16,7 @@ import { TopicPartitions } from '../kafka/topicPartitions.js';
 import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
 import { signalRequester } from '../temporal/signalRequester.js';
 import { BatcherOpener } from '../temporal/batcherOpener.js';
+import { dataConverterOf } from '../temporal/encryption.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { batcherSinks } from './batcherSinks.js';
 import { endInAnyCase } from './endInAnyCase.js';
@@ -108,13 +109,18 @@ type OfQueue = Partial<WorkerOptions> & { readonly taskQueue: string };
 
 /** The options of a worker: what it does, and what is the same for all. */
 export function workerOptions(
-  { config, temporal }: Pick<Shared, 'config'> & { readonly temporal: Pick<Shared['temporal'], 'native'> },
+  {
+    config,
+    temporal,
+    cipher,
+  }: Pick<Shared, 'config' | 'cipher'> & { readonly temporal: Pick<Shared['temporal'], 'native'> },
   ofQueue: OfQueue,
 ): WorkerOptions {
   return {
     connection: temporal.native,
     namespace: config.temporal.namespace,
     identity: `ktb-${process.pid}@${hostname()}`,
+    dataConverter: dataConverterOf(cipher),
     shutdownGraceTime: forceTimeMs(config) / 2,
     shutdownForceTime: forceTimeMs(config),
     ...ofQueue,
@@ -145,7 +151,7 @@ function createFlushActivities(
   },
 ): FlushActivities {
   const { config, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
-  const { namespace } = config.temporal;
+  const { namespace, encryption } = config.temporal;
   return createActivities({
     ...parts,
     tables,
@@ -155,6 +161,7 @@ function createFlushActivities(
     beat: createBeat(client, namespace),
     deliverConfirmation: signalRequester(client),
     payloadBytesMax,
+    requiresEncryption: encryption.required,
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
     admission: { ...admissionOf(options), draining },
   });

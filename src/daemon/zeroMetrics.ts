@@ -73,8 +73,18 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   for (const cause of FALLBACK_CAUSES) metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL, UNREADABLE_CHUNK])
     metrics.deadLetters.inc({ pipeline, code }, 0);
-  const { rows, foundRows, missedByViews, flushRetries, bodyReads, duplicateChunks, lostBatches } = metrics;
-  for (const counter of [rows, foundRows, missedByViews, flushRetries, bodyReads, duplicateChunks, lostBatches])
+  const { rows, foundRows, missedByViews, flushRetries, bodyReads, duplicateChunks, refusedSignals, lostBatches } =
+    metrics;
+  for (const counter of [
+    rows,
+    foundRows,
+    missedByViews,
+    flushRetries,
+    bodyReads,
+    duplicateChunks,
+    refusedSignals,
+    lostBatches,
+  ])
     counter.inc({ pipeline }, 0);
   const { flushSeconds, endToEndSeconds, insertRows } = metrics;
   for (const histogram of [flushSeconds, endToEndSeconds, insertRows]) histogram.zero({ pipeline });

@@ -80,6 +80,8 @@ export interface BufferedChunk {
   readonly records: number;
   readonly bytes: number;
   readonly bodyBytes: number;
+  /** True if it came encrypted, for this batcher. Absent otherwise. */
+  readonly encrypted?: true;
 }
 
 /** A batcher keeps no more ranges of accepted offsets for each epoch, see `coverage.ts`. */

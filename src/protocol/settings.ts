@@ -23,6 +23,11 @@ export interface BatcherSettings {
    * worker has claimed the pipeline.
    */
   readonly installation?: Installation;
+  /**
+   * The batcher takes only signals that are encrypted for it. Believed only if the settings themselves came so. Absent: it
+   * takes others, too.
+   */
+  readonly encryption?: 'required';
 }
 
 /** A batch is flushed when the first of these is reached. */

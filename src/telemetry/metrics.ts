@@ -54,6 +54,16 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Requests of the daemon to Temporal, after their own retries, by code. Requests of a worker for its tasks are not counted.',
       ['operation', 'code'],
     ),
+    missingKeys: counter(
+      'ktb_missing_keys_total',
+      'Payloads of Temporal that are encrypted with a key that this process does not have, by the key: its name, and a check value. Their batchers wait. Of all keys 20 are told; (others) are the rest.',
+      ['key'],
+    ),
+    refusedSignals: counter(
+      'ktb_refused_signals_total',
+      'Signals that batchers have refused: unencrypted although that is required, encrypted without the key, or moved from another batcher. Each is a dead letter with the code foreign_signal.',
+      ['pipeline'],
+    ),
     errors: counter(
       'ktb_errors_total',
       'Steps that failed and are repeated, by stage: start (where to begin reading), commit, signal, insert, publish.',

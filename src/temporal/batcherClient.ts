@@ -15,6 +15,7 @@ import type { RecordSource } from '../protocol/record.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistorySize } from './flowControl.js';
+import { cipherOf, failureMessage } from './encryption.js';
 import { isOpen } from './openRuns.js';
 import { payloadsOf, signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
@@ -101,7 +102,8 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
-    const payloads = payloadsOf(meta, body);
+    // The settings may say that the batcher takes unencrypted chunks from now on. It believes that only if they come encrypted.
+    const payloads = this.#sealed(payloadsOf(meta, body), meta.settings !== undefined);
     const bytes = payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     try {
       return { type: 'accepted', bytes, ...(await this.#signal(BATCHER.signals.records, payloads)) };
@@ -116,11 +118,11 @@ export class TemporalBatcherClient implements BatcherClient {
    */
   async close(request: CloseRequest): Promise<void> {
     try {
-      await this.#signal(BATCHER.signals.close, payloadsOf(request));
+      await this.#signal(BATCHER.signals.close, this.#sealed(payloadsOf(request)));
     } catch (error) {
       if (classifySignalError(error).type !== 'closed') throw error;
       await this.startHeir({ drained: true });
-      await this.#signal(BATCHER.signals.close, payloadsOf(request));
+      await this.#signal(BATCHER.signals.close, this.#sealed(payloadsOf(request)));
     }
   }
 
@@ -153,7 +155,7 @@ export class TemporalBatcherClient implements BatcherClient {
       workflowId: this.workflowId,
       taskQueue: this.#taskQueue,
       workflowTaskTimeoutMs: BATCHER.workflowTaskTimeoutMs,
-      args: [this.#input(), NO_BODIES],
+      input: this.#sealed(payloadsOf(this.#input(), NO_BODIES)),
       signal,
       signalInput,
     };
@@ -213,7 +215,15 @@ export class TemporalBatcherClient implements BatcherClient {
       }),
     );
     const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
-    return failed?.workflowTaskFailedEventAttributes?.failure?.message ?? 'it times out';
+    const failure = failed?.workflowTaskFailedEventAttributes?.failure;
+    return failure ? failureMessage(this.#client, failure) : 'it times out';
+  }
+
+  /** @param inAnyCase although no key is active, if there is one */
+  #sealed(payloads: Payload[], inAnyCase = false): Payload[] {
+    const cipher = cipherOf(this.#client);
+    if (cipher === undefined || !(cipher.encrypts || inAnyCase)) return payloads;
+    return payloads.map((payload) => cipher.encryptInAnyCase(payload, this.workflowId));
   }
 
   #input(): BatcherInput {

@@ -1,4 +1,4 @@
-import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import type { Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../protocol/batcher.js';
 import type { Inheritance } from '../protocol/inheritance.js';
@@ -6,7 +6,9 @@ import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
+import { payloadConverter, readPayload } from '../workflows/payloadConverter.js';
 import type { BatcherSettings } from '../protocol/settings.js';
+import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
@@ -50,8 +52,9 @@ export async function* historyEvents(
 /** The events of a batcher's history that matter to us, decoded. Throws if Temporal does not answer. */
 export async function* runEvents(client: Client, run: RunName): AsyncIterable<BatcherEvent> {
   const scheduled = new Map<number, string>();
+  const open = payloadReader(client, run.workflowId);
   for await (const event of historyEvents(client, run)) {
-    const decoded = decodeEvent(event, scheduled);
+    const decoded = decodeEvent(event, scheduled, open);
     if (decoded !== null) yield decoded;
   }
 }
@@ -68,7 +71,8 @@ export async function startSettings(
       maximumPageSize: 1,
     });
     const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-    return started ? decode<BatcherInput>(started.input?.payloads, 0).settings : null;
+    const open = payloadReader(client, workflowId);
+    return started ? decode<BatcherInput>(started.input?.payloads, 0, open).settings : null;
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;
@@ -76,20 +80,24 @@ export async function startSettings(
 }
 
 /** The result in an activity's "completed" event, as bytes. */
-export function resultOf(event: HistoryEvent): Uint8Array {
-  return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0);
+export function resultOf(client: Client, workflowId: string, event: HistoryEvent): Uint8Array {
+  const open = payloadReader(client, workflowId);
+  return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0, open);
 }
 
+/** Decrypts a payload. */
+type Open = (payload: Payload) => Payload;
+
 /** @param scheduled the type of each activity scheduled so far, by event id. This function adds to it */
-function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): BatcherEvent | null {
+function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>, open: Open): BatcherEvent | null {
   const eventId = Number(event.eventId);
   const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
   if (event.workflowExecutionStartedEventAttributes) {
     const { input, firstExecutionRunId, continuedExecutionRunId } = event.workflowExecutionStartedEventAttributes;
     return {
       type: 'started',
-      input: decode<BatcherInput>(input?.payloads, 0),
-      bodies: decode<Uint8Array>(input?.payloads, 1),
+      input: decode<BatcherInput>(input?.payloads, 0, open),
+      bodies: decode<Uint8Array>(input?.payloads, 1, open),
       chain: {
         firstExecutionRunId: firstExecutionRunId ?? undefined,
         continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
@@ -98,18 +106,18 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
   }
   if (event.workflowExecutionSignaledEventAttributes) {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
-    return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads), atMs };
+    return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads, open), atMs };
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;
     const name = activityType?.name ?? '';
     scheduled.set(eventId, name);
     if (name === 'insertBatch') {
-      const bytes = decode<Uint8Array>(input?.payloads, 1);
-      return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0), atMs, bytes };
+      const bytes = decode<Uint8Array>(input?.payloads, 1, open);
+      return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0, open), atMs, bytes };
     }
     if (name === 'insertInherited') {
-      return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0), atMs };
+      return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0, open), atMs };
     }
     return null;
   }
@@ -118,14 +126,14 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
     switch (scheduled.get(Number(scheduledEventId))) {
       case 'insertBatch':
       case 'insertInherited': {
-        const envelope = decode<Uint8Array>(result?.payloads, 0);
+        const envelope = decode<Uint8Array>(result?.payloads, 0, open);
         const { json, bytes } = openEnvelope<InsertOutcome & Partial<FlushOutcome>>(envelope);
         return { type: 'insertCompleted', eventId, outcome: json, atMs, bytes };
       }
       case 'rejectRecords':
-        return { type: 'rejectCompleted', unconfirmed: decodeUnconfirmed(result?.payloads), atMs };
+        return { type: 'rejectCompleted', unconfirmed: decodeUnconfirmed(result?.payloads, open), atMs };
       case 'readInheritance':
-        return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0) };
+        return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0, open) };
       default:
         return null;
     }
@@ -134,25 +142,23 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>): Batch
 }
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the place in the history tells the type
-function decode<T>(payloads: readonly Payload[] | null | undefined, index: number): T {
+function decode<T>(payloads: readonly Payload[] | null | undefined, index: number, open: Open): T {
   const payload = payloads?.[index];
   if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
-  return defaultPayloadConverter.fromPayload<T>(payload);
+  return readPayload<T>(open(payload));
 }
 
 /** There is no result, or null, if all are confirmed. */
-function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined): readonly Unconfirmed[] {
+function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined, open: Open): readonly Unconfirmed[] {
   if (!payloads?.[0]) return [];
-  return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0) ?? [];
+  return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0, open) ?? [];
 }
 
-/** Payloads of foreign signals may have any encoding. A payload that cannot be decoded is not ours. */
-function decodeAll(payloads: readonly Payload[] | null | undefined): unknown[] {
-  return (payloads ?? []).map((payload) => {
-    try {
-      return defaultPayloadConverter.fromPayload(payload);
-    } catch {
-      return undefined;
-    }
-  });
+/**
+ * Payloads of foreign signals may have any encoding. The batcher gets them in the same form.
+ *
+ * @throws MissingKeyError: it may be ours
+ */
+function decodeAll(payloads: readonly Payload[] | null | undefined, open: Open): unknown[] {
+  return (payloads ?? []).map((payload) => payloadConverter.fromPayload(open(payload)));
 }

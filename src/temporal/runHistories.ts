@@ -287,7 +287,7 @@ export class RunHistories {
   async result(workflowId: string, { runId, eventId }: { runId: string; eventId: number }): Promise<Uint8Array> {
     const events = historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId });
     for await (const event of this.#read(workflowId, runId, events)) {
-      if (Number(event.eventId) === eventId) return resultOf(event);
+      if (Number(event.eventId) === eventId) return resultOf(this.#client, workflowId, event);
     }
     throw new Error(`run ${runId} of ${workflowId} has no event ${eventId}`);
   }

@@ -15,8 +15,8 @@ export interface SignalWithStart {
   readonly taskQueue: string;
   /** How long a worker may have a workflow task of a run that this starts. */
   readonly workflowTaskTimeoutMs: number;
-  /** Arguments of the workflow. */
-  readonly args: readonly unknown[];
+  /** The workflow's arguments, see {@link payloadsOf}. */
+  readonly input: Payload[];
   readonly signal: string;
   /** The signal's arguments, see {@link payloadsOf}. */
   readonly signalInput: Payload[];
@@ -36,7 +36,7 @@ export interface SignalledRun {
  * Rejects with gRPC's own errors: ALREADY_EXISTS if the last run is closed.
  */
 export async function signalWithStart(client: Client, request: SignalWithStart): Promise<SignalledRun> {
-  const { workflowType, workflowId, taskQueue, workflowTaskTimeoutMs, args, signal, signalInput } = request;
+  const { workflowType, workflowId, taskQueue, workflowTaskTimeoutMs, input, signal, signalInput } = request;
   const { namespace, identity } = client.options;
   const { runId, started } = await client.workflowService.signalWithStartWorkflowExecution({
     namespace,
@@ -46,7 +46,7 @@ export async function signalWithStart(client: Client, request: SignalWithStart):
     workflowType: { name: workflowType },
     taskQueue: { name: taskQueue },
     workflowTaskTimeout: msToTs(workflowTaskTimeoutMs),
-    input: { payloads: payloadsOf(...args) },
+    input: { payloads: input },
     signalName: signal,
     signalInput: { payloads: signalInput },
     workflowIdReusePolicy: encodeWorkflowIdReusePolicy('REJECT_DUPLICATE') ?? null,
@@ -55,7 +55,7 @@ export async function signalWithStart(client: Client, request: SignalWithStart):
   return { runId, started };
 }
 
-/** Arguments as they travel, and as the history has them. */
+/** Arguments as they travel, and as the history has them, but for the encryption. */
 export function payloadsOf(...args: readonly unknown[]): Payload[] {
   return toPayloads(defaultPayloadConverter, ...args) ?? [];
 }

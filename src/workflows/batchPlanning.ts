@@ -79,8 +79,8 @@ export function batchSpec(
     reason,
     runs,
     destination,
-    chunks: taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes } }) => {
-      return { segments, keep, records, bytes, bodyBytes };
+    chunks: taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes, encrypted } }) => {
+      return { segments, keep, records, bytes, bodyBytes, ...(encrypted === true ? { encrypted } : {}) };
     }),
   };
 }

@@ -1,6 +1,7 @@
 import type {
   BatcherInput,
   BatcherStatus,
+  CarriedState,
   CloseRequest,
   ControlAction,
   ControlRequest,
@@ -9,6 +10,7 @@ import type {
 import { BATCHER_FORMAT } from '../protocol/batcher.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import { joinBodies } from '../protocol/chunkBodies.js';
+import { areAuthentic } from '../protocol/encryption.js';
 import type { BatchSpec, FlushReason, InsertOutcome, Parking } from '../protocol/flush.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import type { Inheritance } from '../protocol/inheritance.js';
@@ -63,32 +65,38 @@ export class BatcherState {
   constructor(run: RunIdentity, input: BatcherInput, bodies: Uint8Array) {
     this.#workflowId = run.workflowId;
     this.#runId = run.runId;
-    this.#settings = input.settings;
+    const isOurs = areAuthentic([input, bodies]);
+    this.#settings = isOurs ? input.settings : withoutEncryption(input.settings);
     this.#parts = newParts(run);
     this.#intake = new SignalIntake(this.#parts, run.workflowId, input.heirOf ?? null);
     if (input.carried === undefined) return;
-    restore(this.#parts, input.carried, bodies);
+    restore(this.#parts, isOurs ? input.carried : withoutMarks(input.carried), bodies);
     this.#parts.progress.carriedBytes = encodedJsonBytes(input) + bodies.length;
   }
 
   /**
    * Accepts a chunk, or the part of it that is new. The dropped part needs no acknowledgement: its records were
    * accepted before, and get theirs.
+   *
+   * @param encrypted whether it came encrypted, for this batcher
    */
-  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
-    // A member of a version without installations must not remove the name.
-    if (meta.settings !== undefined) this.#settings = { ...onlyInstallation(this.#settings), ...meta.settings };
-    this.#intake.accept(meta, body, nowMs);
+  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted = false): void {
+    if (meta.settings !== undefined) {
+      const settings = encrypted ? meta.settings : withoutEncryption(meta.settings);
+      // A member of a version without installations must not remove the name.
+      this.#settings = { ...onlyInstallation(this.#settings), ...settings };
+    }
+    this.#intake.accept(meta, body, nowMs, encrypted);
   }
 
   /**
    * Accepts a workflow's request. If it was answered before, it gets the same answer again. One that would not fit into
    * a batch is answered as too large.
    */
-  submit(request: RowRequest, nowMs: number, follows: Follows = FOLLOWS_ALL): void {
+  submit(request: RowRequest, nowMs: number, follows: Follows = FOLLOWS_ALL, encrypted = false): void {
     const bytesMax = encodedLimit('batchEncodedBytes', this.#settings.batch);
     const fits = (bytes: number): boolean => decideBy(follows, 'requestLimit', bytes <= bytesMax, true);
-    this.#intake.submit(request, nowMs, fits);
+    this.#intake.submit(request, nowMs, fits, encrypted);
   }
 
   /** From now on accepts nothing of an epoch after an offset, because the partition goes over to another layout. */
@@ -99,6 +107,19 @@ export class BatcherState {
   /** A person pauses, flushes, drains, … */
   control(action: ControlAction, request: ControlRequest, nowMs: number): void {
     this.#intake.control(action, request, nowMs);
+  }
+
+  /**
+   * Whether signals that are not encrypted for this batcher are refused. The last settings that came encrypted say so. It
+   * is no matter of the worker's configuration: a replay has to decide as the run did.
+   */
+  get refusesUnencrypted(): boolean {
+    return this.#settings.encryption === 'required';
+  }
+
+  /** Counts a signal of somebody who does not have the key. It is also a foreign one. */
+  countRefusedSignal(): void {
+    this.#intake.countRefusedSignal();
   }
 
   /** Counts a signal that no part of this product sends. */
@@ -290,6 +311,16 @@ export class BatcherState {
   get settings(): BatcherSettings {
     return this.#settings;
   }
+}
+
+/** Settings of somebody who may not have the key. */
+function withoutEncryption({ encryption: _, ...settings }: BatcherSettings): BatcherSettings {
+  return settings;
+}
+
+/** State of somebody who may not have the key. */
+function withoutMarks(carried: CarriedState): CarriedState {
+  return { ...carried, chunks: carried.chunks.map(({ encrypted: _, ...chunk }) => chunk) };
 }
 
 function onlyInstallation({ installation }: BatcherSettings): Pick<BatcherSettings, 'installation'> {

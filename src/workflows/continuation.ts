@@ -27,6 +27,8 @@ export class RunProgress {
   records = 0;
   /** Chunks of which all records had been accepted before. */
   duplicateChunks = 0;
+  /** Signals refused, see `applySignal`. */
+  refusedSignals = 0;
   readonly #share: number;
 
   constructor(run: RunIdentity) {

@@ -1,4 +1,5 @@
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
+import { AUTHENTIC_METADATA, ENCRYPTED_ENCODING, KEY_METADATA, markAuthentic } from '../protocol/encryption.js';
 
 /**
  * The default converter, except for payloads that it cannot read: invalid JSON, or an unknown encoding. There the
@@ -8,18 +9,39 @@ import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@t
 export const payloadConverter: PayloadConverter = {
   toPayload: (value, context, hint) => defaultPayloadConverter.toPayload(value, context, hint),
   fromPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
+    const [payload] = args;
+    mustBeDecrypted(payload);
     try {
-      return defaultPayloadConverter.fromPayload<T>(...args);
+      return readPayload<T>(...args);
     } catch {
-      return unreadable(args[0]) as T;
+      return unreadable(payload) as T;
     }
   },
 };
 
+/** Reads a payload as the default converter does, and notes whether it came encrypted, see `protocol/encryption.ts`. */
+export function readPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
+  const value = defaultPayloadConverter.fromPayload<T>(...args);
+  if (args[0].metadata?.[AUTHENTIC_METADATA] !== undefined) markAuthentic(value);
+  return value;
+}
+
+/** If a worker without a codec took an encrypted chunk for a foreign signal, it would be lost. */
+function mustBeDecrypted({ metadata }: Payload): void {
+  if (textIn(metadata?.['encoding']) === ENCRYPTED_ENCODING)
+    throw new Error(
+      `a payload is encrypted with key ${textIn(metadata?.[KEY_METADATA])}, and this worker decrypts nothing`,
+    );
+}
+
 function unreadable({ metadata, data }: Payload): { readonly encoding: string; readonly data: Uint8Array } {
   return {
-    encoding: String.fromCharCode(...(metadata?.['encoding']?.slice(0, 100) ?? [])),
+    encoding: textIn(metadata?.['encoding']),
     // A copy, because bytes from outside the sandbox are not an instance of its Uint8Array.
     data: new Uint8Array(data ?? []),
   };
+}
+
+function textIn(bytes: Uint8Array | undefined): string {
+  return String.fromCharCode(...(bytes?.slice(0, 100) ?? []));
 }

@@ -11,13 +11,15 @@ const sinks = proxySinks<BatcherSinks>();
 /** Makes a function that reports the batcher's present state to the worker. */
 export function createReporter(state: BatcherState): () => void {
   let duplicateChunks = 0;
+  let refusedSignals = 0;
   return () => {
     const report = state.report();
     sinks.batcher.reported(state.settings.pipeline, {
       ...report,
       duplicateChunks: report.duplicateChunks - duplicateChunks,
+      refusedSignals: report.refusedSignals - refusedSignals,
     });
-    ({ duplicateChunks } = report);
+    ({ duplicateChunks, refusedSignals } = report);
   };
 }
 

@@ -39,13 +39,13 @@ export class SignalIntake {
   }
 
   /** See `BatcherState.accept`. */
-  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void {
+  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void {
     this.#count();
     // A chunk without records only brings the settings.
-    if (meta.segments.length > 0) this.#onceInherited(() => this.#judge(meta, body, nowMs));
+    if (meta.segments.length > 0) this.#onceInherited(() => this.#judge(meta, body, nowMs, encrypted));
   }
 
-  #judge({ segments, records, bytes, waitedMs }: ChunkMeta, body: Uint8Array, nowMs: number): void {
+  #judge({ segments, records, bytes, waitedMs }: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void {
     const { coverage, counters, progress } = this.#parts;
     const keep = coverage.accept(segments, nowMs);
     if (keep === null) {
@@ -54,7 +54,8 @@ export class SignalIntake {
       return;
     }
     const accepted = { acceptedAtMs: nowMs, ...(isDelay(waitedMs) ? { waitedMs } : {}) };
-    this.#append({ chunk: { segments, keep, records, bytes, bodyBytes: body.length, ...accepted }, body });
+    const chunk = { segments, keep, records, bytes, bodyBytes: body.length, ...accepted };
+    this.#append({ chunk: encrypted ? { ...chunk, encrypted } : chunk, body });
   }
 
   /**
@@ -62,16 +63,18 @@ export class SignalIntake {
    *
    * @param fits see `takeRequest`
    */
-  submit(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean): void {
+  submit(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean, encrypted: boolean): void {
     this.#count();
-    this.#onceInherited(() => this.#judgeRequest(request, nowMs, fits));
+    this.#onceInherited(() => this.#judgeRequest(request, nowMs, fits, encrypted));
   }
 
-  #judgeRequest(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean): void {
+  #judgeRequest(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean, encrypted: boolean): void {
     const { requests, confirmations, counters } = this.#parts;
     const intake = takeRequest(requests, this.#workflowId, request, nowMs, fits);
-    if (intake.type === 'new') this.#append(intake.buffered);
-    else counters.duplicateChunks++;
+    if (intake.type === 'new') {
+      const { chunk, body } = intake.buffered;
+      this.#append({ chunk: encrypted ? { ...chunk, encrypted } : chunk, body });
+    } else counters.duplicateChunks++;
     if (intake.type === 'answered') confirmations.add([intake.unconfirmed], nowMs);
   }
 
@@ -115,6 +118,10 @@ export class SignalIntake {
   #park(number: number | undefined, parking: Parking): void {
     const { flushes, leftovers } = this.#parts;
     if (flushes.park(number, parking) && flushes.current?.reason === 'inherited') leftovers.park(parking);
+  }
+
+  countRefusedSignal(): void {
+    this.#parts.progress.refusedSignals++;
   }
 
   countForeignSignal(): void {

@@ -8,21 +8,27 @@ import {
   BATCHER,
 } from '../protocol/batcher.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
+import { areAuthentic, REFUSED_ENCODING } from '../protocol/encryption.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
 import { FOLLOWS_ALL, leaveMark, type Follows } from './versions.js';
 
 /** The state that signals change. */
 interface SignalTarget {
-  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number): void;
-  submit(request: RowRequest, nowMs: number, follows: Follows): void;
+  readonly refusesUnencrypted: boolean;
+  accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void;
+  submit(request: RowRequest, nowMs: number, follows: Follows, encrypted: boolean): void;
   control(action: ControlAction, request: ControlRequest, nowMs: number): void;
   close(request: CloseRequest): void;
+  countRefusedSignal(): void;
   countForeignSignal(): void;
 }
 
 /**
  * Applies one signal, whatever its name, to the state. The workflow and the reader of its history both use this
  * function, with the signals in the same order.
+ *
+ * A signal that was not encrypted with our key, for this batcher, is refused: always if it is encrypted, and otherwise if
+ * the batcher takes no others. It becomes a foreign signal.
  *
  * @returns false for a foreign signal
  * @throws Error for a chunk of ours that cannot be understood. It fails the workflow task, visibly, until a worker runs
@@ -37,6 +43,12 @@ export function applySignal(
   follows: Follows = FOLLOWS_ALL,
 ): boolean {
   const [first, second] = args;
+  const encrypted = areAuthentic(args);
+  if (args.some(isRefused) || (target.refusesUnencrypted && !encrypted)) {
+    target.countRefusedSignal();
+    target.countForeignSignal();
+    return false;
+  }
   if (isControl(name, first)) {
     target.control(name as ControlAction, toControlRequest(first), nowMs);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
@@ -44,15 +56,20 @@ export function applySignal(
     if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first);
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
-    target.accept(first, second as Uint8Array, nowMs);
+    target.accept(first, second as Uint8Array, nowMs, encrypted);
   } else if (name === BATCHER.signals.submit && isRequest(first)) {
     leaveMark(follows, 'requests');
-    target.submit(first, nowMs, follows);
+    target.submit(first, nowMs, follows, encrypted);
   } else {
     target.countForeignSignal();
     return false;
   }
   return true;
+}
+
+/** Whether a payload was encrypted, but not with the key that it names, or not for this batcher. */
+function isRefused(arg: unknown): boolean {
+  return typeof arg === 'object' && arg !== null && 'encoding' in arg && arg.encoding === REFUSED_ENCODING;
 }
 
 /**

@@ -15,6 +15,8 @@ export interface BatcherReport {
   readonly coverageRanges: number;
   /** Chunks dropped since the last report, because all of their records had been accepted before. */
   readonly duplicateChunks: number;
+  /** Signals refused since the last report, see `applySignal`. */
+  readonly refusedSignals: number;
 }
 
 /** How a batcher reports its state to its worker, for the metrics. Not called during a replay. */

@@ -47,7 +47,7 @@ export function batcherStatus(
   };
 }
 
-/** The report to the worker, for the metrics. `duplicateChunks`: since this run began. */
+/** The report to the worker, for the metrics. `duplicateChunks`, `refusedSignals`: since this run began. */
 export function batcherReport({
   buffer,
   controls,
@@ -63,5 +63,6 @@ export function batcherReport({
     inheritedBatches: leftovers.batches,
     coverageRanges: coverage.size,
     duplicateChunks: progress.duplicateChunks,
+    refusedSignals: progress.refusedSignals,
   };
 }

@@ -99,6 +99,11 @@ describe('the templates refuse, and say what to do', () => {
       'config.temporal.apiKey is a secret',
     ],
     [
+      'an encryption key in the configuration',
+      { config: { temporal: { encryption: { keys: { k1: 'hunter2' } } } } },
+      'config.temporal.encryption.keys.k1 is a secret',
+    ],
+    [
       'a private key in the configuration',
       { config: { kafka: { ssl: { key: 'hunter2' } } } },
       'config.kafka.ssl.key is a secret',

@@ -1,5 +1,6 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client, Connection } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import {
   CompressionTypes,
   ConfigResourceTypes,
@@ -56,6 +57,8 @@ export interface FixtureOptions {
    * several brokers kafkajs forgets a part, with success, when a leader moves to one that has answered.
    */
   readonly producer?: 'idempotent' | 'repeating';
+  /** What the clients of Temporal read and write payloads with. */
+  readonly payloadCodecs?: PayloadCodec[];
 }
 
 let fixtures = 0;
@@ -103,7 +106,7 @@ export class Fixture {
     });
     this.clickhouse = createClient({ url: stack.clickhouse.url });
     this.#connection = connection;
-    this.temporal = new Client({ connection });
+    this.temporal = new Client({ connection, dataConverter: { payloadCodecs: options.payloadCodecs ?? [] } });
   }
 
   /** @param atEnd takes what closes it; by default the end of the test does */
@@ -166,11 +169,11 @@ export class Fixture {
   }
 
   /** The configuration file of a daemon for this pipeline. */
-  config(pipeline: Partial<PipelineInput> = {}): string {
+  config(pipeline: Partial<PipelineInput> = {}, temporal: Partial<NonNullable<ConfigInput['temporal']>> = {}): string {
     const { brokers } = this.stack.kafka;
     const input: ConfigInput = {
       kafka: { brokers: [...brokers], sessionTimeout: '6s' },
-      temporal: { address: this.stack.temporal.address, taskQueue: this.name },
+      temporal: { address: this.stack.temporal.address, taskQueue: this.name, ...temporal },
       clickhouse: { url: this.stack.clickhouse.url },
       http: { listen: '127.0.0.1:0' },
       log: { format: 'json' },

@@ -1,17 +1,19 @@
 """A requester in Python, by nothing but the signal contract of docs/requesters.md.
 
 Usage: requester.py ADDRESS PIPELINE TASK_QUEUE VALUE...
-Prints a line of JSON for each value: what became of it.
+Prints a line of JSON for each value: what became of it. If KTB_ENCRYPTION is set, it is JSON with the keys by their ids and the active one,
+and all is encrypted with the codec of examples/ktb_encryption.py.
 """
 
 import asyncio
+import dataclasses
 import json
 import os
 import sys
 import uuid
 from datetime import timedelta
 
-from temporalio import workflow
+from temporalio import converter, workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -50,8 +52,21 @@ class Requester:
         return self.confirmations[request_id]
 
 
+def data_converter() -> converter.DataConverter:
+    encryption = json.loads(os.environ.get("KTB_ENCRYPTION", "null"))
+    if encryption is None:
+        return converter.default()
+    from ktb_encryption import EncryptionCodec
+
+    return dataclasses.replace(
+        converter.default(),
+        payload_codec=EncryptionCodec(encryption["keys"], encryption["active"]),
+        failure_converter_class=converter.DefaultFailureConverterWithEncodedAttributes,
+    )
+
+
 async def main(address: str, pipeline: str, task_queue: str, values: list[str]) -> None:
-    client = await Client.connect(address)
+    client = await Client.connect(address, data_converter=data_converter())
     own_queue = f"{task_queue}.python"
     async with Worker(client, task_queue=own_queue, workflows=[Requester]):
         confirmations = [

@@ -8,8 +8,11 @@ import {
   type WorkflowBundle,
 } from '@temporalio/worker';
 import type { WorkflowFailedError } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { beforeAll, expect, it } from 'vitest';
+import { encryptionCodec } from '../../src/temporal/payloadCodec.js';
 import { Daemon } from '../support/daemon.js';
+import { newKey } from '../support/encryption.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { requestWithPython } from '../support/pythonRequester.js';
@@ -36,11 +39,12 @@ async function start(options: FixtureOptions = {}): Promise<void> {
 }
 
 /** A worker of requesters, for the time of a test. */
-async function withRequesters(test: () => Promise<void>): Promise<void> {
+async function withRequesters(test: () => Promise<void>, payloadCodecs: PayloadCodec[] = []): Promise<void> {
   const connection = await NativeConnection.connect({ address: stack().temporal.address });
   try {
     const taskQueue = `${fixture.name}.requesters`;
-    const worker = await Worker.create({ connection, taskQueue, workflowBundle: requesters });
+    const dataConverter = { payloadCodecs };
+    const worker = await Worker.create({ connection, taskQueue, workflowBundle: requesters, dataConverter });
     await worker.runUntil(test);
   } finally {
     await connection.close();
@@ -118,4 +122,30 @@ it('a requester in Python speaks by the same signals', async () => {
     { text: 'from Python' },
     { text: 'é' },
   ]);
+}, 600_000);
+
+it('requesters in TypeScript and Python encrypt with the same keys, and ktb takes nothing else', async () => {
+  const encryption = { keys: { k1: newKey() }, active: 'k1' };
+  const payloadCodecs = [encryptionCodec(encryption)];
+  const { address } = stack().temporal;
+  fixture = await Fixture.create(stack(), { payloadCodecs });
+  daemon = await Daemon.start(fixture.config({}, { encryption: { ...encryption, required: true } }));
+  await withRequesters(async () => {
+    expect((await (await submit(1)).result()).status).toBe('inserted');
+    const bad: unknown = await (
+      await submit(2, { id: 2, text: 'x', _offset: 1 })
+    )
+      .result()
+      .catch((error: unknown) => error);
+    expect((bad as WorkflowFailedError).cause).toMatchObject({ type: 'RowRejected' });
+  }, payloadCodecs);
+  const { name } = fixture;
+  const values = ['{"id": 3, "text": "from Python"}', 'not json'];
+  const confirmations = await requestWithPython({ address, pipeline: name, taskQueue: name, values, encryption });
+  expect(confirmations).toMatchObject([{ status: 'inserted' }, { status: 'rejected', code: 'not_json' }]);
+  expect(await fixture.query(`SELECT text FROM ${fixture.table} ORDER BY id`)).toEqual([
+    { text: 'row 1' },
+    { text: 'from Python' },
+  ]);
+  expect(await daemon.metric('ktb_refused_signals_total')).toBe(0);
 }, 600_000);

@@ -9,6 +9,7 @@ import { timeSkippingServerPath } from '../../stack/native/testServer.js';
 import { parseConfig } from '../../src/config/load.js';
 import { UnwatchedWorker } from '../../src/daemon/unwatchedWorker.js';
 import { workerOptions } from '../../src/daemon/workers.js';
+import { createCipher } from '../../src/temporal/connect.js';
 import type { computing, rejecting, waiting } from '../support/computingWorkflow.js';
 
 const WORKFLOWS = fileURLToPath(new URL('../support/computingWorkflow.ts', import.meta.url));
@@ -42,7 +43,7 @@ describe('the worker of the batchers', () => {
     });
     worker = await UnwatchedWorker.create(
       workerOptions(
-        { config, temporal: { native: environment.nativeConnection } },
+        { config, temporal: { native: environment.nativeConnection }, cipher: createCipher(config.temporal) },
         { taskQueue: TASK_QUEUE, workflowBundle },
       ),
     );

@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.js';
 import { reachTemporal } from '../../connections/openParts.js';
 import { checkTemporal } from '../../daemon/startUpChecks.js';
 import { Claims, pipelineClaim } from '../../installation/claims.js';
-import { createTemporalClient } from '../../temporal/connect.js';
+import { createPlainClient } from '../../temporal/connect.js';
 import { readPayloadLimit } from '../../temporal/namespaceLimit.js';
 import type { Finding } from './finding.js';
 import { judgeNamespace, type NamespaceFacts } from './namespaceFindings.js';
@@ -55,7 +55,7 @@ async function activityQueues(
   connection: NativeConnection,
   { temporal, pipelines }: Pick<Config, 'temporal' | 'pipelines'>,
 ): Promise<ReadonlyMap<string, string>> {
-  const claims = new Claims(createTemporalClient(connection, temporal), temporal.requestTimeoutMs);
+  const claims = new Claims(createPlainClient(connection, temporal), temporal.requestTimeoutMs);
   const found = new Map<string, string>();
   for (const { name } of pipelines) {
     const installation = (await claims.read(pipelineClaim(name)))?.claim.installation;

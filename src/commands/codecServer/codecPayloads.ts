@@ -7,7 +7,9 @@ import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunk
 import { BATCH_FORMATS, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
 import type { Rejection } from '../../protocol/ack.js';
 import { NO_TIMESTAMP, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import { isEncrypted, MissingKeyError, type PayloadCipher } from '../../codecs/payloadCipher.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
+import { AUTHENTIC_METADATA } from '../../protocol/encryption.js';
 
 /** A payload of Temporal as JSON. All bytes are in Base64, also those in `metadata`. */
 export interface WirePayload {
@@ -43,6 +45,52 @@ export function decodePayloads(payloads: readonly WirePayload[]): WirePayload[] 
     const content = contentOf(bytesOf(payload), jsonOf(payloads[index - 1]));
     return content === null ? payload : toPayload(content);
   });
+}
+
+/** Payloads of which some were encrypted. */
+interface Decrypted {
+  readonly payloads: readonly WirePayload[];
+  /** How many of them were encrypted, and could be decrypted. */
+  readonly decrypted: number;
+}
+
+/**
+ * Decrypts payloads, for whatever workflow they are. One whose key is missing, or that was not encrypted with the key that
+ * it names, stays as it is.
+ */
+export function decryptPayloads(payloads: readonly WirePayload[], cipher: PayloadCipher): Decrypted {
+  let decrypted = 0;
+  const opened = payloads.map((payload) => {
+    const { metadata = {} } = payload;
+    const bytes = { metadata: mapValues(metadata, (value) => Buffer.from(value, 'base64')), data: bytesOf(payload) };
+    if (!isEncrypted(bytes)) return payload;
+    const plain = decryptedOr(bytes, cipher);
+    if (plain?.metadata[AUTHENTIC_METADATA] === undefined) return payload;
+    decrypted++;
+    const { [AUTHENTIC_METADATA]: _, ...ofPlain } = plain.metadata;
+    return {
+      metadata: mapValues(ofPlain, (value) => Buffer.from(value).toString('base64')),
+      data: Buffer.from(plain.data).toString('base64'),
+    };
+  });
+  return { payloads: opened, decrypted };
+}
+
+/** Null if the key is missing. */
+function decryptedOr<Payload extends { readonly metadata: Record<string, Buffer>; readonly data: Buffer }>(
+  payload: Payload,
+  cipher: PayloadCipher,
+): Payload | null {
+  try {
+    return cipher.decrypt(payload);
+  } catch (error) {
+    if (error instanceof MissingKeyError) return null;
+    throw error;
+  }
+}
+
+function mapValues<From, To>(values: Readonly<Record<string, From>>, to: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, to(value)]));
 }
 
 function encodingOf({ metadata }: WirePayload): string {

@@ -2,7 +2,10 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { decodePayloads, type WirePayload } from './codecPayloads.js';
+import { PayloadCipher } from '../../codecs/payloadCipher.js';
+import { loadConfig } from '../../config/load.js';
+import { createLogger, type Logger } from '../../telemetry/logging.js';
+import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
 import { listen as listenOn } from '../../lib/listening.js';
 import { UsageError } from '../../lib/usageError.js';
 
@@ -13,6 +16,20 @@ export interface CodecServerOptions {
   readonly token?: string;
   /** Origins of the pages that may ask: addresses of the Temporal UI. */
   readonly origin: readonly string[];
+  /** The configuration whose keys decrypt. Without it nothing is decrypted. */
+  readonly config?: string;
+  /** The header in which a proxy says who asks. It is believed only with a token. */
+  readonly userHeader?: string;
+  /** Default: the standard output. */
+  readonly logger?: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** What answers requests. */
+interface Answering {
+  readonly token: string | undefined;
+  readonly cipher: PayloadCipher;
+  readonly userHeader: string | undefined;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
 /** Payloads of one event, in Base64. Each has at most 2 MiB in Temporal. */
@@ -39,6 +56,9 @@ export async function startCodecServer({
   listen,
   token,
   origin: origins,
+  config,
+  userHeader,
+  logger = createLogger({ level: 'info', format: 'auto' }),
 }: CodecServerOptions): Promise<{ server: Server; port: number }> {
   const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(listen) ?? [];
   if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
@@ -46,6 +66,10 @@ export async function startCodecServer({
     throw new UsageError(
       `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN, or listen on 127.0.0.1`,
     );
+  if (token === undefined && userHeader !== undefined)
+    throw new UsageError('--user-header is believed only of a proxy that has the token: set KTB_CODEC_TOKEN');
+  const keys = config === undefined ? NO_KEYS : { ...loadConfig(config).temporal.encryption, active: null };
+  const answering = { token, cipher: new PayloadCipher(keys), userHeader, logger };
   const server = createServer((request, response) => {
     const { origin } = request.headers;
     response.setHeader('vary', 'origin');
@@ -54,7 +78,7 @@ export async function startCodecServer({
       response.setHeader('access-control-allow-credentials', 'true');
     }
     const isPreflight = request.method === 'OPTIONS';
-    const answer = isPreflight ? Promise.resolve(PREFLIGHT) : answerTo(request, token);
+    const answer = isPreflight ? Promise.resolve(PREFLIGHT) : answerTo(request, answering);
     answer.then(
       ({ status, headers, body }) => {
         response.writeHead(status, headers).end(body);
@@ -85,19 +109,54 @@ const PREFLIGHT: Answer = {
   body: '',
 };
 
-async function answerTo(request: IncomingMessage, token: string | undefined): Promise<Answer> {
+const NO_KEYS = { keys: new Map<string, Uint8Array>(), active: null };
+
+async function answerTo(request: IncomingMessage, answering: Answering): Promise<Answer> {
+  const { token, cipher, logger } = answering;
   const [, step] = /^[^?]*\/(decode|encode)(?:\?|$)/.exec(request.url ?? '') ?? [];
   if (step === undefined) return refusal(404, 'there are /decode and /encode');
   if (request.method !== 'POST') return refusal(405, 'POST it');
-  if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`))
+  const asking = whoAsks(request, answering);
+  if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`)) {
+    logger.warn(
+      { from: asking.from, namespace: asking.namespace },
+      'Refused: a bearer token is missing, or is another one',
+    );
     return refusal(401, 'a bearer token is missing, or is another one');
+  }
   const body = await readBody(request);
   if (body === null) return refusal(413, `more than ${BODY_BYTES_MAX} bytes`);
   const payloads = parsePayloads(body);
   if (payloads === null) return refusal(400, 'no JSON with a list of payloads');
-  const answered = step === 'decode' ? decodePayloads(payloads) : payloads;
-  return { status: 200, headers: JSON_TYPE, body: JSON.stringify({ payloads: answered }) };
+  if (step === 'encode') return found(payloads);
+  const { payloads: plain, decrypted } = decryptPayloads(payloads, cipher);
+  logger.info({ ...asking, payloads: payloads.length, decrypted }, 'Decoded');
+  return found(decodePayloads(plain));
 }
+
+function found(payloads: readonly WirePayload[]): Answer {
+  return { status: 200, headers: JSON_TYPE, body: JSON.stringify({ payloads }) };
+}
+
+/** Who asks, for the log. Never what is asked for. */
+function whoAsks(
+  { headers, socket }: IncomingMessage,
+  { token, userHeader }: Answering,
+): Readonly<Record<'by' | 'from' | 'namespace', string>> {
+  const user = userHeader === undefined ? undefined : headers[userHeader.toLowerCase()];
+  const holder = token === undefined ? 'this machine' : 'who has the token';
+  return {
+    by: shortened(String(user ?? holder)),
+    from: socket.remoteAddress ?? '',
+    namespace: shortened(String(headers['x-namespace'] ?? '')),
+  };
+}
+
+function shortened(text: string): string {
+  return text.slice(0, LOGGED_CHARACTERS_MAX);
+}
+
+const LOGGED_CHARACTERS_MAX = 200;
 
 const JSON_TYPE = { 'content-type': 'application/json', 'cache-control': 'no-store' };
 

@@ -18,6 +18,7 @@ import {
 } from './controlPlan.js';
 import { withTemporal } from '../shared/connections.js';
 import { answerOf } from '../shared/answer.js';
+import { failureMessage } from '../../temporal/encryption.js';
 import { isNotFound } from '../../temporal/errors.js';
 import { layoutsOf } from '../shared/foundBatchers.js';
 import { isOpen } from '../../temporal/openRuns.js';
@@ -88,21 +89,21 @@ export async function tell(
  */
 async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): Promise<TargetState> {
   const handle = client.workflow.getHandle(workflowId);
-  const before = await describe(handle);
+  const before = await describe(client, handle);
   if (before.state !== 'running') return before;
   const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
-  const after = await describe(handle);
+  const after = await describe(client, handle);
   return after.state === 'running' ? { ...after, status: answer.ok ? answer.value : null } : after;
 }
 
 type Described = Exclude<TargetState, Running> | Omit<Running, 'status'>;
 type Running = Extract<TargetState, { readonly state: 'running' }>;
 
-async function describe(handle: Pick<WorkflowHandle, 'describe'>): Promise<Described> {
+async function describe(client: object, handle: Pick<WorkflowHandle, 'describe'>): Promise<Described> {
   try {
     const { status, raw } = await handle.describe();
     if (!isOpen(status.name)) return { state: 'closed', how: status.name };
-    return { state: 'running', failing: failingOf(raw.pendingActivities ?? []) };
+    return { state: 'running', failing: failingOf(client, raw.pendingActivities ?? []) };
   } catch (error) {
     if (isNotFound(error)) return { state: 'not started' };
     throw error;
@@ -110,13 +111,13 @@ async function describe(handle: Pick<WorkflowHandle, 'describe'>): Promise<Descr
 }
 
 /** The step of a flush that has failed and is retried. Null if there is none. */
-function failingOf(pending: readonly PendingActivity[]): Failing | null {
+function failingOf(client: object, pending: readonly PendingActivity[]): Failing | null {
   for (const { activityType, lastFailure } of pending) {
     const step = FLUSH_STEPS[activityType?.name ?? ''];
     if (step === undefined || !lastFailure) continue;
     // The activity of the insert also publishes the acknowledgements.
     const isPublishing = lastFailure.applicationFailureInfo?.type === 'PublishError';
-    return { step: isPublishing ? 'publish' : step, message: lastFailure.message ?? '' };
+    return { step: isPublishing ? 'publish' : step, message: failureMessage(client, lastFailure) };
   }
   return null;
 }

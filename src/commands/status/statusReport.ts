@@ -1,6 +1,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { createTemporalClient } from '../../temporal/connect.js';
+import { failureMessage } from '../../temporal/encryption.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { findInputTopics } from '../../kafka/inputTopics.js';
@@ -195,10 +196,16 @@ async function batcherOf(client: Client, index: number, workflowId: string): Pro
     throw error;
   }
   const { status: execution, historyLength, historySize = 0, raw } = description;
-  const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure)?.lastFailure?.message ?? null;
+  const failure = raw.pendingActivities?.find(({ lastFailure }) => lastFailure)?.lastFailure;
   const named = { index, workflowId, historyLength, historyBytes: historySize };
   if (!isOpen(execution.name)) return { ...named, state: execution.name.toLowerCase(), error: 'its run has ended' };
   const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
   if (!answer.ok) return { ...named, state: 'silent', error: `no worker answers: ${answer.error}` };
-  return { index, workflowId, state: 'running', status: answer.value, pendingError: failure };
+  return {
+    index,
+    workflowId,
+    state: 'running',
+    status: answer.value,
+    pendingError: failure ? failureMessage(client, failure) : null,
+  };
 }

@@ -149,6 +149,13 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbOffsetGap: ofEvent('ktb_offset_gaps_total', `${P},topic="orders"`),
   KtbLogTruncated: ofEvent('ktb_log_truncations_total', `${P},topic="orders"`),
   KtbBatchUnreadable: ofEvent('ktb_unreadable_batches_total', `${P},topic="orders"`),
+  KtbSignalsRefused: ofEvent('ktb_refused_signals_total', P),
+  KtbEncryptionKeyMissing: {
+    // Temporal waits longer and longer between two attempts.
+    at: '40m',
+    firing: { [`ktb_missing_keys_total{namespace="apps",job="ktb",key="k2:9f3a1c22"}`]: '0 1 2 3x7 4x11 5x60' },
+    quiet: { [`ktb_missing_keys_total{namespace="apps",job="ktb",key="k2:9f3a1c22"}`]: '7x60' },
+  },
   KtbPartitionHeld: {
     // For as long as it waits, over a rebalance, too.
     at: '3h',

@@ -38,6 +38,7 @@ it('what can be known beforehand begins with zero', async () => {
     'ktb_build_info',
     'ktb_dependency_up',
     'ktb_lag_records',
+    'ktb_missing_keys_total',
     'ktb_flush_errors_total',
     'ktb_ignored_fields_total',
     'ktb_too_large_inserts_total',

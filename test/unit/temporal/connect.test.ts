@@ -26,6 +26,7 @@ it('sends its requests as they are: what is large in them is compressed already'
       tls: false,
       apiKey: null,
       requestTimeoutMs: 5_000,
+      encryption: { keys: new Map(), active: null, required: false },
     });
     await expect(opening).rejects.toThrow('not implemented');
   } finally {

@@ -16,6 +16,7 @@ async function opened() {
   const config: Changing<TemporalConfig> = {
     ...{ address: 'temporal:7233', namespace: 'default', taskQueue: 'ktb', requestTimeoutMs: 1_000 },
     ...{ apiKey: 'key 1', tls: { cert: 'cert 1', key: 'k' } },
+    encryption: { keys: new Map(), active: null, required: false },
   };
   const natives: FakeNative[] = [];
   const refused = { reason: '' };

@@ -186,6 +186,7 @@ it('reports what it holds and since when, the batch on its way included, and wha
     inheritedBatches: 0,
     coverageRanges: 0,
     duplicateChunks: 0,
+    refusedSignals: 0,
   });
   state.accept(chunk({ from: -1, to: 4 }), BODY, 100);
   state.accept(chunk({ from: -1, to: 4 }), BODY, 150);

@@ -77,6 +77,9 @@
   "config.schemaRegistry.password" (list (dig "schemaRegistry" "password" "" $config) "extraEnv, for a reference such as ${NAME}")
   "config.schemaRegistry.token" (list (dig "schemaRegistry" "token" "" $config) "extraEnv, for a reference such as ${NAME}")
 -}}
+{{- range $name, $key := dig "encryption" "keys" dict $temporal -}}
+{{- $_ := set $secrets (printf "config.temporal.encryption.keys.%s" $name) (list (default "" $key) "extraEnv or extraVolumes, for a reference such as ${file:/path}") -}}
+{{- end -}}
 {{- if kindIs "map" $kafka.ssl -}}
 {{- $_ := set $secrets "config.kafka.ssl.key" (list (default "" $kafka.ssl.key) "credentials.kafka.tls.client.existingSecret") -}}
 {{- end -}}

@@ -1,13 +1,20 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Payload } from '@temporalio/common';
 import { expect, it, onTestFinished } from 'vitest';
 import { startCodecServer, type CodecServerOptions } from '../../../../src/commands/codecServer/codecServer.js';
+import { encryptionCodec } from '../../../../src/temporal/payloadCodec.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
+import { newKey } from '../../../support/encryption.js';
 import { record } from '../../../support/records.js';
 import { chunkOf } from '../../../support/chunks.js';
 
 const UI = 'http://localhost:8233';
 
 async function serve(options: Partial<CodecServerOptions> = {}) {
-  const { server, port } = await startCodecServer({ listen: '127.0.0.1:0', origin: [UI], ...options });
+  const logger = { info: () => undefined, warn: () => undefined };
+  const { server, port } = await startCodecServer({ listen: '127.0.0.1:0', origin: [UI], logger, ...options });
   onTestFinished(() => {
     server.close();
     server.closeAllConnections();
@@ -83,4 +90,44 @@ it('is not open to others without a token', async () => {
   for (const listen of ['0.0.0.0:0', ':0', '10.0.0.1:80'])
     await expect(startCodecServer({ listen, origin: [] })).rejects.toThrow(UsageError);
   await expect(startCodecServer({ listen: 'nonsense', origin: [] })).rejects.toThrow('no address and port');
+});
+
+it('decrypts with the keys of its configuration, and logs who asked and how much, but nothing of it', async () => {
+  const keys = { k1: newKey() };
+  const [sealed] = await encryptionCodec({ keys, active: 'k1' }).encode(
+    [{ metadata: { encoding: Buffer.from('json/plain') }, data: Buffer.from('{"secret":"marker"}') }],
+    { type: 'workflow', namespace: 'default', workflowId: 'ktb:orders:8-key:3' },
+  );
+  const [foreign] = await encryptionCodec({ keys: { k2: newKey() }, active: 'k2' }).encode([
+    { data: Buffer.from('x') },
+  ]);
+  const onWire = ({ metadata, data }: Payload) => ({
+    metadata: Object.fromEntries(Object.entries(metadata ?? {}).map(([name, value]) => [name, base64(value)])),
+    data: base64(data ?? ''),
+  });
+  const forged = { ...sealed!, data: Buffer.from(sealed!.data ?? []).fill(0, 20) };
+  const sent = [sealed!, foreign!, forged].map(onWire);
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-codec-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const config = join(directory, 'ktb.yaml');
+  writeFileSync(
+    config,
+    JSON.stringify({ temporal: { encryption: { keys } }, pipelines: { a: { topics: ['a'], table: 'a' } } }),
+  );
+  const lines: string[] = [];
+  const log = (...line: unknown[]): void => void lines.push(JSON.stringify(line));
+  const ask = await serve({ config, token: 'hunter2', userHeader: 'X-User', logger: { info: log, warn: log } });
+  const body = JSON.stringify({ payloads: sent });
+  const headers = { authorization: 'Bearer hunter2', 'x-user': 'ada@example.com', 'x-namespace': 'default' };
+  const answer = await ask('/decode', { method: 'POST', headers, body });
+  const { payloads: decoded } = (await answer.json()) as { payloads: { data: string }[] };
+  expect(Buffer.from(decoded[0]?.data ?? '', 'base64').toString()).toBe('{"secret":"marker"}');
+  expect(decoded.slice(1)).toEqual(sent.slice(1));
+  await ask('/decode', { method: 'POST', headers: { ...headers, authorization: 'Bearer other' }, body });
+  expect(lines).toEqual([
+    expect.stringMatching(/"by":"ada@example.com","from":".+","namespace":"default","payloads":3,"decrypted":1/),
+    expect.stringContaining('Refused'),
+  ]);
+  expect(lines.join()).not.toMatch(/marker|hunter2/);
+  await expect(serve({ userHeader: 'X-User' })).rejects.toThrow(UsageError);
 });

@@ -1,0 +1,52 @@
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter, type DataConverter, type Payload, type ProtoFailure } from '@temporalio/common';
+import type { PayloadCipher } from '../codecs/payloadCipher.js';
+import { messageOf } from '../lib/messageOf.js';
+import { codecOf } from './payloadCodec.js';
+
+const FAILURE_CONVERTER = fileURLToPath(new URL('./failureConverter.cjs', import.meta.url));
+
+/** The ciphers of clients. A client without one reads and writes payloads as they are. */
+const ciphers = new WeakMap<object, PayloadCipher>();
+
+/** A process has one cipher for all that it reads from Temporal, and sends to it. */
+export function setCipher(client: Client, cipher: PayloadCipher): Client {
+  ciphers.set(client, cipher);
+  return client;
+}
+
+/** Undefined: the client reads and writes payloads as they are. */
+export function cipherOf(client: object): PayloadCipher | undefined {
+  return ciphers.get(client);
+}
+
+/** The data converter for clients and workers. Failures are only written by workers. */
+export function dataConverterOf(cipher: PayloadCipher): DataConverter {
+  return {
+    payloadCodecs: [codecOf(cipher)],
+    ...(cipher.encrypts ? { failureConverterPath: FAILURE_CONVERTER } : {}),
+  };
+}
+
+/**
+ * Reads payloads of a workflow that no converter of the SDK has read: those of histories and descriptions.
+ *
+ * @throws MissingKeyError, when a payload is read
+ */
+export function payloadReader(client: object, workflowId: string): (payload: Payload) => Payload {
+  const cipher = ciphers.get(client);
+  return cipher === undefined ? (payload) => payload : (payload) => cipher.decrypt(payload, workflowId);
+}
+
+/** The message of a failure. If it is encrypted, and cannot be read here, it says why. */
+export function failureMessage(client: object, { message, encodedAttributes }: ProtoFailure): string {
+  if (!encodedAttributes) return message ?? '';
+  try {
+    const payload = ciphers.get(client)?.decrypt(encodedAttributes) ?? encodedAttributes;
+    const { message: read } = defaultPayloadConverter.fromPayload<{ readonly message?: unknown }>(payload);
+    return typeof read === 'string' ? read : (message ?? '');
+  } catch (error) {
+    return messageOf(error);
+  }
+}
