@@ -75,7 +75,7 @@ export class Batchers {
   /** Runs of batchers of a layout with so many. */
   async runsOfLayout(batchers: number): Promise<number> {
     const runs = await this.#within(() => this.runs());
-    return runs.filter(({ workflowId }) => workflowId.startsWith(`${this.#prefix}${batchers}-`)).length;
+    return runs.filter(({ workflowId }) => isOfLayout(workflowId.slice(this.#prefix.length), batchers)).length;
   }
 
   /** Events of the longest history of a run that is open. */
@@ -146,4 +146,9 @@ export class Batchers {
     const event = history?.events?.find((each) => (each.workflowTaskCompletedEventAttributes ?? null) !== null);
     return event === undefined ? undefined : Number(event.eventId);
   }
+}
+
+/** A layout is called by the number of its batchers, with what comes after it: `8-key`, `8t-key`. */
+export function isOfLayout(layout: string, batchers: number): boolean {
+  return /^\d+/.exec(layout)?.[0] === String(batchers);
 }

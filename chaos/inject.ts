@@ -328,9 +328,11 @@ async function addPartitions({ topic }: Victims, added: number, { wait, retry }:
   const before = await retry(() => topic.partitions());
   await retry(() => topic.extend(before + added));
   await wait();
+  const seen = await retry(() => topic.again());
   let hits = 0;
   for (let partition = before; partition < before + added; partition++)
-    if ((await retry(() => topic.committed(partition))) > 0) hits++;
+    if ((await retry(() => seen.committed(partition))) > 0) hits++;
+  await seen.disconnect();
   return hits;
 }
 

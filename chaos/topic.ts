@@ -9,11 +9,13 @@ export interface Offsets {
 
 /** The input topic of a run, to be changed by faults. Calls throw while no broker answers. */
 export class InputTopic {
+  readonly #brokers: readonly string[];
   readonly #admin: Admin;
   readonly #name: string;
   readonly #group: string;
 
-  private constructor(admin: Admin, name: string, group: string) {
+  private constructor(brokers: readonly string[], admin: Admin, name: string, group: string) {
+    this.#brokers = brokers;
     this.#admin = admin;
     this.#name = name;
     this.#group = group;
@@ -22,7 +24,7 @@ export class InputTopic {
   static async connect(brokers: readonly string[], name: string, group: string): Promise<InputTopic> {
     const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-    return new InputTopic(admin, name, group);
+    return new InputTopic(brokers, admin, name, group);
   }
 
   async partitions(): Promise<number> {
@@ -64,6 +66,11 @@ export class InputTopic {
   /** Deletes the records of a partition before an offset, as retention does. */
   async removeBefore(partition: number, offset: number): Promise<void> {
     await this.#admin.deleteTopicRecords({ topic: this.#name, partitions: [{ partition, offset: String(offset) }] });
+  }
+
+  /** The same with a new client: an old one does not know of partitions that were added, for some minutes. */
+  again(): Promise<InputTopic> {
+    return InputTopic.connect(this.#brokers, this.#name, this.#group);
   }
 
   disconnect(): Promise<void> {

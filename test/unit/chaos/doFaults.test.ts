@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { doFaults } from '../../../chaos/doFaults.js';
+import { isOfLayout } from '../../../chaos/batchers.js';
 import { growthOf } from '../../../chaos/evidence.js';
 import { inject, type Victims } from '../../../chaos/inject.js';
 import type { PlannedFault } from '../../../chaos/plan.js';
@@ -135,7 +136,11 @@ function noted(step: number): { victims: Victims; log: string[] } {
       endOf: () => Promise.resolve(0),
       partitions: () => Promise.resolve(6),
       extend: note('extend'),
-      committed: () => Promise.resolve(step === 0 ? -1 : 7),
+      again: () =>
+        Promise.resolve({
+          committed: () => Promise.resolve(step === 0 ? -1 : 7),
+          disconnect: () => Promise.resolve(),
+        }),
     },
     batchers: {
       runsOfLayout: count,
@@ -284,4 +289,9 @@ it('a fault of links says how often it has hit something', async () => {
   };
   const victims = { daemons: [{ links: () => [link, { hits: 0, reset: () => undefined, heal: () => undefined }] }] };
   expect(await inject(planned, victims as unknown as Victims, new AbortController().signal)).toBe(2);
+});
+
+it('knows the layout of a batcher by its number', () => {
+  const layouts = ['6-key:0', '6t-key:5', '6-header%3Atenant:1', '60-key:0', '16t-key:2', '5t-key:0'];
+  expect(layouts.filter((layout) => isOfLayout(layout, 6))).toEqual(layouts.slice(0, 3));
 });
