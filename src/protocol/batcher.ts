@@ -150,7 +150,10 @@ export interface Control {
   readonly atMs: number;
 }
 
-export type ControlAction = 'pause' | 'resume' | 'flush' | 'drain' | 'park';
+/** What a person can tell a batcher. */
+export const CONTROL_ACTIONS = ['pause', 'resume', 'flush', 'drain', 'park'] as const;
+
+export type ControlAction = (typeof CONTROL_ACTIONS)[number];
 
 /** Who sends a control signal and why; both are kept with the batcher. */
 export interface ControlRequest {

@@ -3,6 +3,7 @@ import {
   BATCHER_FORMAT,
   type BatcherInput,
   type CloseRequest,
+  CONTROL_ACTIONS,
   type ControlAction,
   type ControlRequest,
   BATCHER,
@@ -79,9 +80,6 @@ function isRefused(arg: unknown): boolean {
 const CONTROL_CHARACTERS_MAX = 500;
 /** Characters of a topic (Kafka's own bound) and of an epoch that can be closed. */
 const NAME_CHARACTERS_MAX = 249;
-
-/** What a person can tell a batcher. */
-const CONTROL_ACTIONS: readonly ControlAction[] = ['pause', 'resume', 'flush', 'drain', 'park'];
 
 /** A `park` has to name the batch. Without a number it is a foreign signal. */
 function isControl(name: string, request: unknown): boolean {

@@ -1,6 +1,7 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Offsets } from 'kafkajs';
 import { Turns } from '../../lib/turns.js';
+import { within } from '../../lib/within.js';
 import { BatchRoom } from './batchRoom.js';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
@@ -83,16 +84,12 @@ export async function handleFetched(
 const HANDLING_MAX_MS = 1_000;
 
 /** Whether a handler ends, well or not, before it keeps the room from others. */
-async function endsSoon(handling: Promise<void>): Promise<boolean> {
-  const late = new AbortController();
+function endsSoon(handling: Promise<void>): Promise<boolean> {
   const ended = handling.then(
     () => true,
     () => true,
   );
-  const isLate = sleep(HANDLING_MAX_MS, false, { signal: late.signal }).catch(() => false);
-  const endsInTime = await Promise.race([ended, isLate]);
-  late.abort();
-  return endsInTime;
+  return within(ended, HANDLING_MAX_MS).catch(() => false);
 }
 
 const ROOM_POLL_MS = 50;
