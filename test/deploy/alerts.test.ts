@@ -51,11 +51,12 @@ async function testRules(
 
 it('each alert fires where it has to, and does not where it looks alike', async () => {
   expect(Object.keys(ALERT_CASES).sort()).toEqual(rules.map(({ alert }) => alert).sort());
-  const cases = Object.entries(ALERT_CASES).flatMap(([alert, { at, firing, alsoFiring, quiet }]) => [
-    { alert, at, series: firing, fires: true },
-    ...(alsoFiring ?? []).map((series) => ({ alert, at, series, fires: true })),
-    { alert, at, series: quiet, fires: false },
-  ]);
+  const cases = Object.entries(ALERT_CASES).flatMap(
+    ([alert, { at, firing, alsoFiring = [], quiet, alsoQuiet = [] }]) => [
+      ...[firing, ...alsoFiring].map((series) => ({ alert, at, series, fires: true })),
+      ...[quiet, ...alsoQuiet].map((series) => ({ alert, at, series, fires: false })),
+    ],
+  );
   expect(await testRules(cases)).toContain('SUCCESS');
 });
 

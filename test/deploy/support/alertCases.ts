@@ -9,6 +9,8 @@ interface AlertCase {
   /** Under each of these it fires for another reason. */
   readonly alsoFiring?: readonly Series[];
   readonly quiet: Series;
+  /** Under each of these it does not fire either. */
+  readonly alsoQuiet?: readonly Series[];
 }
 
 const POD = 'namespace="apps",pod="ktb-0",job="ktb"';
@@ -113,8 +115,22 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   KtbLagGrowing: {
     at: '2h',
-    firing: { [`ktb_lag_records{${P}}`]: '20000+10x120' },
-    quiet: { [`ktb_lag_records{${P}}`]: '90000-10x120' },
+    // 200 records a second are read.
+    firing: {
+      [`ktb_lag_records{${P}}`]: '20000+10x120',
+      [`ktb_signalled_records_total{${P}}`]: '0+12000x120',
+    },
+    alsoFiring: [
+      // Nothing is read.
+      { [`ktb_lag_records{${P}}`]: '20000+10x120', [`ktb_signalled_records_total{${P}}`]: '5000x120' },
+      { [`ktb_lag_records{${P}}`]: '20000+10x120' },
+    ],
+    // As much more comes as is read: 20,000 to 40,000 records a second, each of them for 1.5 seconds in the consumer.
+    quiet: {
+      [`ktb_lag_records{${P}}`]: '30000+250x120',
+      [`ktb_signalled_records_total{${P}}`]: '0+1200000x120',
+    },
+    alsoQuiet: [{ [`ktb_lag_records{${P}}`]: '90000-10x120' }],
   },
   KtbDelayHigh: {
     at: '1h',
@@ -276,9 +292,21 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   KtbBatchesSmall: {
     at: '2h',
-    firing: { [`ktb_inserted_rows_total{${P}}`]: '0+3000x120', [`ktb_flushes_total{${P}}`]: '0+300x120' },
+    firing: {
+      [`ktb_inserted_rows_total{${P}}`]: '0+3000x120',
+      [`ktb_flushes_total{${P},reason="delay"}`]: '0+300x120',
+      [`ktb_flushes_total{${P},reason="bytes"}`]: '0+10x120',
+    },
     // As small, but only one a minute: little traffic strains nothing.
-    quiet: { [`ktb_inserted_rows_total{${P}}`]: '0+10x120', [`ktb_flushes_total{${P}}`]: '0+1x120' },
+    quiet: { [`ktb_inserted_rows_total{${P}}`]: '0+10x120', [`ktb_flushes_total{${P},reason="delay"}`]: '0+1x120' },
+    // Full of large records: no setting makes them larger.
+    alsoQuiet: [
+      {
+        [`ktb_inserted_rows_total{${P}}`]: '0+30000x120',
+        [`ktb_flushes_total{${P},reason="bytes"}`]: '0+330x120',
+        [`ktb_flushes_total{${P},reason="delay"}`]: '0+60x120',
+      },
+    ],
   },
   KtbBatcherStuck: {
     at: '40m',
