@@ -522,11 +522,15 @@ describe('an installation', () => {
     const replica = (id: number, address: string): SetUp => {
       return { pipelines: ['orders'], evidence: { kafka: 'k1', addresses: [address], ids: [`server-${id}/d`, table] } };
     };
-    await member(claims, replica(1, 'ch1:8123/d')).settle();
-    await member(claims, replica(2, 'ch2:8123/d')).settle();
+    const first = member(claims, replica(1, 'ch1:8123/d'));
+    await first.settle();
     // Its table was created again: the server tells.
     const again = { kafka: 'k1', addresses: ['balancer:80/d'], ids: ['server-2/d', 'table-created-again'] };
-    await member(claims, { evidence: again, pipelines: ['orders'] }).settle();
+    for (const setUp of [replica(2, 'ch2:8123/d'), { evidence: again, pipelines: ['orders'] }]) {
+      const worker = member(claims, setUp);
+      await worker.settle();
+      expect(worker.of('orders')).toEqual(first.of('orders'));
+    }
     // A consumer knows addresses only, and one without any says nothing.
     for (const addresses of [['ch1:8123/d'], ['balancer:80/d'], []]) {
       await member(
