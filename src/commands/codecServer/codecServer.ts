@@ -1,11 +1,12 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PayloadCipher } from '../../codecs/payloadCipher.js';
+import { isPort, PORT_TOO_HIGH } from '../../config/addresses.js';
 import { loadConfig } from '../../config/load.js';
 import { createLogger, type Logger } from '../../telemetry/logging.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
+import { hasToken } from '../../lib/bearerToken.js';
 import { listen as listenOn } from '../../lib/listening.js';
 import { UsageError } from '../../lib/usageError.js';
 
@@ -50,7 +51,8 @@ export async function codecServer(options: CodecServerOptions): Promise<void> {
  * Serves `/decode` and `/encode` of Temporal's codec server protocol, under any path before them. Encoding does not
  * change payloads, because signals sent by hand have none of ours.
  *
- * @throws Error if it cannot listen there. UsageError if other machines would be served without a token
+ * @throws Error if it cannot listen there. UsageError if the address is none, or other machines would be served without a
+ *   token
  */
 export async function startCodecServer({
   listen,
@@ -62,6 +64,7 @@ export async function startCodecServer({
 }: CodecServerOptions): Promise<{ server: Server; port: number }> {
   const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(listen) ?? [];
   if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
+  if (!isPort(listen)) throw new UsageError(`--listen ${listen} ${PORT_TOO_HIGH}`);
   if (token === undefined && !LOOPBACK.test(host))
     throw new UsageError(
       `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN, or listen on 127.0.0.1`,
@@ -117,7 +120,7 @@ async function answerTo(request: IncomingMessage, answering: Answering): Promise
   if (step === undefined) return refusal(404, 'there are /decode and /encode');
   if (request.method !== 'POST') return refusal(405, 'POST it');
   const asking = whoAsks(request, answering);
-  if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`)) {
+  if (token !== undefined && !hasToken(request.headers.authorization, token)) {
     logger.warn(
       { from: asking.from, namespace: asking.namespace },
       'Refused: a bearer token is missing, or is another one',
@@ -162,12 +165,6 @@ const JSON_TYPE = { 'content-type': 'application/json', 'cache-control': 'no-sto
 
 function refusal(status: number, message: string): Answer {
   return { status, headers: JSON_TYPE, body: JSON.stringify({ message }) };
-}
-
-/** Compares in a time that does not depend on where the texts differ. */
-function isSame(given: string, wanted: string): boolean {
-  const [a, b] = [given, wanted].map((text) => createHash('sha256').update(text).digest()) as [Buffer, Buffer];
-  return timingSafeEqual(a, b);
 }
 
 /** Null if it is too large. */

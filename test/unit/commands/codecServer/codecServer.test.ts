@@ -54,6 +54,8 @@ it('answers only those who bring the token', async () => {
   expect((await ask('/decode', post())).status).toBe(401);
   expect((await ask('/decode', post({ authorization: 'Bearer secre' }))).status).toBe(401);
   expect((await ask('/decode', post({ authorization: 'Bearer secret' }))).status).toBe(200);
+  // The scheme may be in any case.
+  expect((await ask('/decode', post({ authorization: 'bearer secret' }))).status).toBe(200);
 });
 
 it('lets only pages of the UI ask, and answers their preflight without the token', async () => {
@@ -90,6 +92,9 @@ it('is not open to others without a token', async () => {
   for (const listen of ['0.0.0.0:0', ':0', '10.0.0.1:80'])
     await expect(startCodecServer({ listen, origin: [] })).rejects.toThrow(UsageError);
   await expect(startCodecServer({ listen: 'nonsense', origin: [] })).rejects.toThrow('no address and port');
+  const tooHigh = startCodecServer({ listen: '127.0.0.1:99999', origin: [] });
+  await expect(tooHigh).rejects.toThrow(new UsageError('--listen 127.0.0.1:99999 has a port over 65535'));
+  await expect(tooHigh).rejects.toThrow(UsageError);
 });
 
 it('decrypts with the keys of its configuration, and logs who asked and how much, but nothing of it', async () => {
