@@ -14,6 +14,7 @@ import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
 import { ManyRows, NO_ROW } from './manyRows.js';
 import { RowBlocks } from './rowBlocks.js';
+import { DebeziumEnvelopes } from './rows/debeziumEnvelope.js';
 import { IgnoredFields } from './rows/ignoredFields.js';
 import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
@@ -96,7 +97,9 @@ export async function buildRows(
 ): Promise<BatchRows> {
   const ignored = new IgnoredFields();
   const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored);
-  const buildRow = decode === undefined ? buildDecoded : decodingBuilder(buildDecoded, decode);
+  const { envelope } = mapping;
+  const toRow = envelope === undefined ? decode : openingDecoder(new DebeziumEnvelopes(envelope), decode);
+  const buildRow = toRow === undefined ? buildDecoded : decodingBuilder(buildDecoded, toRow);
   const many = hasManyRows(mapping.format)
     ? new ManyRows(mapping.format, buildDecoded, judgedBytesMax ?? Infinity)
     : undefined;
@@ -138,6 +141,16 @@ function decodingBuilder(buildRow: RowBuilder, decode: RecordDecoder): RowBuilde
     // What becomes of a stub does not depend on its value.
     const decoded = isStub(record) ? record : decode(source, record);
     return 'code' in decoded ? decoded : buildRow(into, source, decoded);
+  };
+}
+
+function openingDecoder(
+  envelopes: DebeziumEnvelopes,
+  decode: RecordDecoder = (_source, record) => record,
+): RecordDecoder {
+  return (source, record) => {
+    const decoded = decode(source, record);
+    return 'code' in decoded ? decoded : envelopes.open(decoded);
   };
 }
 

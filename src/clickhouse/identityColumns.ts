@@ -1,4 +1,5 @@
 import type { RecordSource } from '../protocol/record.js';
+import { hasManyRows, type Mapping } from '../protocol/settings.js';
 import { innerType, type ColumnType } from './values/columnTypes.js';
 import type { TableColumns } from './tableColumns.js';
 
@@ -7,7 +8,10 @@ import type { TableColumns } from './tableColumns.js';
  * Kafka engine. Filled if the table has them.
  */
 export const IDENTITY_COLUMNS = ['_topic', '_partition', '_offset', '_timestamp', '_key', '_epoch'] as const;
-export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number] | typeof ROW_COLUMN;
+export type IdentityColumn = (typeof IDENTITY_COLUMNS)[number] | typeof ROW_COLUMN | (typeof CHANGE_COLUMNS)[number];
+
+/** The columns of pipelines that take changes of another table's rows, for `ReplacingMergeTree(_version, _is_deleted)`. */
+export const CHANGE_COLUMNS = ['_version', '_is_deleted'] as const;
 
 /**
  * The index of a row among those of its record, from 0. It is an identity column only of pipelines whose records may hold
@@ -55,11 +59,30 @@ export const IDENTITY_TYPES: Readonly<Record<IdentityColumn, string>> = {
   _key: 'String',
   _epoch: 'LowCardinality(String)',
   _row: 'UInt32',
+  _version: 'UInt64',
+  _is_deleted: 'UInt8',
 };
 
-/** The identity columns of a pipeline's tables. */
-export function identityColumnsOf(manyRows: boolean): readonly IdentityColumn[] {
-  return manyRows ? [...IDENTITY_COLUMNS, ROW_COLUMN] : IDENTITY_COLUMNS;
+/** The identity columns of a pipeline's tables, and others that are not for fields of the values. */
+export function identityColumnsOf({
+  format,
+  envelope,
+}: Pick<Mapping, 'format' | 'envelope'>): readonly IdentityColumn[] {
+  return [
+    ...IDENTITY_COLUMNS,
+    ...(hasManyRows(format) ? ([ROW_COLUMN] as const) : []),
+    ...(envelope === undefined ? [] : CHANGE_COLUMNS),
+  ];
+}
+
+/** Says what is wrong with the columns for changes in a table. Undefined if nothing is. */
+export function changeColumnsFault(table: TableColumns): string | undefined {
+  const missing = missingColumns(table, CHANGE_COLUMNS);
+  if (missing.length > 0) return `has no column ${missing.join(' and ')}, which changes need`;
+  const wrong = CHANGE_COLUMNS.find((column) => innerType(table.get(column) ?? '').name !== IDENTITY_TYPES[column]);
+  return wrong === undefined
+    ? undefined
+    : `has a column ${wrong} of type ${table.get(wrong)}, not ${IDENTITY_TYPES[wrong]}`;
 }
 
 /** Says what is wrong with `_row` in a table for records that may hold many rows. Undefined if nothing is. */

@@ -1,4 +1,5 @@
 import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
+import type { Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
 import { identityColumnsOf } from './identityColumns.js';
@@ -15,14 +16,16 @@ export interface InferredColumns {
  * bits get a type that holds them.
  *
  * @param rows lines of JSON, one character per byte
- * @param manyRows whether a record may hold many rows
+ * @param mapping says which identity columns there are
+ * @param key columns that must not be nullable, since the table is sorted by them
  */
 export async function inferColumns(
   clickhouse: ClickHouseClient,
   rows: readonly string[],
-  manyRows = false,
+  mapping: Pick<Mapping, 'format' | 'envelope'> = { format: 'json' },
+  key: readonly string[] = [],
 ): Promise<InferredColumns> {
-  const identity = identityColumnsOf(manyRows);
+  const identity = identityColumnsOf(mapping);
   const fields = fieldsOf(rows);
   const left = [...fields.keys()].flatMap((name) => {
     if (name === '') return ['a field without a name gets no column'];
@@ -34,7 +37,8 @@ export async function inferColumns(
     .filter(({ name }) => name !== '' && !identity.some((own) => own === name))
     .map(({ name, type }) => {
       const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
-      return `${quoteName(name)} ${typeOfIntegers(fields.get(name) ?? []) ?? fitting}`;
+      const found = typeOfIntegers(fields.get(name) ?? []) ?? fitting;
+      return `${quoteName(name)} ${key.includes(name) ? found.replace(/^Nullable\((.*)\)$/, '$1') : found}`;
     });
   return { columns, left };
 }

@@ -6,7 +6,14 @@ import type { RecordSource, SourcedRecord } from '../protocol/record.js';
 import { hasManyRows } from '../protocol/settings.js';
 import { buildRows, countRows, type BatchRow, type BatchRows } from './batchRows.js';
 import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
-import { identityFaults, misfitOf, ROW_COLUMN, rowColumnFault, unfitColumns } from './identityColumns.js';
+import {
+  changeColumnsFault,
+  identityFaults,
+  misfitOf,
+  ROW_COLUMN,
+  rowColumnFault,
+  unfitColumns,
+} from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { FoundRows } from './foundRows.js';
 import { Insertion } from './insertion.js';
@@ -242,6 +249,12 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }
     throw new InsertError('structural', {
       code: tableColumns.has(ROW_COLUMN) ? UNFIT_IDENTITY : NO_SUCH_COLUMN_IN_TABLE,
       message: `table ${table} ${fault}: \`ktb check\` says how to alter it`,
+    });
+  const changeFault = mapping.envelope === undefined ? undefined : changeColumnsFault(tableColumns);
+  if (changeFault !== undefined)
+    throw new InsertError('structural', {
+      code: NO_SUCH_COLUMN_IN_TABLE,
+      message: `table ${table} ${changeFault}: \`ktb check\` says how to alter it`,
     });
   const into = typeof unknownFields === 'object' ? [unknownFields.into] : [];
   const missing = [...Object.keys(columns), ...into].find((column) => !tableColumns.has(column));

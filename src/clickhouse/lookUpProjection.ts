@@ -6,7 +6,7 @@ import { quoteTable } from './sqlNames.js';
  * 12,208 at 100 million rows. A `minmax` index on `_offset` would read all of them as soon as the offsets of partitions
  * overlap.
  */
-function lookUpProjection(manyRows: boolean): string {
+export function lookUpProjection(manyRows: boolean): string {
   const columns = manyRows ? [...REWIND_COLUMNS, ROW_COLUMN] : REWIND_COLUMNS;
   return `PROJECTION by_identity (SELECT ${columns.join(', ')} ORDER BY _topic, _partition, _epoch, _offset)`;
 }

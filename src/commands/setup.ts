@@ -5,6 +5,10 @@ import { columnsIfAny } from '../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import { rowColumnProblem } from '../clickhouse/rowColumnRepair.js';
+import { changeProblems } from '../clickhouse/changeColumns.js';
+import { DebeziumEnvelopes } from '../clickhouse/rows/debeziumEnvelope.js';
+import { objectMembers } from '../clickhouse/values/json.js';
+import { JsonObject } from '../clickhouse/values/jsonObject.js';
 import { rowsOfRecord } from '../clickhouse/rows/rowsOfRecord.js';
 import { quoteName, quoteTable } from '../clickhouse/sqlNames.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
@@ -132,7 +136,8 @@ async function setUpTable(
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
   const { name: table, topics } = from;
-  const { format } = from.pipeline.settings.destination.mapping;
+  const { mapping } = from.pipeline.settings.destination;
+  const { format, envelope } = mapping;
   const manyRows = hasManyRows(format);
   const existing = await columnsIfAny(tables, table);
   if (existing !== null) {
@@ -150,23 +155,26 @@ async function setUpTable(
     }
     for (const { message } of identityFaults(existing)) console.log(`  ${message}\n`);
     if (manyRows) await proposeRowColumn(tables, table, existing);
+    if (envelope !== undefined) await proposeChangeColumns(tables, table, existing);
     await proposeProjection(tables, table, manyRows);
     return null;
   }
   if (fromSample === undefined) {
     console.log(`table ${table}: does not exist. Create it with these columns beside your own:\n`);
-    console.log(`${tableStatement(table, null, manyRows)}\n`);
+    console.log(`${tableStatement(table, null, mapping)}\n`);
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
   if (isDecoded(format))
     return `Table ${table} cannot be proposed from records, because ktb setup does not decode ${format}: create it`;
-  const rows = topics.length === 0 ? [] : await sampleRows(kafka, admin, from, fromSample);
+  const { rows, key } = topics.length === 0 ? NO_SAMPLE : await sampleRows(kafka, admin, from, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
-  const { columns, left } = await inferColumns(clickhouse, rows, manyRows);
+  if (envelope !== undefined && key === null)
+    return `Table ${table} cannot be proposed: no record of ${topicsText(topics)} has a key in JSON, which names the columns to sort by. Create it`;
+  const { columns, left } = await inferColumns(clickhouse, rows, mapping, key ?? []);
   for (const reason of left) console.log(`table ${table}: ${reason}`);
-  const statement = tableStatement(table, columns, manyRows);
+  const statement = tableStatement(table, columns, mapping, key);
   if (!dryRun) await clickhouse.command({ query: statement });
   console.log(
     `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${rows.length} ${manyRows ? 'rows of records' : 'records'} as\n\n${statement}\n`,
@@ -179,6 +187,13 @@ async function proposeRowColumn(tables: ClickHouseTables, table: string, columns
   const facts = await tables.facts(table);
   const problem = rowColumnProblem(table, columns, { engine: '', sortingKey: '', ...facts });
   if (problem !== null) console.log(`  It ${problem.message}. What to do:\n\n  ${problem.todo}\n`);
+}
+
+/** Prints what a table needs for changes of another table's rows. */
+async function proposeChangeColumns(tables: ClickHouseTables, table: string, columns: TableColumns): Promise<void> {
+  const facts = await tables.facts(table);
+  for (const { message, todo } of changeProblems(table, columns, facts))
+    console.log(`  It ${message}. What to do:\n\n  ${todo}\n`);
 }
 
 /** Prints the statements that make look-ups fast in a table with another sorting key. */
@@ -204,23 +219,46 @@ async function sampleRows(
   admin: KafkaAdmin,
   { pipeline: { settings }, topics }: TableOfTopics,
   records: number,
-): Promise<string[]> {
+): Promise<Sample> {
   const { columns, mapping } = settings.destination;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const rows = new RowBlocks();
-  const { format } = mapping;
+  const { format, envelope } = mapping;
+  const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
+  let key: readonly string[] | null = null;
   const add = (source: RecordSource, row: KafkaRecord): void => {
-    if (build(rows, source, row) === undefined) rows.endRow();
+    const opened = envelopes?.open(row) ?? row;
+    if (!('code' in opened) && build(rows, source, opened) === undefined) rows.endRow();
   };
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
       const source = { topic, partition, epoch: '' };
+      if (envelopes !== undefined) key ??= keyColumns(record);
       if (!hasManyRows(format)) add(source, record);
       else for (const row of rowsOfRecord(record, format)) if (rows.length < records) add(source, row);
       return rows.length >= records || performance.now() >= untilMs;
     },
     passedOver: tellPassedOver,
   });
-  return Array.from({ length: rows.length }, (_, row) => rows.textOf(row));
+  return { rows: Array.from({ length: rows.length }, (_, row) => rows.textOf(row)), key };
+}
+
+/** Rows of a sample, one character per byte, and the columns that the key of a changed row has. */
+interface Sample {
+  readonly rows: readonly string[];
+  readonly key: readonly string[] | null;
+}
+
+const NO_SAMPLE: Sample = { rows: [], key: null };
+
+/** The names in a key that Debezium has written, with or without its schema. Null if there are none. */
+function keyColumns({ key }: KafkaRecord): readonly string[] | null {
+  const members = (text: string): readonly string[] =>
+    objectMembers(text).map(({ name }) => Buffer.from(name, 'latin1').toString());
+  if (key === null || new JsonObject().read(key) !== 'object') return null;
+  const text = key.toString('latin1');
+  const payload = objectMembers(text).find(({ name }) => name === 'payload');
+  const names = members(payload === undefined ? text : text.slice(payload.start, payload.end));
+  return names.length === 0 ? null : names;
 }

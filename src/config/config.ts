@@ -318,11 +318,16 @@ export function settingsOf(name: string, pipeline: ParsedPipeline): BatcherSetti
   };
 }
 
-function mappingOf({ format, unknownFields, tombstones, avro, protobuf, where }: ParsedPipeline): Mapping {
+function mappingOf(pipeline: ParsedPipeline): Mapping {
+  const { format, unknownFields, tombstones, avro, protobuf, where, envelope, debezium } = pipeline;
   return {
     format,
     unknownFields,
-    tombstones,
+    // Debezium writes one after each deletion, for the log's compaction.
+    tombstones: envelope === undefined ? tombstones : 'skip',
+    ...(envelope === undefined
+      ? {}
+      : { envelope: { type: envelope, version: 'auto', truncates: 'reject', ...debezium } }),
     ...(avro === undefined ? {} : { avro }),
     ...(protobuf === undefined ? {} : { protobuf }),
     ...(where === undefined ? {} : { where: [where].flat() }),

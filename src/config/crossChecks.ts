@@ -25,6 +25,7 @@ export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegi
     ...ofEach(identityColumns),
     ...ofEach(settingsSize),
     ...ofEach(formatOfValues),
+    ...ofEach(envelopeOfValues),
     ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
     ...registry(schemaRegistry),
     ...loginByTls(kafka),
@@ -192,6 +193,36 @@ function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipe
     problems.push({ path: ['where'], message: `is about JSON objects; the values are ${format}` });
   if (unknownFields !== 'ignore')
     problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
+  return problems;
+}
+
+/** The keys of an envelope, and what does not go together with one. */
+function envelopeOfValues({
+  format,
+  envelope,
+  debezium,
+  avro,
+  tombstones,
+  columns,
+  unknownFields,
+}: Pipeline): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const add = (path: ConfigProblem['path'], message: string): void => void problems.push({ path, message });
+  if (envelope === undefined) {
+    if (debezium !== undefined) add(['debezium'], 'needs envelope: debezium');
+    return problems;
+  }
+  if (!holdsObjects(format) || hasManyRows(format))
+    add(['envelope'], `is around one JSON object; the values are ${format}`);
+  if (avro?.unions === 'named') add(['avro', 'unions'], 'must be plain with an envelope, whose parts are unions');
+  if (tombstones === 'insert')
+    add(['tombstones'], 'cannot be insert: Debezium writes one after each deletion, and they are skipped');
+  const into = typeof unknownFields === 'object' ? unknownFields.into : undefined;
+  for (const column of ['_version', '_is_deleted']) {
+    const message = 'is filled from the envelope';
+    if (Object.hasOwn(columns, column)) add(['columns', column], message);
+    if (into === column) add(['unknownFields', 'into'], message);
+  }
   return problems;
 }
 

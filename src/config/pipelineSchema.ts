@@ -239,6 +239,29 @@ export const pipeline = z.strictObject({
     })
     .optional()
     .describe('How Protobuf becomes JSON.'),
+  envelope: z
+    .enum(['debezium'])
+    .optional()
+    .describe(
+      'What is around the rows in record values: debezium takes changes that Debezium has written, with and without their schema. The table needs ' +
+        'the columns _version and _is_deleted.',
+    ),
+  debezium: z
+    .strictObject({
+      version: z
+        .enum(['auto', 'lsn', 'pos', 'ts_ms'])
+        .default('auto')
+        .describe(
+          'What the column _version gets of source: lsn of PostgreSQL, file and pos of MySQL and MariaDB, or the time in milliseconds. auto: ' +
+            'the first or the second, as source.connector says.',
+        ),
+      truncates: z
+        .enum(['reject', 'skip'])
+        .default('reject')
+        .describe('What happens to changes that say that the table was truncated.'),
+    })
+    .optional()
+    .describe('How changes become rows.'),
   unknownFields: z
     .union([z.enum(['ignore', 'reject']), z.strictObject({ into: nonEmpty })], {
       error: 'must be ignore, reject, or { into: COLUMN }',

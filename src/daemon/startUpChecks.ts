@@ -1,7 +1,13 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { ConnectionLike } from '@temporalio/client';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { identityFaults, missingColumns, rowColumnFault, unfitColumns } from '../clickhouse/identityColumns.js';
+import {
+  changeColumnsFault,
+  identityFaults,
+  missingColumns,
+  rowColumnFault,
+  unfitColumns,
+} from '../clickhouse/identityColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -130,6 +136,9 @@ export async function checkClickHouse(
     const rowFault = hasManyRows(settings.destination.mapping.format) ? rowColumnFault(existing) : undefined;
     if (rowFault !== undefined)
       problems.add(`ClickHouse table ${table} ${rowFault}: \`ktb check\` says how to alter it`);
+    const changeFault = settings.destination.mapping.envelope === undefined ? undefined : changeColumnsFault(existing);
+    if (changeFault !== undefined)
+      problems.add(`ClickHouse table ${table} ${changeFault}: \`ktb check\` says how to alter it`);
     const missing = missingColumns(existing, Object.keys(settings.destination.columns));
     if (missing.length > 0) {
       problems.add(

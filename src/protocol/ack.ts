@@ -7,6 +7,7 @@ export const REJECTION_CODES = {
   notObject: 'not_object',
   notText: 'not_text',
   undecodable: 'undecodable',
+  noEnvelope: 'no_envelope',
   noValue: 'no_value',
   unknownField: 'unknown_field',
   reservedField: 'reserved_field',

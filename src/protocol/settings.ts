@@ -107,6 +107,8 @@ export interface Mapping {
   readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
   /** The same for Protobuf. Absent: bytes are raw. */
   readonly protobuf?: { readonly bytes: 'raw' | 'base64' };
+  /** Set if values are changes of another table's rows. Absent: they are the rows. */
+  readonly envelope?: DebeziumEnvelope;
   /** What happens to fields that the table has no column for. An object names the column that they go into. */
   readonly unknownFields: 'ignore' | 'reject' | { readonly into: string };
   /** What happens to records without a value. */
@@ -116,8 +118,26 @@ export interface Mapping {
 }
 
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
-export function needsNewerWorker({ format, where, unknownFields }: Mapping): boolean {
-  return isDecoded(format) || hasManyRows(format) || where !== undefined || typeof unknownFields === 'object';
+export function needsNewerWorker({ format, where, unknownFields, envelope }: Mapping): boolean {
+  return (
+    isDecoded(format) ||
+    hasManyRows(format) ||
+    envelope !== undefined ||
+    where !== undefined ||
+    typeof unknownFields === 'object'
+  );
+}
+
+/** How changes that Debezium has written become rows. */
+export interface DebeziumEnvelope {
+  readonly type: 'debezium';
+  /**
+   * The part of `source` that grows with each change of a row: PostgreSQL's `lsn`, or `pos` within MySQL's `file`, or
+   * the time of the change. `auto`: the connector says which.
+   */
+  readonly version: 'auto' | 'lsn' | 'pos' | 'ts_ms';
+  /** What happens to a change that says that the table was truncated. */
+  readonly truncates: 'reject' | 'skip';
 }
 
 /** Formats of values that are decoded before they are read as JSON. */

@@ -1,4 +1,5 @@
 import { NULL_LENGTH, PackedRecord } from '../../protocol/packedRecord.js';
+import { ChangedRow } from './debeziumEnvelope.js';
 import { RowOfRecord } from '../../protocol/rowOfRecord.js';
 import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import type { IdentityColumn } from '../identityColumns.js';
@@ -17,6 +18,7 @@ export class IdentityFields {
   readonly #hasTimestamp: boolean;
   readonly #hasKey: boolean;
   readonly #hasRow: boolean;
+  readonly #hasChange: boolean;
   readonly #writeTimestamp: (into: RowBlocks, timestampMs: number) => void;
   readonly #beginnings = new WeakMap<RecordSource, Buffer>();
   /** The last record's, because the next one usually has the same. */
@@ -30,6 +32,7 @@ export class IdentityFields {
     this.#hasTimestamp = this.#has.has('_timestamp');
     this.#hasKey = this.#has.has('_key');
     this.#hasRow = this.#has.has('_row');
+    this.#hasChange = this.#has.has('_version') || this.#has.has('_is_deleted');
     this.#writeTimestamp = timestampBytesWriter(table.get('_timestamp') ?? '');
   }
 
@@ -51,6 +54,16 @@ export class IdentityFields {
     if (this.#hasRow) {
       writeName(into, ROW);
       into.integer(record instanceof RowOfRecord ? record.number : 0);
+    }
+    if (this.#hasChange && record instanceof ChangedRow) {
+      if (this.#has.has('_version')) {
+        writeName(into, VERSION);
+        into.text(record.version);
+      }
+      if (this.#has.has('_is_deleted')) {
+        writeName(into, IS_DELETED);
+        into.integer(record.isDeleted ? 1 : 0);
+      }
     }
   }
 
@@ -75,6 +88,8 @@ const OFFSET = Buffer.from(',"_offset":');
 const TIMESTAMP = Buffer.from(',"_timestamp":');
 const KEY = Buffer.from(',"_key":');
 const ROW = Buffer.from(',"_row":');
+const VERSION = Buffer.from(',"_version":');
+const IS_DELETED = Buffer.from(',"_is_deleted":');
 
 /** The first field of a row has no comma before it. */
 function writeName(into: RowBlocks, name: Buffer): void {

@@ -1,6 +1,7 @@
 import type { Rejection } from '../../protocol/ack.js';
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
+import type { Mapping } from '../../protocol/settings.js';
 import { identityColumnsOf, type IdentityColumn } from '../identityColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
@@ -43,16 +44,16 @@ export class LeadingFields {
 
   /**
    * @param object has read the record's value, if its format is JSON
-   * @param manyRows whether a record may hold many rows
+   * @param mapping says which identity columns there are
    */
   constructor(
     table: TableColumns,
     columns: Readonly<Record<string, ColumnSource>>,
     object: JsonObject,
-    manyRows = false,
+    mapping: Pick<Mapping, 'format' | 'envelope'>,
   ) {
     this.#object = object;
-    this.identity = identityColumnsOf(manyRows).filter((name) => table.has(name) && !(name in columns));
+    this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
     this.#identityFields = new IdentityFields(this.identity, table);
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { REJECTION_CODES, setAsideBecause, type Rejection } from '../../protocol/ack.js';
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { hasManyRows, holdsObjects, type Mapping } from '../../protocol/settings.js';
+import { holdsObjects, type Mapping } from '../../protocol/settings.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { JsonObject } from '../values/jsonObject.js';
@@ -31,13 +31,14 @@ export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRe
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, ColumnSource>>,
-  { format, unknownFields, tombstones, where }: Mapping,
+  mapping: Mapping,
   ignored = new IgnoredFields(),
 ): RowBuilder {
+  const { format, unknownFields, tombstones, where } = mapping;
   const isObject = holdsObjects(format);
   const value = new RecordValue();
   const object = new JsonObject();
-  const leading = new LeadingFields(table, columns, object, hasManyRows(format));
+  const leading = new LeadingFields(table, columns, object, mapping);
   const unknown = typeof unknownFields === 'object' ? new UnknownFields(unknownFields.into, table) : undefined;
   const fields = knownFields(table, columns, leading.identity, unknown?.column);
   const rejectsUnknown = unknownFields === 'reject';

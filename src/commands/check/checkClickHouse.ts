@@ -98,6 +98,7 @@ async function examined(tables: ClickHouseTables, table: string, manyRows: boole
     name: table,
     columns,
     engine: facts?.engine ?? '',
+    engineFull: facts?.engineFull ?? '',
     sortingKey: facts?.sortingKey ?? '',
     createQuery: facts?.createQuery ?? '',
     dependents: facts?.dependents.length ?? 0,

@@ -1,5 +1,6 @@
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import { identityFaults, missingColumns, REWIND_COLUMNS, ROW_COLUMN } from '../../clickhouse/identityColumns.js';
+import { changeProblems } from '../../clickhouse/changeColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import { rowColumnProblem } from '../../clickhouse/rowColumnRepair.js';
 import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
@@ -18,6 +19,8 @@ export interface CheckedTable {
   readonly sortingKey: string;
   /** How many views and tables take what is inserted. */
   readonly dependents: number;
+  /** From `system.tables.engine_full`. */
+  readonly engineFull?: string;
   /** From `system.tables.create_table_query`. */
   readonly createQuery: string;
   /**
@@ -45,6 +48,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
     ...judgeMapped(table, destination.columns),
     ...judgeIdentityColumns(table),
     ...(manyRows ? judgeRowColumn(table) : []),
+    ...(destination.mapping.envelope === undefined ? [] : judgeChanges(table)),
     ...judgeLookUps(table, manyRows),
     ...judgeKeeping(table),
     ...judgeTokens(table),
@@ -117,6 +121,14 @@ function judgeRowColumn(table: CheckedTable): Finding[] {
   const problem = rowColumnProblem(table.name, table.columns, table);
   if (problem === null) return [];
   return [judges(`table ${table.name}`).wrong(problem.message, altering(table, problem.todo))];
+}
+
+/** Whether the table shows the latest change of each row. */
+function judgeChanges(table: CheckedTable): Finding[] {
+  const { warning, wrong } = judges(`table ${table.name}`);
+  return changeProblems(table.name, table.columns, table).map(({ message, todo, isRefused }) =>
+    isRefused ? wrong(message, altering(table, todo)) : warning(message, todo),
+  );
 }
 
 /**

@@ -4,6 +4,8 @@ import { prepareDecoding } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { WhereRule } from '../../protocol/whereRule.js';
+import { DebeziumEnvelopes } from '../../clickhouse/rows/debeziumEnvelope.js';
+import { LEFT_OUT } from '../../protocol/ack.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
 import { hasManyRows, isDecoded, isSkipped, type Destination, type ManyRowsFormat } from '../../protocol/settings.js';
 
@@ -13,13 +15,14 @@ export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | 
 /** Makes the test of a pipeline: what its workers do, without its table and its schema registry. */
 export async function skipTest(destination: Pick<Destination, 'mapping'>): Promise<SkipTest> {
   const { mapping } = destination;
-  const { where, format } = mapping;
+  const { where, format, envelope } = mapping;
   if (hasManyRows(format)) {
     const count = rowCounter(format, where);
     return (_source, record) => isSkipped(record, destination) || (record.value !== null && count(record) === 0);
   }
-  if (where === undefined) return (_source, record) => isSkipped(record, destination);
-  const rules = new WhereRules(where);
+  if (where === undefined && envelope?.truncates !== 'skip') return (_source, record) => isSkipped(record, destination);
+  const rules = where === undefined ? undefined : new WhereRules(where);
+  const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
   const object = new JsonObject();
   const isJson = format === 'json' || format === 'json-schema';
   const decode = isJson ? (await prepareDecoding([], mapping, undefined))?.() : undefined;
@@ -28,9 +31,12 @@ export async function skipTest(destination: Pick<Destination, 'mapping'>): Promi
     if (record.value === null) return false;
     if (isDecoded(format) && !isJson) return null;
     const decoded = decode === undefined ? record : decode(source, record);
-    if ('code' in decoded || decoded.value === null) return false;
-    const bytes = withoutMark(decoded.value);
-    return object.read(bytes) === 'object' && !rules.hold(bytes.toString('latin1'));
+    if ('code' in decoded) return false;
+    const opened = envelopes?.open(decoded) ?? decoded;
+    if ('code' in opened) return opened.code === LEFT_OUT;
+    if (opened.value === null) return false;
+    const bytes = withoutMark(opened.value);
+    return object.read(bytes) === 'object' && rules?.hold(bytes.toString('latin1')) === false;
   };
 }
 

@@ -781,6 +781,32 @@ it('records that hold many rows travel in a form that version 0.1.0 does not ins
   expect(parse('pipelines: { a: { topics: [x], table: t, columns: { _row: /row } } }').pipelines).toHaveLength(1);
 });
 
+it('changes in an envelope travel in a form that version 0.1.0 does not insert, and their tombstones are skipped', () => {
+  const text = (more = '') => `${REGISTRY}\npipelines: { a: { topics: [x], table: t, envelope: debezium${more} } }`;
+  const { table, decodedTable, mapping } = parse(text()).pipelines[0]!.settings.destination;
+  const envelope = { type: 'debezium', version: 'auto', truncates: 'reject' };
+  expect([table, decodedTable, mapping]).toEqual([
+    null,
+    't',
+    { format: 'json', unknownFields: 'ignore', tombstones: 'skip', envelope },
+  ]);
+  const chosen = parse(text(', debezium: { version: ts_ms, truncates: skip }')).pipelines[0]!.settings.destination;
+  expect(chosen.mapping.envelope).toEqual({ type: 'debezium', version: 'ts_ms', truncates: 'skip' });
+  for (const [more, message] of [
+    [', format: json-lines', 'envelope: is around one JSON object; the values are json-lines'],
+    [', format: text', 'envelope: is around one JSON object; the values are text'],
+    [', format: avro, avro: { unions: named }', 'avro.unions: must be plain'],
+    [', tombstones: insert', 'tombstones: cannot be insert'],
+    [', columns: { _version: /v }', 'columns._version: is filled from the envelope'],
+    [', unknownFields: { into: _is_deleted }', 'unknownFields.into: is filled from the envelope'],
+  ] as const)
+    expect(problems(text(more)).join()).toContain(message);
+  expect(problems('pipelines: { a: { topics: [x], table: t, debezium: {} } }').join()).toContain(
+    'debezium: needs envelope: debezium',
+  );
+  expect(parse(text(', format: protobuf, where: { pointer: /a, exists: true }')).pipelines).toHaveLength(1);
+});
+
 it('records are left out in a form that version 0.1.0 does not insert', () => {
   const text = (where: string, format = 'json') =>
     `${REGISTRY}\npipelines: { a: { topics: [x], table: t, format: ${format}, where: ${where} } }`;

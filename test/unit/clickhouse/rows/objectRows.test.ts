@@ -22,7 +22,7 @@ it('keeps what names mean for a thousand members of a value, however many it has
   const fields = new CountedFields();
   const value = new RecordValue();
   const object = new JsonObject();
-  const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object);
+  const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object, { format: 'json' });
   const nested = new NestedFields(fields, [], false);
   const rows = new ObjectRows({
     ...{ value, object, fields, leading, nested, rejectsUnknown: false },

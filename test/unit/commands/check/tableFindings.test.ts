@@ -65,6 +65,34 @@ it('for records that may hold many rows a table needs _row, where merges look at
   expect(table({ engine: merging, sortingKey: key })).toBe('');
 });
 
+it('for changes a table needs _version and _is_deleted, and should replace rows by them', () => {
+  const changes = (facts: Partial<CheckedTable>) =>
+    judgeTable(pipeline(', envelope: debezium'), {
+      ...SOUND,
+      ...projected('PROJECTION p (SELECT * ORDER BY _offset)'),
+      ...facts,
+    })
+      .filter(({ level }) => level !== 'ok')
+      .map(({ level, message, todo }) => `${level} ${message}: ${todo}`)
+      .join('\n');
+  const columns = new Map([...SOUND.columns, ['_version', 'UInt64'], ['_is_deleted', 'UInt8']]);
+  const engineFull = 'ReplacingMergeTree(_version, _is_deleted) ORDER BY customer SETTINGS index_granularity = 8192';
+  const fitting = { columns, engine: 'ReplacingMergeTree', engineFull };
+  expect(changes(fitting)).toBe('');
+  expect(changes({ columns, engine: 'ReplicatedReplacingMergeTree', engineFull: `Replicated${engineFull}` })).toBe('');
+  expect(changes({ ...fitting, columns: SOUND.columns })).toContain(
+    'ALTER TABLE `orders` ADD COLUMN _version UInt64, ADD COLUMN _is_deleted UInt8',
+  );
+  expect(changes({ ...fitting, columns: new Map([...columns, ['_version', 'String']]) })).toMatch(
+    /^wrong has a column _version of type String.*MODIFY COLUMN _version UInt64$/,
+  );
+  expect(changes({ columns })).toMatch(/^warning has not the engine/);
+  expect(changes({ ...fitting, engineFull: 'ReplacingMergeTree(_version) ORDER BY id' })).toContain(
+    'has not the engine',
+  );
+  expect(changes({ ...fitting, sortingKey: SOUND.sortingKey })).toContain('is sorted by _offset');
+});
+
 it('finds nothing wrong with a table as it should be, replicated or not', () => {
   expect(table()).toBe('');
   expect(table({ engine: 'ReplicatedMergeTree' })).toBe('');

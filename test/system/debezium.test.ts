@@ -1,0 +1,209 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
+import { register, registerText, withSchemaId, writeAvro } from '../support/avro.js';
+import { Daemon, ktb } from '../support/daemon.js';
+import {
+  ofMysql,
+  ofPostgres,
+  outOfOrder,
+  randomChanges,
+  seeded,
+  withSchema,
+  type Change,
+  type Customer,
+} from '../support/debezium.js';
+import { eventually } from '../support/eventually.js';
+import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { withMessageIndexes, writeProtobuf } from '../support/protobuf.js';
+import { reportSetUp, useSharedStack } from '../support/useStack.js';
+
+const stack = useSharedStack();
+let registry: LocalRegistry;
+
+beforeAll(async () => {
+  registry = await startRegistry(reportSetUp);
+}, 900_000);
+afterAll(() => registry.stop());
+
+/** A pipeline that takes changes, with a table that was not made by `ktb setup`. */
+async function start(pipeline: FixtureOptions['pipeline']): Promise<readonly [Fixture, table: string]> {
+  const fixture = await Fixture.create(stack(), {
+    config: { schemaRegistry: { url: registry.url } },
+    pipeline: { envelope: 'debezium', ...pipeline },
+  });
+  const table = `${fixture.table}_changes`;
+  await fixture.query(
+    `CREATE TABLE ${table} (id Int64, name Nullable(String), balance Decimal(12, 2),
+       _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
+       _epoch LowCardinality(String), _version UInt64, _is_deleted UInt8)
+     ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id SETTINGS non_replicated_deduplication_window = 1000`,
+  );
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config({ table }));
+  return [fixture, table];
+}
+
+/** Produces events, each with a tombstone after it if it deletes, and waits for their answers. */
+async function produce(
+  fixture: Fixture,
+  events: readonly { readonly change: Change; readonly value: Buffer }[],
+): Promise<void> {
+  const messages = events.flatMap(({ change, value }) => {
+    const key = JSON.stringify({ id: (change.after ?? change.before)?.id });
+    return change.op === 'd'
+      ? [
+          { key, value },
+          { key, value: null },
+        ]
+      : [{ key, value }];
+  });
+  const before = fixture.produced;
+  await fixture.produce(messages.length, (id) => messages[id - before]!);
+  await eventually(() => expect(fixture.acks).toHaveLength(fixture.produced), 60_000);
+  const tombstones = messages.filter(({ value }) => value === null).length;
+  expect(fixture.acks.filter(({ status }) => status === 'skipped')).toHaveLength(tombstones);
+  expect(fixture.acks.filter(({ status }) => status === 'rejected')).toEqual([]);
+}
+
+async function expectToEqual(fixture: Fixture, table: string, source: ReadonlyMap<number, Customer>): Promise<void> {
+  const rows = await fixture.query(
+    `SELECT toInt32(id) AS id, name, toString(balance) AS balance FROM ${table} FINAL ORDER BY id`,
+  );
+  const expected = [...source.values()]
+    .toSorted((one, other) => one.id - other.id)
+    .map((row) => ({ ...row, balance: String(Number(row.balance)) }));
+  expect(rows).toEqual(expected);
+}
+
+it.each([
+  ['PostgreSQL', ofPostgres],
+  ['MySQL', ofMysql],
+])('changes of %s, out of order and repeated: FINAL is the source’s table', async (_, write) => {
+  const random = seeded(7);
+  const { changes, table: source } = randomChanges(2_000, random);
+  const [fixture, table] = await start({});
+  const shuffled = outOfOrder(changes, random);
+  const lastToCome = new Map(shuffled.map(({ before, after }) => [(after ?? before)?.id, after]));
+  expect([...source].filter(([id, row]) => lastToCome.get(id) !== row).length).toBeGreaterThan(10);
+  const events = shuffled.map((change) => {
+    const event = write(change);
+    return { change, value: Buffer.from(JSON.stringify(random() < 0.5 ? event : withSchema(event))) };
+  });
+  await produce(fixture, events);
+  await expectToEqual(fixture, table, source);
+  await fixture.query(`OPTIMIZE TABLE ${table} FINAL`);
+  await expectToEqual(fixture, table, source);
+  expect(source.size).toBeGreaterThan(50);
+});
+
+const FIELDS = [
+  { name: 'id', type: 'long' },
+  { name: 'name', type: ['null', 'string'] },
+  { name: 'balance', type: ['null', 'string'] },
+];
+const SOURCE = [
+  { name: 'connector', type: 'string' },
+  { name: 'ts_ms', type: 'long' },
+  { name: 'lsn', type: ['null', 'long'] },
+];
+const ENVELOPE = {
+  type: 'record',
+  name: 'Envelope',
+  namespace: 'server.public.customers',
+  fields: [
+    { name: 'before', type: ['null', { type: 'record', name: 'Value', fields: FIELDS }] },
+    { name: 'after', type: ['null', 'Value'] },
+    { name: 'source', type: { type: 'record', name: 'Source', fields: SOURCE } },
+    { name: 'op', type: 'string' },
+    { name: 'ts_ms', type: ['null', 'long'] },
+  ],
+};
+const PROTOBUF = `syntax = "proto3"; package server;
+message Envelope {
+  message Value { int64 id = 1; optional string name = 2; optional string balance = 3; }
+  message Source { string connector = 1; int64 ts_ms = 2; optional int64 lsn = 3; }
+  Value before = 1; Value after = 2; Source source = 3; string op = 4; int64 ts_ms = 5;
+}`;
+
+/** What a schema knows of a change. */
+function known(change: Change) {
+  const { source, ...event } = ofPostgres(change) as {
+    op: string;
+    before: object | null;
+    after: object | null;
+    source: Record<string, unknown>;
+    ts_ms: number;
+  };
+  const { connector, ts_ms, lsn } = source;
+  return {
+    before: event.before,
+    after: event.after,
+    op: event.op,
+    ts_ms: event.ts_ms,
+    source: { connector, ts_ms, lsn },
+  };
+}
+
+it('changes in Avro and Protobuf: FINAL is the source’s table', async () => {
+  const random = seeded(11);
+  const { changes, table: source } = randomChanges(300, random);
+  const shuffled = outOfOrder(changes, random);
+  const avroId = await register(registry.url, 'debezium-avro-value', ENVELOPE);
+  const avro = await writeAvro(shuffled.map((change) => ({ schema: ENVELOPE, value: known(change) })));
+  const protobufId = await registerText(registry.url, 'debezium-protobuf-value', {
+    schema: PROTOBUF,
+    schemaType: 'PROTOBUF',
+  });
+  const files = { 'e.proto': PROTOBUF };
+  const withoutNulls = (value: object): object =>
+    JSON.parse(JSON.stringify(value, (_, inner: unknown) => inner ?? undefined)) as object;
+  const protobuf = await writeProtobuf(
+    shuffled.map((change) => ({ files, message: 'server.Envelope', value: withoutNulls(known(change)) })),
+  );
+  for (const [format, write] of [
+    ['avro', (index: number) => withSchemaId(avroId, avro[index]!)],
+    ['protobuf', (index: number) => withMessageIndexes(protobufId, protobuf[index]!)],
+  ] as const) {
+    const [fixture, table] = await start({ format });
+    await produce(
+      fixture,
+      shuffled.map((change, index) => ({ change, value: write(index) })),
+    );
+    await expectToEqual(fixture, table, source);
+  }
+}, 600_000);
+
+it('setup makes the table from the changes, check says what another one lacks, and what is no change is rejected', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { envelope: 'debezium' } });
+  const table = `${fixture.table}_made`;
+  const config = fixture.config({ table, debezium: { truncates: 'skip' } });
+  const lacking = await ktb(fixture.config(), ['check']);
+  expect(lacking.code).toBe(1);
+  expect(lacking.output.replaceAll(/\s+/g, ' ')).toContain('has no column _version and _is_deleted');
+  const row = { id: 1, name: 'a', balance: '1.50' };
+  const values = [
+    ofPostgres({ op: 'c', before: null, after: row, at: 1 }),
+    { op: 't', source: { connector: 'postgresql', lsn: 5 }, ts_ms: 1 },
+    { id: 5 },
+  ];
+  for (const value of values)
+    await fixture.produce(1, () => ({ key: '{"schema":{},"payload":{"id":1}}', value: JSON.stringify(value) }));
+  const setup = await ktb(config, ['setup', '--from-sample', '10']);
+  expect(setup.output).toMatch(
+    /`id` Int64[\s\S]*_version UInt64[\s\S]*ReplacingMergeTree\(_version, _is_deleted\)\s+ORDER BY \(`id`\)/,
+  );
+  expect((await ktb(config, ['check'])).output).not.toMatch(/_version|by_identity|sorted/);
+  await fixture.collectAcks();
+  await Daemon.start(config);
+  await eventually(() => expect(fixture.acks).toHaveLength(3));
+  expect(fixture.acks.map(({ status, code }) => code ?? status).toSorted()).toEqual([
+    'inserted',
+    'no_envelope',
+    'skipped',
+  ]);
+  expect(
+    await fixture.query(
+      `SELECT toInt32(id) AS id, toUInt32(_version) AS version, _is_deleted AS deleted FROM ${table}`,
+    ),
+  ).toEqual([{ id: 1, version: 24_023_001, deleted: 0 }]);
+});
