@@ -169,7 +169,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbEncryptionKeyMissing: {
     // Temporal waits longer and longer between two attempts.
     at: '40m',
-    firing: { [`ktb_missing_keys_total{namespace="apps",job="ktb",key="k2:9f3a1c22"}`]: '0 1 2 3x7 4x11 5x60' },
+    firing: { [`ktb_missing_keys_total{namespace="apps",job="ktb",key="k2:9f3a1c22"}`]: '0 1 2 3x7 4x11 5x11 6x60' },
     quiet: { [`ktb_missing_keys_total{namespace="apps",job="ktb",key="k2:9f3a1c22"}`]: '7x60' },
   },
   KtbPartitionHeld: {
