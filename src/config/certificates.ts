@@ -25,9 +25,10 @@ export function certificateProblems({
   ];
 }
 
-/** Whether nothing is wrong with certificates that belong together. */
-export function areUsable(certificates: Certificates): boolean {
-  return problemsOf([], certificates).length === 0;
+/** What is wrong with certificates that belong together. Null if nothing is. */
+export function whyUnusable(certificates: Certificates): string | null {
+  const [problem] = problemsOf([], certificates);
+  return problem === undefined ? null : `${problem.path.join('.')} ${problem.message}`;
 }
 
 function problemsOf(path: readonly string[], tls: Certificates | boolean | undefined): ConfigProblem[] {

@@ -1,4 +1,4 @@
-import { areUsable } from './certificates.js';
+import { whyUnusable } from './certificates.js';
 import type { Config } from './config.js';
 
 /** Keys of one section that belong together. */
@@ -6,8 +6,8 @@ interface Followed {
   /** The section's keys in the file. */
   readonly section: readonly string[];
   readonly keys: readonly string[];
-  /** Whether new values can be used, by their keys. Otherwise the old ones stay. Default: any can. */
-  readonly areUsable?: (values: Readonly<Record<string, string>>) => boolean;
+  /** Why new values, by their keys, cannot be used: then the old ones stay. Null if they can. Default: any can. */
+  readonly whyUnusable?: (values: Readonly<Record<string, string>>) => string | null;
 }
 
 /** What may change while the daemon runs. */
@@ -29,8 +29,8 @@ const FOLLOWED: readonly Followed[] = [
 /** The authority may be replaced apart from the client's certificate and key. */
 function certificates(...section: readonly string[]): Followed[] {
   return [
-    { section, keys: ['ca'], areUsable },
-    { section, keys: ['cert', 'key'], areUsable },
+    { section, keys: ['ca'], whyUnusable },
+    { section, keys: ['cert', 'key'], whyUnusable },
   ];
 }
 
@@ -53,18 +53,28 @@ type Values = readonly (string | null)[];
  * @param resolve replaces the references in a text. Null if one cannot be
  */
 export function followSecrets(config: Config, raw: unknown, resolve: (text: string) => string | null): void {
-  for (const { section: path, keys, areUsable: canBeUsed = () => true } of FOLLOWED) {
+  const problems: (() => string | null)[] = [];
+  problemsOf.set(config, () => problems.flatMap((problem) => problem() ?? []));
+  for (const { section: path, keys, whyUnusable: why = () => null } of FOLLOWED) {
     const section = path.reduce<unknown>(valueOf, config);
     if (typeof section !== 'object' || section === null) continue;
     const given = path.reduce<unknown>(valueOf, raw);
     const texts = keys.map((key) => ({ key, text: valueOf(given, key) })).filter(hasFile);
     // Those that are in no file stay what they are.
     const all = Object.fromEntries(keys.flatMap((key) => ofText(key, valueOf(section, key))));
-    const follow = following({
+    const of: Following = {
       read: () => texts.map(({ text }) => resolve(text)),
       first: texts.map(({ key }) => valueOf(section, key) as string),
-      areUsable: (values) =>
-        canBeUsed({ ...all, ...Object.fromEntries(texts.map(({ key }, index) => [key, values[index] ?? ''])) }),
+      whyUnusable: (values) => {
+        if (!values.every(isThere)) return 'a file is gone or blank';
+        return why({ ...all, ...Object.fromEntries(texts.map(({ key }, index) => [key, values[index] ?? ''])) });
+      },
+    };
+    const follow = following(of);
+    const names = texts.map(({ key }) => [...path, key].join('.')).join(' and ');
+    problems.push(() => {
+      const reason = texts.length === 0 ? null : of.whyUnusable(of.read());
+      return reason === null ? null : `what the files of ${names} have now cannot be used: ${reason}`;
     });
     for (const [index, { key }] of texts.entries())
       Object.defineProperty(section, key, { enumerable: true, get: () => follow()[index] });
@@ -74,7 +84,20 @@ export function followSecrets(config: Config, raw: unknown, resolve: (text: stri
 interface Following {
   readonly read: () => Values;
   readonly first: Values;
-  readonly areUsable: (values: Values) => boolean;
+  /** Null if they can be used. */
+  readonly whyUnusable: (values: Values) => string | null;
+}
+
+const problemsOf = new WeakMap<Config, () => readonly string[]>();
+
+/**
+ * What files have now and cannot be used, so that the last secrets and certificates are. Reads the files. While they are
+ * replaced one after the other, there is a problem for a moment. Contains nothing of a secret.
+ *
+ * @param config as {@link followSecrets} got it, not a copy
+ */
+export function secretProblems(config: Config): readonly string[] {
+  return problemsOf.get(config)?.() ?? [];
 }
 
 /** A function that tells the values as they are now, and the same ones until the caller has waited for something. */
@@ -91,10 +114,10 @@ function following(of: Following): () => Values {
 }
 
 /** Null if there is no change, nothing that stays for a moment, or nothing that can be used. */
-function changedValues({ read, areUsable: canBeUsed }: Following, known: Values): Values | null {
+function changedValues({ read, whyUnusable: why }: Following, known: Values): Values | null {
   let before = read();
   for (let reads = 1; reads < READS_MAX; reads++) {
-    if (!before.every(isThere) || areEqual(before, known) || !canBeUsed(before)) return null;
+    if (areEqual(before, known) || why(before) !== null) return null;
     // Who asks cannot wait otherwise. This is once for each change.
     pause(BETWEEN_READS_MS);
     const now = read();

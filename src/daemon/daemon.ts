@@ -4,6 +4,7 @@ import { createClickHouse, createLookUps } from '../clickhouse/clients.js';
 import { serversOf } from '../clickhouse/servers.js';
 import { ClickHouseTables } from '../clickhouse/tables.js';
 import type { Config } from '../config/config.js';
+import { secretProblems } from '../config/followedSecrets.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { Claims } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
@@ -26,6 +27,7 @@ import { createConsumers } from './consumers.js';
 import { endInAnyCase } from './endInAnyCase.js';
 import { createGroupUse } from './groupUse.js';
 import type { Role, RunningRole, Shared } from './role.js';
+import { watchSecrets } from './secretWatch.js';
 import {
   checkClickHouse,
   checkKafka,
@@ -99,6 +101,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   try {
     await dependencies.untilUp();
     void dependencies.watch();
+    void watchSecrets(() => secretProblems(config), stateLog, end.signal);
     await begin(running, { config, role, parts, metrics, logger, stateLog, end });
     await aborted(end.signal);
   } catch (error) {

@@ -222,6 +222,29 @@ it(
 );
 
 it(
+  'a certificate whose key does not come is not used, and the log says so',
+  async () => {
+    const files = usedFiles('half');
+    files.use(old);
+    const gate = await temporalGate({ server: old.server, clientCa: old.ca.cert });
+    const fixture = await Fixture.create(stack());
+    await fixture.collectAcks();
+    const daemon = await Daemon.start(configOf(fixture, { temporal: { address: gate.address, tls: files.tls } }));
+    files.use({ ...old, client: { ...renewed.client, key: old.client.key } });
+    await eventually(
+      () => expect(daemon.output).toContain('temporal.tls.key have now cannot be used: key is not the key of cert'),
+      120_000,
+    );
+    gate.change({ server: old.server, clientCa: old.ca.cert });
+    await fixture.produce(1_000);
+    await expectExactlyOnce(fixture);
+    await daemon.untilReady();
+    expect(gate.count({ authorization: undefined, client: 'renewed-client' })).toBe(0);
+  },
+  TEST_MS,
+);
+
+it(
   'Kafka’s certificates are replaced under load, those of clients and that of the brokers, and nothing is lost',
   async () => {
     const { tls, parts } = stack();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TlsConfig } from '../../../src/config/config.js';
+import { secretProblems } from '../../../src/config/followedSecrets.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { createAuthority, issue, type KeyPair } from '../../../stack/native/certificates.js';
 
@@ -54,8 +55,14 @@ it.each(['kafka', 'temporal', 'clickhouse', 'schemaRegistry'] as const)(
     expect(await told(followed)).toEqual({ ca: text(authority.cert), ...ofFirst });
     copyFileSync(second.cert, cert);
     expect(await told(followed)).toMatchObject(ofFirst);
+    const name = part === 'kafka' ? 'kafka.ssl' : `${part}.tls`;
+    const files = `what the files of ${name}.cert and ${name}.key have now cannot be used`;
+    expect(secretProblems(config)).toEqual([`${files}: key is not the key of cert`]);
+    rmSync(key);
+    expect(secretProblems(config)).toEqual([`${files}: a file is gone or blank`]);
     copyFileSync(second.key, key);
     expect(await told(followed)).toMatchObject(ofSecond);
+    expect(secretProblems(config)).toEqual([]);
     writeFileSync(ca, 'no certificate');
     expect(await told(followed)).toEqual({ ca: text(authority.cert), ...ofSecond });
     copyFileSync(first.cert, ca);
