@@ -1,4 +1,4 @@
-import { beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { KafkajsBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
 import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
@@ -21,6 +21,9 @@ beforeEach(() => {
   nowMs = performance.now() + 10_000;
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
 });
+
+// The files after this one share its process.
+afterEach(() => void vi.restoreAllMocks());
 
 const isAway = (): number => {
   throw Object.assign(new Error('connect ECONNREFUSED'), { name: 'KafkaJSConnectionError' });
