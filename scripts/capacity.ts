@@ -24,6 +24,9 @@ const ASSUMED = {
   pods: 2,
   /** Default of worker.maxConcurrentFlushes: batches that one worker inserts at a time. */
   slots: 3,
+  /** Memory of a process at full load with its defaults, and of each slot more: docs/operations.md. */
+  podMib: 510,
+  slotMib: 60,
   /** Bytes of an event in a history, beside the records that it carries. */
   bytesOfEvent: 200,
   /** Writes to a workflow's history that one shard takes a second. */
@@ -40,7 +43,7 @@ const ASSUMED = {
   timersPerBatch: 1,
   /** What a full signal adds to a history, until the namespace's retention is over. */
   bytesOfSignal: CHUNK_BYTES_GOAL,
-  /** Values of flow.maxBuffered to choose from, in MiB: the default, and larger ones. */
+  /** Values of maxBuffered to choose from, in MiB: the default, and larger ones. */
   bufferedMib: [48, 96, 192, 384],
 };
 
@@ -207,10 +210,10 @@ function costTable(sizes: readonly SizeToPlan[]): FigureTable {
     ],
     ['CPU milliseconds of the bridge, a signal', '`signalCpu`', (of) => milliseconds(of.cpuPerSignal['tested'])],
     ['CPU milliseconds of Temporal, a signal', '`signalTemporal`', (of) => milliseconds(of.cpuPerSignal['temporal'])],
-    ['cores of a process with next to nothing to do', '`idle`', (of) => of.idleCores.toFixed(1)],
+    ['cores of a process with next to nothing to do', '`idle`', (of) => of.idleCores.toFixed(2)],
     ['full signals, a million records', '`signals`', (of) => number(of.signalsPerMillion)],
     ['full batches, a million records', '`batches`', (of) => number(of.batchesPerMillion)],
-    ['actions a batch, beside its signals', '`perBatch`', (of) => of.actionsPerBatch.toFixed(1)],
+    ['actions a batch, beside its signals', '`perBatch`', (of) => of.actionsPerBatch.toFixed(2)],
     ['rows a full insert', '`rows`', (of) => number(of.rowsPerInsert)],
     ['records/s through one partition', '`partition`', (of) => number(of.perPartition)],
     ['records/s through one batcher', '`batcher`', (of) => number(of.perBatcher)],
@@ -232,6 +235,8 @@ function assumptionTable(): FigureTable {
       ['timers of a batch, as several pods signal its batcher', '`timers`', String(ASSUMED.timersPerBatch)],
       ['writes a second to a history shard of Temporal', '`writes`', String(ASSUMED.writesPerShard)],
       ['fewest history shards', '', String(ASSUMED.shardsMin)],
+      ['MiB of a process at full load with its defaults', '`pod`', String(ASSUMED.podMib)],
+      ['MiB of a slot more', '`slot`', String(ASSUMED.slotMib)],
       ['bytes of a full signal in a history', '`stored`', number(ASSUMED.bytesOfSignal)],
       ['bytes of an event beside its records', '`event`', String(ASSUMED.bytesOfEvent)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
@@ -255,11 +260,16 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
       ({ delay }) => String(delay),
     ],
     [
-      '`flow.maxBuffered`, MiB',
+      '`maxBuffered`, MiB',
       'the least for which a batcher has at most `writes`',
       ({ bufferedMib }) => number(bufferedMib),
     ],
     ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
+    [
+      'MiB of memory a pod',
+      '`pod + (maxBuffered − 48) + slot × (maxConcurrentFlushes − 3)`',
+      ({ podMib }) => number(podMib),
+    ],
     ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
     [
       'signals a second',
@@ -325,12 +335,14 @@ function plan(rate: number, costs: Measured) {
     ASSUMED.load;
   const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
   const inserts = Math.max(rate / costs.rowsPerInsert, batchers / delay);
+  const slots = Math.max(ASSUMED.slots, Math.ceil(batchers / pods));
   return {
     batchers,
     pods,
     delay,
     bufferedMib,
-    slots: Math.max(ASSUMED.slots, Math.ceil(batchers / pods)),
+    slots,
+    podMib: ASSUMED.podMib + bufferedMib - (ASSUMED.bufferedMib[0] ?? NaN) + ASSUMED.slotMib * (slots - ASSUMED.slots),
     partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
     signals,
     batches,
@@ -381,7 +393,7 @@ function flow(
     millions * costs.signalsPerMillion,
     // Each pod signals each batcher by itself, after half of the delay.
     (pods * batchers) / (delay / 2),
-    // A lane with half of its share of `flow.maxBuffered` waits no longer, see `lingerBytesMax`.
+    // A lane with half of its share of `maxBuffered` waits no longer, see `lingerBytesMax`.
     (millions * 1_000_000 * costs.recordMemory * 2 * batchers) / (bufferedMib * MIB),
   );
   const batches = Math.max(millions * costs.batchesPerMillion, batchers / delay);

@@ -329,7 +329,16 @@ describe('the templates refuse, and say what to do', () => {
         credentials: { clickhouse: { auth: { existingSecret: 'a' } } },
         setup: { credentials: { clickhouse: { auth: { existingSecret: 'b' } } } },
       },
-      'config.clickhouse.username is set, so that setup would have that user with the password of setup.credentials.clickhouse.auth',
+      'config.clickhouse.username is set, and setup would have it, too, beside what setup.credentials.clickhouse.auth gives it',
+    ],
+    [
+      'a user of setup’s own of ClickHouse, whose password the configuration takes from a file',
+      {
+        config: { clickhouse: { password: '${file:/secrets/password}' } },
+        credentials: { clickhouse: { auth: { existingSecret: 'a' } } },
+        setup: { credentials: { clickhouse: { auth: { existingSecret: 'b' } } } },
+      },
+      'config.clickhouse.password is set, and setup would have it, too',
     ],
     [
       'a user of setup’s own of Kafka, whose name the configuration has fixed',
@@ -347,7 +356,7 @@ describe('the templates refuse, and say what to do', () => {
         credentials: { kafka: { sasl: { existingSecret: 'a' } } },
         setup: { credentials: { kafka: { sasl: own } } },
       },
-      'config.kafka.sasl.username is set, so that setup would have that user with the password of setup.credentials.kafka.sasl',
+      'config.kafka.sasl.username is set, and setup would have it, too, beside what setup.credentials.kafka.sasl gives it',
     ]),
     [
       'setup’s own key of the same Secret of ClickHouse, where the configuration has fixed the user',
@@ -356,7 +365,7 @@ describe('the templates refuse, and say what to do', () => {
         credentials: { clickhouse: { auth: { existingSecret: 'a' } } },
         setup: { credentials: { clickhouse: { auth: { passwordKey: 'admin-password' } } } },
       },
-      'config.clickhouse.username is set, so that setup would have that user with the password of setup.credentials.clickhouse.auth',
+      'config.clickhouse.username is set, and setup would have it, too, beside what setup.credentials.clickhouse.auth gives it',
     ],
     [
       'two sources of one CA of setup',

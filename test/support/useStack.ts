@@ -3,7 +3,7 @@ import { startStack, type Stack, type StackEvent, type StackOptions } from '../.
 import type { StackAddresses } from './sharedStack.js';
 
 /** Long enough for the first start on a machine, which downloads and builds. */
-const FIRST_START_MS = 900_000;
+export const FIRST_START_MS = 900_000;
 
 /**
  * The stack that files share: for tests that leave its parts alone, and name what they make after themselves. Only in the

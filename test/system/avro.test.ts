@@ -1,29 +1,15 @@
-import { beforeAll, afterAll, expect, it } from 'vitest';
-import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
+import { expect, it } from 'vitest';
+import { startRegistry } from '../../stack/native/registry.js';
 import { register, withSchemaId, writeAvro, type ToWrite } from '../support/avro.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { Fixture, type FixtureOptions } from '../support/fixture.js';
+import { Fixture } from '../support/fixture.js';
+import { decoding, useRegistry } from '../support/useRegistry.js';
 import { reportSetUp, useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-let registry: LocalRegistry;
-
-beforeAll(async () => {
-  registry = await startRegistry(reportSetUp);
-}, 900_000);
-afterAll(() => registry.stop());
-
-const start = async (options: FixtureOptions): Promise<readonly [Fixture, Daemon]> => {
-  const config = { schemaRegistry: { url: registry.url, requestTimeout: '1s' } };
-  const fixture = await Fixture.create(stack(), {
-    ...options,
-    config,
-    pipeline: { format: 'avro', ...options.pipeline },
-  });
-  await fixture.collectAcks();
-  return [fixture, await Daemon.start(fixture.config())];
-};
+const registry = useRegistry();
+const start = decoding('avro', stack, registry);
 
 /** One field: its Avro type, its column, what is written, and the text of what has to be in the table. */
 type Case = readonly [avro: unknown, column: string, value: unknown, stored: string | null];
@@ -174,7 +160,7 @@ it('each Avro type and logical type that another library writes is in the table 
     return { name, type, column, stored, schema, value: { [name]: value } };
   });
   const ids: number[] = [];
-  for (const { name, schema } of cases) ids.push(await register(registry.url, `${name}-value`, schema));
+  for (const { name, schema } of cases) ids.push(await register(registry().url, `${name}-value`, schema));
   const payloads = await writeAvro(cases);
   const [fixture] = await start({ columns: cases.map(({ name, column }) => `${name} ${column}`).join(', ') });
   await fixture.produce(cases.length, (index) => ({
@@ -205,9 +191,9 @@ it('a union may keep its names, bytes may be base64, and a type may come from an
     { name: 'place', type: ['null', 'Address', 'string'] },
     { name: 'raw', type: 'bytes' },
   ]);
-  await register(registry.url, 'address', address);
+  await register(registry().url, 'address', address);
   const references = [{ name: 'shop.Address', subject: 'address', version: 1 }];
-  const id = await register(registry.url, 'order-value', schema, references);
+  const id = await register(registry().url, 'order-value', schema, references);
   const values = [{ $tuple: ['shop.Address', { city: 'Bonn' }] }, 'Bern', null].map((place, index) => ({
     schema,
     named: [address],
@@ -229,7 +215,7 @@ it('a union may keep its names, bytes may be base64, and a type may come from an
 
 it('what does not decode is rejected alone, with the id and the reason, and its dead letter has the original bytes', async () => {
   const schema = ORDER([{ name: 'id', type: 'long' }]);
-  const id = await register(registry.url, 'plain-value', schema);
+  const id = await register(registry().url, 'plain-value', schema);
   const [good] = (await writeAvro([{ schema, value: { id: 7 } }])) as [Buffer];
   const values: Record<string, Buffer | null> = {
     good: withSchemaId(id, good),
@@ -270,9 +256,9 @@ it('ktb check says whether the registry answers, and ktb setup that it cannot pr
     const finding = findings.find(({ subject }) => subject.startsWith('schema registry'));
     return { fixture, found: [finding?.level, finding?.message] };
   };
-  const { fixture, found } = await at(registry.url);
+  const { fixture, found } = await at(registry().url);
   expect(found).toEqual(['ok', 'answers']);
-  expect((await at(`${registry.url}/nowhere`)).found).toEqual([
+  expect((await at(`${registry().url}/nowhere`)).found).toEqual([
     'wrong',
     expect.stringContaining('is no schema registry'),
   ]);

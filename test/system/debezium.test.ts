@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
+import { expect, it } from 'vitest';
 import { register, registerText, withSchemaId, writeAvro } from '../support/avro.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import {
@@ -15,20 +14,16 @@ import {
 import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { withMessageIndexes, writeProtobuf } from '../support/protobuf.js';
-import { reportSetUp, useSharedStack } from '../support/useStack.js';
+import { useRegistry } from '../support/useRegistry.js';
+import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-let registry: LocalRegistry;
-
-beforeAll(async () => {
-  registry = await startRegistry(reportSetUp);
-}, 900_000);
-afterAll(() => registry.stop());
+const registry = useRegistry();
 
 /** A pipeline that takes changes, with a table that was not made by `ktb setup`. */
 async function start(pipeline: FixtureOptions['pipeline']): Promise<readonly [Fixture, table: string]> {
   const fixture = await Fixture.create(stack(), {
-    config: { schemaRegistry: { url: registry.url } },
+    config: { schemaRegistry: { url: registry().url } },
     pipeline: { envelope: 'debezium', ...pipeline },
   });
   const table = `${fixture.table}_changes`;
@@ -148,9 +143,9 @@ it('changes in Avro and Protobuf: FINAL is the source’s table', async () => {
   const random = seeded(11);
   const { changes, table: source } = randomChanges(300, random);
   const shuffled = outOfOrder(changes, random);
-  const avroId = await register(registry.url, 'debezium-avro-value', ENVELOPE);
+  const avroId = await register(registry().url, 'debezium-avro-value', ENVELOPE);
   const avro = await writeAvro(shuffled.map((change) => ({ schema: ENVELOPE, value: known(change) })));
-  const protobufId = await registerText(registry.url, 'debezium-protobuf-value', {
+  const protobufId = await registerText(registry().url, 'debezium-protobuf-value', {
     schema: PROTOBUF,
     schemaType: 'PROTOBUF',
   });

@@ -1,33 +1,17 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startRegistry, type LocalRegistry } from '../../stack/native/registry.js';
+import { expect, it } from 'vitest';
 import { registerText, withSchemaId } from '../support/avro.js';
-import { Daemon, ktb } from '../support/daemon.js';
+import { ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { randomProtobuf, withMessageIndexes, writeProtobuf, type ProtobufFiles } from '../support/protobuf.js';
-import { reportSetUp, useSharedStack } from '../support/useStack.js';
+import { decoding, useRegistry } from '../support/useRegistry.js';
+import { useSharedStack } from '../support/useStack.js';
 
 const stack = useSharedStack();
-let registry: LocalRegistry;
-
-beforeAll(async () => {
-  registry = await startRegistry(reportSetUp);
-}, 900_000);
-afterAll(() => registry.stop());
-
-const start = async (options: FixtureOptions): Promise<readonly [Fixture, Daemon]> => {
-  const config = { schemaRegistry: { url: registry.url, requestTimeout: '1s' } };
-  const fixture = await Fixture.create(stack(), {
-    ...options,
-    config,
-    pipeline: { format: 'protobuf', ...options.pipeline },
-  });
-  await fixture.collectAcks();
-  return [fixture, await Daemon.start(fixture.config())];
-};
+const registry = useRegistry();
+const start = decoding('protobuf', stack, registry);
 
 const registered = (subject: string, schema: string, references: readonly string[] = []) =>
-  registerText(registry.url, subject, {
+  registerText(registry().url, subject, {
     schema,
     schemaType: 'PROTOBUF',
     references: references.map((name) => ({ name, subject: name, version: 1 })),
@@ -257,7 +241,7 @@ message Order {
 it('what does not decode is rejected alone, and the dead letter has the original bytes', async () => {
   const text = 'syntax = "proto3"; message Plain { int64 id = 1; }';
   const id = await registered('plain-value', text);
-  const avroId = await registerText(registry.url, 'avro-value', { schema: '"long"' });
+  const avroId = await registerText(registry().url, 'avro-value', { schema: '"long"' });
   const [good] = (await writeProtobuf([{ files: { 'plain.proto': text }, message: 'Plain', value: { id: '7' } }])) as [
     Buffer,
   ];

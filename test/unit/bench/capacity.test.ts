@@ -97,7 +97,7 @@ it('a signal and a batch cost by themselves, whatever is in them', () => {
   expect(value('CPU milliseconds of the bridge, a batch of a few records')).toBe('20');
   expect(value('CPU milliseconds of Temporal, a batch')).toBe('10');
   expect(value('CPU milliseconds of Temporal, a signal')).toBe('2');
-  expect(value('cores of a process with next to nothing to do')).toBe('0.1');
+  expect(value('cores of a process with next to nothing to do')).toBe('0.10');
   // The third: 2 cores for the records on two pods, and 0.1 of each process, planned twice. Its signals and batches are
   // those of a full drain.
   expect(lineOf(page, 'cores a pod').slice(2)).toEqual(['0.3', '0.4', '2.2', '2.2']);
@@ -116,7 +116,8 @@ it('records wait longer, and in more memory, where their batcher would get too m
   // 20 pods signal each of 95 batchers 40 times a second with the default. With ten seconds a signal is full before. Then
   // each pod holds the halves of 95 full signals of 2,500 records of 543 bytes: 246 MiB.
   expect(lineOf(page, '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '10']);
-  expect(lineOf(page, '`flow.maxBuffered`, MiB').slice(2)).toEqual(['48', '48', '48', '384']);
+  expect(lineOf(page, '`maxBuffered`, MiB').slice(2)).toEqual(['48', '48', '48', '384']);
+  expect(lineOf(page, 'MiB of memory a pod').slice(2)).toEqual(['510', '510', '630', '966']);
   expect(lineOf(page, 'writes a second to a batcher').slice(2)).toEqual(['19', '19', '19', '20']);
 });
 

@@ -158,15 +158,17 @@
 {{- end -}}
 {{- end -}}
 
-{{- $userKey := (include "ktb.saslKeys" $config | fromYaml).user -}}
+{{- $saslKeys := include "ktb.saslKeys" $config | fromYaml -}}
 {{- range $part, $key := dict "kafka" "sasl" "clickhouse" "auth" -}}
-{{- $config := eq $part "kafka" | ternary (printf "config.kafka.sasl.%s" $userKey) "config.clickhouse.username" -}}
-{{- $user := eq $part "kafka" | ternary (dig "sasl" $userKey "" $kafka) $clickhouse.username -}}
+{{- $section := eq $part "kafka" | ternary (default dict $kafka.sasl) $clickhouse -}}
 {{- /* Another Secret, or other keys of the same one. */ -}}
 {{- $daemons := get (get $credentials $part) $key -}}
 {{- $setups := include "ktb.merge" (dict "base" $daemons "over" (dig $part $key dict $own)) -}}
-{{- if and $user (ne $setups (toYaml $daemons)) -}}
-{{- $problems = append $problems (printf "%s is set, so that setup would have that user with the password of setup.credentials.%s.%s: take it away, and let each have its user in a Secret" $config $part $key) -}}
+{{- range $name := eq $part "kafka" | ternary (list $saslKeys.user $saslKeys.secret) (list "username" "password") -}}
+{{- if and (get $section $name) (ne $setups (toYaml $daemons)) -}}
+{{- $path := printf "config.%s%s.%s" $part (eq $part "kafka" | ternary ".sasl" "") $name -}}
+{{- $problems = append $problems (printf "%s is set, and setup would have it, too, beside what setup.credentials.%s.%s gives it: take it away, and let each have its user and password in a Secret" $path $part $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $part := list "kafka" "temporal" "clickhouse" -}}
