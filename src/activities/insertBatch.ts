@@ -57,8 +57,11 @@ const RECORD_MEMORY_BYTES = 1_024;
 /** Avro and Protobuf have no names of fields, and JSON has them in each record. */
 const DECODED_GROWTH = 8;
 
-/** Each row of a record with many has the identity columns, which take about as much as a row does. */
-const MANY_ROWS_GROWTH = 4;
+/**
+ * Each row of a record with many has the identity columns. So `{"v":1}` becomes 131 bytes, and there is a number for each.
+ * Of a batch, two pieces are in memory at most (`PIECE_BYTES`), which is more than a slot counts.
+ */
+const MANY_ROWS_GROWTH = 24;
 
 /** A text in quotes: each quote in it gets a backslash. */
 const TEXT_GROWTH = 2;

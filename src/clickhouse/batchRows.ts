@@ -12,7 +12,7 @@ import {
 } from '../protocol/record.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
-import { ManyRows, NO_ROW } from './manyRows.js';
+import { ManyRows, NO_ROW, PIECE_BYTES } from './manyRows.js';
 import { RowBlocks } from './rowBlocks.js';
 import { DebeziumEnvelopes } from './rows/debeziumEnvelope.js';
 import { IgnoredFields } from './rows/ignoredFields.js';
@@ -21,7 +21,7 @@ import type { TableColumns } from './tableColumns.js';
 
 /** A record of a batch that has a row, or that is looked up. */
 export interface BatchRow extends SourcedRecord {
-  /** Its index among the rows. {@link NO_ROW} if it cannot become one. */
+  /** Its index among the rows. {@link NO_ROW} if it cannot become one. `NOT_KEPT` if its lines are made when they are sent. */
   readonly row: number;
   /** Its index among the records. Unlike {@link row} it does not depend on the table's columns. */
   readonly recordIndex: number;
@@ -30,6 +30,10 @@ export interface BatchRow extends SourcedRecord {
    * from {@link row} on. Absent: it is one row.
    */
   readonly numbers?: readonly number[];
+  /** The numbers of those that were not judged, and may be left out. Absent: none. */
+  readonly unsure?: ReadonlySet<number>;
+  /** Set if its record may hold many rows: the bytes of all of them. */
+  readonly bytes?: number;
 }
 
 /** How many rows these records have. */
@@ -40,11 +44,8 @@ export function countRows(rows: readonly BatchRow[]): number {
 }
 
 /** The bytes of all rows of a record. */
-export function bytesOfRows({ row, numbers }: BatchRow, lines: RowBlocks): number {
-  if (numbers === undefined) return lines.bytesOf(row);
-  let bytes = 0;
-  for (let line = row; line < row + numbers.length; line++) bytes += lines.bytesOf(line);
-  return bytes;
+export function bytesOfRows({ row, bytes }: BatchRow, lines: RowBlocks): number {
+  return bytes ?? lines.bytesOf(row);
 }
 
 /** The part of a batch that fills holes of a rewind. */
@@ -62,10 +63,19 @@ export interface BatchRows {
   readonly rows: readonly BatchRow[];
   /** The rows' bytes, by {@link BatchRow.row}. A record that holds many rows has many lines. */
   readonly lines: RowBlocks;
+  /** Makes the lines of records again whose lines were not kept. */
+  readonly makeAgain: (rows: readonly BatchRow[]) => Promise<LinesMadeAgain>;
   /** Records that cannot become rows. An earlier attempt may have inserted them all the same. */
   readonly rejected: readonly (RejectedRecord & BatchRow)[];
   /** Fields without a column that were left out, by name. */
   readonly ignored: IgnoredFields;
+}
+
+/** Lines that were made again for one insert. */
+export interface LinesMadeAgain {
+  readonly lines: RowBlocks;
+  /** The first line of a record. */
+  readonly firstOf: (row: BatchRow) => number;
 }
 
 /** How long rows are made before other work may run. */
@@ -74,8 +84,9 @@ const YIELD_AFTER_MS = 20;
 /**
  * Makes the rows of records. In a rewind a record may come more than once. It gets one row.
  *
- * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and all lines are
- *   empty. Of a record with many rows, each row counts by itself. Default: all are judged
+ * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and no bytes of
+ *   lines are kept. Of a record with many rows, each row counts by itself. Default: all are judged
+ * @param options.pieceBytes of records that may hold many rows, the lines of the first piece are kept
  * @param options.decode for records whose values are no JSON yet
  */
 export async function buildRows(
@@ -86,12 +97,14 @@ export async function buildRows(
     mapping,
     fill,
     judgedBytesMax,
+    pieceBytes = PIECE_BYTES,
     decode,
   }: {
     readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
     readonly fill?: Fill;
     readonly judgedBytesMax?: number;
+    readonly pieceBytes?: number | undefined;
     readonly decode?: RecordDecoder | undefined;
   },
 ): Promise<BatchRows> {
@@ -101,7 +114,11 @@ export async function buildRows(
   const toRow = envelope === undefined ? decode : openingDecoder(new DebeziumEnvelopes(envelope), decode);
   const buildRow = toRow === undefined ? buildDecoded : decodingBuilder(buildDecoded, toRow);
   const many = hasManyRows(mapping.format)
-    ? new ManyRows(mapping.format, buildDecoded, judgedBytesMax ?? Infinity)
+    ? new ManyRows(mapping.format, buildDecoded, {
+        judgedBytesMax,
+        keptBytesMax: judgedBytesMax === undefined ? pieceBytes : 0,
+        mayLeaveOut: mapping.where !== undefined,
+      })
     : undefined;
   const rows: BatchRow[] = [];
   const lines = new RowBlocks();
@@ -133,7 +150,22 @@ export async function buildRows(
       yieldedAt = performance.now();
     }
   }
-  return { rows, lines, rejected, ignored };
+  const makeAgain = async (some: readonly BatchRow[]): Promise<LinesMadeAgain> => {
+    // What is left out of them was counted.
+    const { format } = mapping;
+    if (!hasManyRows(format)) throw new Error('all rows of one each are kept');
+    const again = new ManyRows(format, createRowBuilder(tableColumns, columns, mapping), { keptBytesMax: Infinity });
+    const made = new RowBlocks();
+    const firsts = new Map<BatchRow, number>();
+    for (const row of some) {
+      const { rejection, row: first, numbers } = await again.write(made, row.source, row.record);
+      if (rejection !== undefined || numbers.length !== row.numbers?.length)
+        throw new Error('a record becomes other rows than before');
+      firsts.set(row, first);
+    }
+    return { lines: made, firstOf: (row) => firsts.get(row) ?? NO_ROW };
+  };
+  return { rows, lines, makeAgain, rejected, ignored };
 }
 
 function decodingBuilder(buildRow: RowBuilder, decode: RecordDecoder): RowBuilder {

@@ -57,17 +57,22 @@ export class FoundRows {
     return this.#partly.size > 0 && rows.some((row) => this.#partly.has(row));
   }
 
-  /** The lines to send, so that the table has all rows of these records. */
-  linesOf(rows: readonly BatchRow[]): readonly number[] {
+  /**
+   * The lines to send, so that the table has all rows of these records.
+   *
+   * @param firstOf the first line of a record
+   */
+  linesOf(rows: readonly BatchRow[], firstOf: (row: BatchRow) => number): readonly number[] {
     const lines: number[] = [];
     for (const row of rows) {
       const { numbers } = row;
+      const first = firstOf(row);
       if (numbers === undefined) {
-        lines.push(row.row);
+        lines.push(first);
         continue;
       }
       const part = this.#partly.get(row);
-      for (const [index, number] of numbers.entries()) if (part?.has(number) !== true) lines.push(row.row + index);
+      for (const [index, number] of numbers.entries()) if (part?.has(number) !== true) lines.push(first + index);
     }
     return lines;
   }
@@ -207,10 +212,10 @@ async function rowsInTable(
           ? await tables.foundRowNumbersOfRecords(table, tableColumns, source, asked)
           : await tables.foundRowNumbers(table, source, asked);
         return part.filter((row) => {
-          const { record, numbers = [] } = row;
+          const { record, numbers = [], unsure } = row;
           const there = new Set(found.get(isFilled ? recordName(record) : String(record.offset)));
           const present = numbers.filter((number) => there.has(number));
-          const isWhole = present.length === numbers.length;
+          const isWhole = numbers.every((number) => there.has(number) || unsure?.has(number) === true);
           if (present.length > 0 && !isWhole) partly.set(row, new Set(present));
           return present.length > 0 && isWhole;
         });

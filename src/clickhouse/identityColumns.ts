@@ -110,6 +110,13 @@ export function mergesRowsOfRecord({
   return merges && /\b_offset\b/.test(sortingKey) && !/\b_row\b/.test(sortingKey);
 }
 
+/** Says so if {@link mergesRowsOfRecord}. Undefined if merges keep all rows, or nothing is known of them. */
+export function mergeFault(table: TableColumns): string | undefined {
+  return table.mergesRowsOfRecord === true
+    ? `has no ${ROW_COLUMN} in its sorting key: merges would leave one row of each record`
+    : undefined;
+}
+
 /** Finds identity columns whose types cannot hold all identities. Columns that the table lacks are not listed. */
 export function identityFaults(table: TableColumns): IdentityFault[] {
   const faults: IdentityFault[] = [];

@@ -59,6 +59,8 @@ export interface BatchInsertOptions {
    * only for an error that may pass, until it is overdue.
    */
   readonly views?: 'required' | 'best-effort';
+  /** The bytes of a piece of rows of records that hold many. Default: `PIECE_BYTES`. */
+  readonly pieceBytes?: number;
   /** Waits for some milliseconds. Default: a timer. */
   readonly pause?: (delayMs: number) => Promise<unknown>;
 }

@@ -9,6 +9,7 @@ import { NO_SUCH_COLUMN_IN_TABLE } from './errorCodes.js';
 import {
   changeColumnsFault,
   identityFaults,
+  mergeFault,
   misfitOf,
   ROW_COLUMN,
   rowColumnFault,
@@ -249,6 +250,12 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }
     throw new InsertError('structural', {
       code: tableColumns.has(ROW_COLUMN) ? UNFIT_IDENTITY : NO_SUCH_COLUMN_IN_TABLE,
       message: `table ${table} ${fault}: \`ktb check\` says how to alter it`,
+    });
+  const merges = hasManyRows(format) ? mergeFault(tableColumns) : undefined;
+  if (merges !== undefined)
+    throw new InsertError('structural', {
+      code: UNFIT_IDENTITY,
+      message: `table ${table} ${merges}: \`ktb check\` says what to do`,
     });
   const changeFault = mapping.envelope === undefined ? undefined : changeColumnsFault(tableColumns);
   if (changeFault !== undefined)

@@ -2,6 +2,8 @@ import { bytesOfRows, type BatchRow, type BatchRows } from './batchRows.js';
 import { FoundRows } from './foundRows.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
+import { PIECE_BYTES } from './manyRows.js';
+import { hasManyRows } from '../protocol/settings.js';
 import { Refusals, type RefusedRow, type RowRefusal } from './refusals.js';
 import type { TableColumns } from './tableColumns.js';
 import { findRefused } from './findRefused.js';
@@ -100,13 +102,14 @@ export class Insertion {
   }
 
   /**
-   * Divides rows into parts, if inserts into this table were too large lately. Each part is small enough for the limit
-   * at the time when it is asked for. The rows of a record stay together.
+   * Divides rows into parts, if inserts into this table were too large lately, or if records hold many. Each part is small
+   * enough for the limit at the time when it is asked for. The rows of a record stay together.
    */
   *#divide(rows: readonly BatchRow[]): Generator<readonly BatchRow[]> {
-    const { tables, table } = this.#options;
+    const { tables, table, mapping, pieceBytes = PIECE_BYTES } = this.#options;
+    const ownMax = hasManyRows(mapping.format) ? pieceBytes : Infinity;
     for (let first = 0, next = 0; first < rows.length; first = next) {
-      const bytesMax = tables.insertBytesMax(table);
+      const bytesMax = Math.min(tables.insertBytesMax(table), ownMax);
       const rowsMax = tables.insertRowsMax(table);
       next = bytesMax === Infinity && rowsMax === Infinity ? rows.length : first;
       for (let [bytes, count] = [0, 0]; next < rows.length; next++) {

@@ -2,6 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { groupBy } from '../lib/groupBy.js';
 import { UNKNOWN_TABLE } from './errorCodes.js';
 import { inParts } from './inParts.js';
+import { mergesRowsOfRecord } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { askedNames, namedTable, partsToAsk, tableKey } from './namedTables.js';
 import { queryRows, unlessMissing } from './queries.js';
@@ -87,7 +88,7 @@ export class KnownColumns {
   async #read(tables: readonly string[]): Promise<Map<string, Known>> {
     const readAtMs = performance.now();
     const asked = tables.map((table) => namedTable(table, this.#database));
-    const withoutViews = await this.#withoutViews(askedNames(asked));
+    const facts = await this.#facts(askedNames(asked));
     const rows = await this.#rows(askedNames(asked));
     if (rows.size === 0) return new Map();
     const limits = await this.#limits.read();
@@ -97,21 +98,26 @@ export class KnownColumns {
       const ofTable = rows.get(key);
       if (ofTable === undefined) continue;
       // A table that was created in between may have views.
-      const columns = tableColumns(ofTable, limits, !withoutViews.has(key));
+      const columns = tableColumns(ofTable, limits, facts.get(key) ?? {});
       found.set(table, { columns, rows: comparable(ofTable), readAtMs, lookedAtMs: readAtMs });
     }
     return found;
   }
 
-  /** The keys of tables that exist and have no materialized views. */
-  async #withoutViews(asked: Record<string, unknown>): Promise<ReadonlySet<string>> {
-    const rows = await queryRows<[string, string, number]>(
+  /** What is known of the tables that exist, by their keys. */
+  async #facts(asked: Record<string, unknown>): Promise<ReadonlyMap<string, FactsOfTable>> {
+    const rows = await queryRows<[string, string, number, string, string]>(
       this.#client,
-      `SELECT database, name, notEmpty(dependencies_table) FROM system.tables
+      `SELECT database, name, notEmpty(dependencies_table), engine, sorting_key FROM system.tables
        WHERE database IN {databases:Array(String)} AND name IN {names:Array(String)}`,
       asked,
     );
-    return new Set(rows.filter(([, , hasViews]) => hasViews === 0).map(([database, name]) => tableKey(database, name)));
+    return new Map(
+      rows.map(([database, name, hasViews, engine, sortingKey]) => [
+        tableKey(database, name),
+        { hasViews: hasViews !== 0, mergesRowsOfRecord: mergesRowsOfRecord({ engine, sortingKey }) },
+      ]),
+    );
   }
 
   /**
@@ -137,10 +143,17 @@ function comparable(rows: readonly ColumnRow[] = []): string {
   return JSON.stringify(rows);
 }
 
-function tableColumns(rows: readonly ColumnRow[], limits: ValueLimits, hasViews: boolean): TableColumns {
+type FactsOfTable = Pick<TableColumns, 'hasViews' | 'mergesRowsOfRecord'>;
+
+function tableColumns(
+  rows: readonly ColumnRow[],
+  limits: ValueLimits,
+  { hasViews = true, mergesRowsOfRecord: mergesRows = false }: FactsOfTable,
+): TableColumns {
   return Object.assign(new Map(rows.map(([, , column, type]) => [column, type])), {
     limits,
     hasViews,
+    mergesRowsOfRecord: mergesRows,
     defaults: new Set(rows.filter(([, , , , kind]) => kind === 'DEFAULT').map(([, , column]) => column)),
   });
 }

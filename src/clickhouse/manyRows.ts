@@ -12,12 +12,19 @@ import { rowsOfRecord } from './rows/rowsOfRecord.js';
 /** Stands for the row of a record that has none. */
 export const NO_ROW = -1;
 
+/** Stands for the first row of a record whose lines are not kept: they are made again when they are sent. */
+export const NOT_KEPT = -2;
+
 /** What became of a record. */
 export interface WrittenRows {
-  /** The first of its lines, which follow each other. {@link NO_ROW} if it has none. */
+  /** The first of its lines, which follow each other. {@link NO_ROW} if it has none, or {@link NOT_KEPT}. */
   readonly row: number;
   /** The numbers of its rows. If it is rejected, those that it would have. */
   readonly numbers: readonly number[];
+  /** The numbers of those that are not judged, and may be left out. Absent: none. */
+  readonly unsure?: ReadonlySet<number>;
+  /** The bytes of all its lines, without those that are not judged. */
+  readonly bytes: number;
   readonly rejection?: Rejection;
 }
 
@@ -26,8 +33,13 @@ export interface WrittenRows {
  * row has the identity columns, and all that is mapped from the key and the headers.
  */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024;
-/** The same for a batch, whose rows are in memory together: after so many bytes only those that do not grow much. */
-const BATCH_BYTES = { free: 256 * 1024 * 1024, fixed: 1024, perByte: 16 };
+
+/**
+ * The rows of records that hold many are inserted in pieces of so many bytes. So no more of a batch are in memory
+ * together, however small its records are: `{"v":1}` has 16 times as many bytes as a row. A record is not divided, so a
+ * piece of one record may be larger.
+ */
+export const PIECE_BYTES = 32 * 1024 * 1024;
 
 /** How long rows are made before other work may run. */
 const YIELD_AFTER_MS = 20;
@@ -37,14 +49,36 @@ export class ManyRows {
   readonly #format: ManyRowsFormat;
   readonly #buildRow: RowBuilder;
   readonly #judgedBytesMax: number;
-  #batchBytes = 0;
+  readonly #keptBytesMax: number;
+  readonly #mayLeaveOut: boolean;
+  #keptBytes = 0;
+  /** Whether lines are kept. They are those of the first records, so that these are the first piece. */
+  #keeps = true;
   #yieldedAt = performance.now();
 
-  /** @param judgedBytesMax rows of more bytes are not judged. If it is finite, all lines are empty */
-  constructor(format: ManyRowsFormat, buildRow: RowBuilder, judgedBytesMax: number) {
+  /**
+   * @param options.judgedBytesMax rows of more bytes are not judged. Default: all are
+   * @param options.mayLeaveOut whether rules of the pipeline may leave rows out
+   * @param options.keptBytesMax once the lines of records would have more bytes together, no more are kept
+   */
+  constructor(
+    format: ManyRowsFormat,
+    buildRow: RowBuilder,
+    {
+      judgedBytesMax = Infinity,
+      keptBytesMax = PIECE_BYTES,
+      mayLeaveOut = false,
+    }: {
+      readonly judgedBytesMax?: number | undefined;
+      readonly keptBytesMax?: number;
+      readonly mayLeaveOut?: boolean;
+    } = {},
+  ) {
     this.#format = format;
     this.#buildRow = buildRow;
     this.#judgedBytesMax = judgedBytesMax;
+    this.#keptBytesMax = keptBytesMax;
+    this.#mayLeaveOut = mayLeaveOut;
   }
 
   /**
@@ -54,17 +88,28 @@ export class ManyRows {
   async write(into: RowBlocks, source: RecordSource, record: KafkaRecord): Promise<WrittenRows> {
     const first = into.length;
     const numbers: number[] = [];
-    const bytesMax = this.#bytesMax(record);
+    const unsure = new Set<number>();
     let bytes = 0;
+    let isKept = this.#keeps;
     let rejection: Rejection | undefined;
     const judge = (row: KafkaRecord, number: number): void => {
-      const why = this.#write(into, source, row, rejection === undefined);
+      const isJudged = this.#judgedBytesMax === Infinity || recordBytes(row) <= this.#judgedBytesMax;
+      const why = isJudged ? this.#buildRow(into, source, row) : undefined;
       if (why?.code === LEFT_OUT) return;
       numbers.push(number);
-      if (rejection !== undefined) return;
-      if (why === undefined) bytes += into.bytesOf(into.length - 1);
-      if (why !== undefined) rejection = isAlone(source, record) ? why : ofRow(number, why);
-      else if (bytes > bytesMax) rejection = rowsTooLarge(number);
+      if (!isJudged && this.#mayLeaveOut) unsure.add(number);
+      if (rejection === undefined && why === undefined) {
+        bytes += into.rowBytes + 1;
+        if (bytes > RECORD_BYTES_MAX) rejection = rowsTooLarge(number);
+      } else rejection ??= isAlone(source, record) ? why : ofRow(number, why as Rejection);
+      const mayBeKept = isKept && rejection === undefined && this.#keptBytes + bytes <= this.#keptBytesMax;
+      if (mayBeKept) {
+        into.endRow();
+        return;
+      }
+      if (why === undefined) into.dropRow();
+      if (isKept) into.dropFrom(first);
+      isKept = false;
     };
     if (isAlone(source, record)) {
       judge(record, 0);
@@ -81,27 +126,12 @@ export class ManyRows {
       rejection = ofAll ?? rejection;
     }
     if (rejection === undefined && numbers.length > 0) {
-      this.#batchBytes += bytes;
-      return { row: first, numbers };
+      this.#keeps = isKept;
+      if (isKept) this.#keptBytes += bytes;
+      return { row: isKept ? first : NOT_KEPT, numbers, bytes, ...(unsure.size === 0 ? {} : { unsure }) };
     }
     into.dropFrom(first);
-    return { row: NO_ROW, numbers, rejection: rejection ?? leftOut() };
-  }
-
-  /** @param isKept whether its line stays. Otherwise the row is only judged */
-  #write(into: RowBlocks, source: RecordSource, row: KafkaRecord, isKept: boolean): Rejection | undefined {
-    const isJudged = this.#judgedBytesMax === Infinity || recordBytes(row) <= this.#judgedBytesMax;
-    const rejection = isJudged ? this.#buildRow(into, source, row) : undefined;
-    if (rejection !== undefined) return rejection;
-    if (!isKept || this.#judgedBytesMax !== Infinity) into.dropRow();
-    if (isKept) into.endRow();
-    return undefined;
-  }
-
-  #bytesMax(record: KafkaRecord): number {
-    const { free, fixed, perByte } = BATCH_BYTES;
-    const small = fixed + perByte * recordBytes(record);
-    return Math.min(RECORD_BYTES_MAX, Math.max(free - this.#batchBytes, small));
+    return { row: NO_ROW, numbers, bytes: 0, rejection: rejection ?? leftOut() };
   }
 
   /** A large record, and a large batch, must not delay heartbeats and other batches. */

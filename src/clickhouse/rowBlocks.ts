@@ -106,7 +106,7 @@ export class RowBlocks {
     return line?.toString('latin1', 0, line.length - 1) ?? '';
   }
 
-  /** The lines of these rows, in this order. For all rows these are the blocks themselves, without a copy. */
+  /** The lines of these rows, in this order. Buffers may hold many lines. For all rows these are the blocks themselves, without a copy. */
   lines(rows: readonly number[]): Buffer[] {
     return rows.length === this.length ? this.#blocks() : this.#linesOf(rows);
   }
@@ -129,19 +129,27 @@ export class RowBlocks {
     return blocks;
   }
 
+  /** Lines that follow each other in a block are one buffer: a buffer for each of a million would take 145 MiB. */
   #linesOf(rows: readonly number[]): Buffer[] {
     const blocks = this.#blocks();
+    const lines: Buffer[] = [];
     // Rows mostly come in order, so the next one's block is this one, or near.
     let block = 0;
-    return rows.map((row) => {
-      while (row < (this.#firstRows[block] as number)) block--;
-      while (row >= (this.#firstRows[block + 1] ?? Infinity)) block++;
+    for (let index = 0; index < rows.length; index++) {
+      const first = rows[index] as number;
+      while (first < (this.#firstRows[block] as number)) block--;
+      while (first >= (this.#firstRows[block + 1] ?? Infinity)) block++;
       const blockStart = this.#startOf(this.#firstRows[block] as number);
-      return (blocks[block] as Buffer).subarray(
-        this.#startOf(row) - blockStart,
-        (this.#ends[row] as number) - blockStart,
-      );
-    });
+      const next = this.#firstRows[block + 1] ?? Infinity;
+      let last = first;
+      while (last + 1 < next && rows[index + 1] === last + 1) {
+        last++;
+        index++;
+      }
+      const end = (this.#ends[last] as number) - blockStart;
+      lines.push((blocks[block] as Buffer).subarray(this.#startOf(first) - blockStart, end));
+    }
+    return lines;
   }
 
   /** The bytes of all lines before a row's. */

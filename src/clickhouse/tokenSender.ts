@@ -3,6 +3,9 @@ import type { FoundRows } from './foundRows.js';
 import { canLookUp } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import type { BatchInsertOptions } from './insertOptions.js';
+import { NOT_KEPT } from './manyRows.js';
+import type { RowBlocks } from './rowBlocks.js';
+import type { RowsToInsert } from './rowSender.js';
 import { areStill, type TableColumns } from './tableColumns.js';
 import type { SentSets } from './sentSets.js';
 
@@ -23,6 +26,8 @@ export class NotSent extends Error {
   }
 }
 
+type HowToSend = Pick<RowsToInsert, 'token' | 'ignoreViews'>;
+
 /** Sends sets of a batch's rows to its table, each with its own token. */
 export class TokenSender {
   /** The sets that were sent and are not settled. */
@@ -37,6 +42,8 @@ export class TokenSender {
   readonly #unproved: (readonly BatchRow[])[] = [];
   #knownViews: boolean | undefined;
   #hasSent = false;
+  /** Resolves when the last set is sent whose lines were made again. */
+  #madeAgain: Promise<void> = Promise.resolve();
 
   /** @param found says which rows the table has of records of which it lacks others: these are not sent */
   constructor(
@@ -79,25 +86,47 @@ export class TokenSender {
     rows: readonly BatchRow[],
     { ignoreViews = false, salt = '' }: { readonly ignoreViews?: boolean; readonly salt?: string } = {},
   ): Promise<void> {
-    const { tables, table, batch, repeated, mustBeAlive, onInsert } = this.#options;
+    const views = ignoreViews ? { ignoreViews } : {};
+    const token = this.sent.tokenOf(rows, salt);
+    if (rows.some(({ row }) => row === NOT_KEPT)) await this.#sendMadeAgain(rows, { token, ...views });
+    else await this.#sendLines(rows, { token, ...views }, this.#batchRows.lines, ({ row }) => row);
+    if (salt === '' && (this.#options.repeated || this.#failed.has(token))) this.#unproved.push(rows);
+    // Otherwise a view may still lack them.
+    if (!ignoreViews) this.sent.settle(token);
+  }
+
+  /** One set after the other, so that only one is in memory. */
+  async #sendMadeAgain(rows: readonly BatchRow[], how: HowToSend): Promise<void> {
+    const before = this.#madeAgain;
+    const sending = (async () => {
+      await before;
+      const { lines, firstOf } = await this.#batchRows.makeAgain(rows);
+      await this.#sendLines(rows, how, lines, firstOf);
+      lines.release();
+    })();
+    this.#madeAgain = sending.catch(() => undefined);
+    await sending;
+  }
+
+  async #sendLines(
+    rows: readonly BatchRow[],
+    how: HowToSend,
+    lines: RowBlocks,
+    firstOf: (row: BatchRow) => number,
+  ): Promise<void> {
+    const { tables, table, batch, mustBeAlive, onInsert } = this.#options;
     await this.#mustBeOfTable();
     mustBeAlive();
-    const token = this.sent.tokenOf(rows, salt);
-    const sent = this.#found.linesOf(rows);
+    const sent = this.#found.linesOf(rows, firstOf);
     try {
-      const lines = this.#batchRows.lines.lines(sent);
-      const views = ignoreViews ? { ignoreViews } : {};
-      await tables.send(table, { columns: this.#tableColumns, lines, token, batch, ...views });
+      await tables.send(table, { columns: this.#tableColumns, lines: lines.lines(sent), batch, ...how });
     } catch (error) {
-      this.#failed.add(token);
+      this.#failed.add(how.token);
       onInsert?.('failed', sent.length);
       throw error;
     }
-    if (salt === '' && (repeated || this.#failed.has(token))) this.#unproved.push(rows);
     this.#hasSent = true;
     onInsert?.('ok', sent.length);
-    // Otherwise a view may still lack them.
-    if (!ignoreViews) this.sent.settle(token);
   }
 
   /**

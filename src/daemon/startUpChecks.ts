@@ -4,6 +4,7 @@ import type { ClickHouseTables } from '../clickhouse/tables.js';
 import {
   changeColumnsFault,
   identityFaults,
+  mergeFault,
   missingColumns,
   rowColumnFault,
   unfitColumns,
@@ -136,6 +137,9 @@ export async function checkClickHouse(
     const rowFault = hasManyRows(settings.destination.mapping.format) ? rowColumnFault(existing) : undefined;
     if (rowFault !== undefined)
       problems.add(`ClickHouse table ${table} ${rowFault}: \`ktb check\` says how to alter it`);
+    const isMerged = hasManyRows(settings.destination.mapping.format) && rowFault === undefined;
+    const merges = isMerged ? mergeFault(existing) : undefined;
+    if (merges !== undefined) problems.add(`ClickHouse table ${table} ${merges}: \`ktb check\` says what to do`);
     const changeFault = settings.destination.mapping.envelope === undefined ? undefined : changeColumnsFault(existing);
     if (changeFault !== undefined)
       problems.add(`ClickHouse table ${table} ${changeFault}: \`ktb check\` says how to alter it`);

@@ -42,7 +42,12 @@ function optionsOf({ tables }: FakeTable): BatchInsertOptions {
 }
 
 /** Attempts as Temporal makes them, each in a process of its own, until one succeeds. */
-async function untilDone(table: FakeTable, lists: readonly (readonly Line[])[]): Promise<BatchInsertResult> {
+async function untilDone(
+  table: FakeTable,
+  lists: readonly (readonly Line[])[],
+  pieceBytes: number | undefined,
+): Promise<BatchInsertResult> {
+  const own = { ...optionsOf(table), ...(pieceBytes === undefined ? {} : { pieceBytes }) };
   let notes: InsertNotes | undefined;
   for (let attempt = 1; ; attempt++) {
     const { deaths } = table;
@@ -58,7 +63,7 @@ async function untilDone(table: FakeTable, lists: readonly (readonly Line[])[]):
       },
     };
     try {
-      return await insertRecords(recordsOf(lists), { ...optionsOf(table), repeated: attempt > 1, journal });
+      return await insertRecords(recordsOf(lists), { ...own, repeated: attempt > 1, journal });
     } catch (error) {
       const mayPass = error instanceof InsertError && ['transient', 'oversized'].includes(error.kind);
       if (!mayPass && !(error instanceof Died)) throw error;
@@ -89,10 +94,11 @@ it('the rows of each good record come once, and those of a record with a bad row
       fc.constantFrom('right' as const, 'wrong' as const, 'none' as const),
       fc.boolean(),
       fc.constantFrom(Infinity, 300),
-      async (lists, faults, hints, hasView, bytesMax) => {
+      fc.constantFrom(undefined, 0, 200, 500),
+      async (lists, faults, hints, hasView, bytesMax, pieceBytes) => {
         const fake = table(faults, { hints, hasView });
         fake.tables.wasTooLarge('orders', bytesMax, false);
-        const { inserted, rejected, missedByViews } = await untilDone(fake, lists);
+        const { inserted, rejected, missedByViews } = await untilDone(fake, lists, pieceBytes);
         const good = goodRows(lists);
         const isGood = new Set(good);
         const inTable = rowsIn(fake);
@@ -135,6 +141,28 @@ it('a batch that is given up: a record of which the table has a part is rejected
   ]);
 });
 
+it('a batch that is given up: rows that are too large to judge do not count against a record, if the pipeline may leave them out', async () => {
+  const fake = table([]);
+  const where = { pointer: '/id', notEquals: '13' } as const;
+  const filler = `"text":"${'x'.repeat(70_000)}"`;
+  const mapping = { ...optionsOf(fake).mapping, where: [where] };
+  const values = [`{"id":1}\n{"id":13,${filler}}\n{"id":2,${filler}}`, `{"id":1}\n{"id":2}`, `{"id":13,${filler}}`];
+  const records = values.map((value, offset) => ({
+    source: { topic: 'orders', partition: 0, epoch: 'e1' },
+    record: record(offset, { value: Buffer.from(value) }),
+  }));
+  const options = { ...optionsOf(fake), mapping };
+  await insertRecords(records, options);
+  expect(rowsIn(fake)).toEqual(['0/0', '0/2', '1/0', '1/1']);
+  fake.rows.pop();
+  const { inserted, rejected } = await giveUpRecords(records, options, { code: 'parked', message: 'because' });
+  expect(offsetsOf(inserted)).toEqual([0]);
+  expect(rejected.map(({ rejection }) => rejection.message)).toEqual([
+    'because; 1 of its 2 rows are in the table',
+    'because',
+  ]);
+});
+
 it('a table without _row takes nothing of records that may hold many rows, and can be given up', async () => {
   const fake = table([]);
   const columns = new Map([
@@ -153,5 +181,11 @@ it('a table without _row takes nothing of records that may hold many rows, and c
     const { rejected } = await giveUpRecords(recordsOf([['good']]), options, { code: 'parked', message: 'because' });
     expect(rejected).toHaveLength(1);
   }
+  const merging = Object.assign(new Map([...columns, ['_row', 'UInt32'] as const]), { mergesRowsOfRecord: true });
+  const options = { ...optionsOf(fake), tables: { ...fake.tables, columns: () => Promise.resolve(merging) } };
+  await expect(insertRecords(recordsOf([['good']]), options)).rejects.toMatchObject({
+    kind: 'structural',
+    message: expect.stringContaining('_row in its sorting key') as string,
+  });
   expect(fake.insertSizes).toEqual([]);
 });

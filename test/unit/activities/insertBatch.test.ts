@@ -1070,6 +1070,7 @@ it('a batch counts as the rows that it becomes: Avro as JSON, and each column th
     return (memoryBytesOf({ chunks, destination }) - 2 * 1_024) / 1_000;
   };
   expect([growth('json'), growth('json-schema'), growth('avro'), growth('protobuf')]).toEqual([1, 1, 8, 8]);
+  expect([growth('json-lines'), growth('json-array')]).toEqual([24, 24]);
   expect(growth('json', {}, { into: 'extra' })).toBe(3);
   const ofJson = [{ a: '/a', t: 'timestamp' }, { d: 'document' }, { d: 'document', k: 'key', h: 'headers' }];
   expect(ofJson.map((columns) => growth('json', columns))).toEqual([1, 3, 7]);

@@ -107,3 +107,22 @@ it('a Kafka that does not answer is named before ClickHouse could count as not a
     'ClickHouse answers, but which tables pipeline events needs is not known: Kafka does not answer (no answer within 8 s)',
   ]);
 });
+
+it('a table whose merges would leave one row of each record is a problem for records that hold many', async () => {
+  const config = parseConfig('pipelines: { p: { topics: [a], table: t, format: json-lines } }', 'ktb.yaml', {});
+  const columns = new Map([['_row', 'UInt32']]);
+  const problemOf = (mergesRowsOfRecord: boolean) =>
+    checkClickHouse(
+      { ping: () => Promise.resolve({ success: true }), query: () => Promise.reject(new Error('not asked')) } as never,
+      { columnsOf: () => Promise.resolve(new Map([['t', Object.assign(columns, { mergesRowsOfRecord })]])) } as never,
+      {} as never,
+      config,
+    ).then(
+      () => null,
+      (error: unknown) => (error as Error).message,
+    );
+  expect(await problemOf(true)).toBe(
+    'ClickHouse table t has no _row in its sorting key: merges would leave one row of each record: `ktb check` says what to do',
+  );
+  expect(await problemOf(false)).toBeNull();
+});
