@@ -26,6 +26,12 @@ export interface KafkajsBatch {
   readonly rawMessages: readonly never[];
   /** Set by {@link repairTopicAnswers}. */
   askTopic?: () => TopicQuestion;
+  /** Set by {@link repairPartitionErrors}. */
+  from?: {
+    readonly nodeId: string;
+    /** If the broker is a follower, its leader is asked from now on. Returns whether it was one. */
+    readonly leave: () => boolean;
+  };
 }
 
 /** The records of a batch from the repaired kafkajs. */

@@ -13,6 +13,7 @@ export interface FollowersGroup {
   rackId: string;
   /** Which replica is asked instead of the leader, by topic and partition. */
   preferredReadReplicasPerTopicPartition: Record<string, Record<number, { readonly nodeId: number }>>;
+  readonly cluster: { getNodeIds(): readonly string[]; refreshMetadata(): Promise<void> };
   fetch: (this: FollowersGroup, nodeId: string) => Promise<unknown>;
   recoverFromFetch: (this: FollowersGroup, error: unknown) => Promise<void>;
   /** Ours, not kafkajs's. */
@@ -27,6 +28,7 @@ export interface FollowersGroup {
  *   follower, until Kafka notices.
  * - If the follower answers with an error, for example because it is no replica any more, kafkajs asks it again until its
  *   note is as old as `metadataMaxAge`.
+ * - If the follower is not in the client's metadata yet, nobody asks it, nor the leader, until that note ends.
  * - If the follower lacks the offset, kafkajs means to ask the leader, but compares the wrong things, and does what it does
  *   if the leader lacks it.
  *
@@ -37,11 +39,19 @@ export function repairFollowers(): void {
   const { prototype } = internalModule('consumer/consumerGroup') as Repairable<FollowersGroup>;
   const { fetch, recoverFromFetch } = prototype;
 
-  prototype.fetch = function (nodeId) {
+  prototype.fetch = async function (nodeId) {
     const { leadersOnly } = this;
     if (leadersOnly !== undefined && performance.now() >= leadersOnly.untilMs) {
       this.rackId = leadersOnly.rackId;
       delete this.leadersOnly;
+    }
+    if (leaveUnknown(this)) {
+      try {
+        await this.cluster.refreshMetadata();
+      } catch (error) {
+        await this.recoverFromFetch(error);
+        return [];
+      }
     }
     return fetch.call(this, nodeId);
   };
@@ -71,6 +81,24 @@ export function leaveFollower(
   const preferred = group.preferredReadReplicasPerTopicPartition[topic];
   if (String(preferred?.[partition]?.nodeId) !== nodeId) return false;
   delete preferred?.[partition];
+  askLeaders(group);
+  return true;
+}
+
+/**
+ * Leaves the followers that the client's metadata does not have: nobody fetches from them.
+ *
+ * @returns whether there was one. Leaders only are asked then, so this is no more often than once in {@link LEADERS_ONLY_MS}
+ */
+function leaveUnknown(group: FollowersGroup): boolean {
+  const preferred = Object.entries(group.preferredReadReplicasPerTopicPartition);
+  if (preferred.every(([, ofTopic]) => Object.keys(ofTopic).length === 0)) return false;
+  const nodeIds = new Set(group.cluster.getNodeIds());
+  const isKnown = ([, { nodeId }]: [string, { readonly nodeId: number }]): boolean => nodeIds.has(String(nodeId));
+  if (preferred.every(([, ofTopic]) => Object.entries(ofTopic).every(isKnown))) return false;
+  group.preferredReadReplicasPerTopicPartition = Object.fromEntries(
+    preferred.map(([topic, ofTopic]) => [topic, Object.fromEntries(Object.entries(ofTopic).filter(isKnown))]),
+  );
   askLeaders(group);
   return true;
 }

@@ -67,7 +67,8 @@ interface FetchState {
  * - The records of the other partitions are used.
  * - The partition is fetched again after a second, and its leader is looked up. This also finds the leader of a
  *   partition that had none, which kafkajs finds only when its metadata is a minute old.
- * - If a follower has answered, its leader is asked before anybody is told.
+ * - If a follower has answered, its leader is asked before anybody is told. The leader may have a whole copy of what the
+ *   follower cannot read.
  * - The handler of the consumer's assigner is called. Without a handler, a partition that the user may not read is an
  *   error as before.
  *
@@ -98,11 +99,13 @@ export function repairPartitionErrors(): void {
       const { topic, partition, rawMessages } = batch;
       const { errorCode } = recordSetOf(rawMessages);
       const name = partitionName({ topic, partition });
-      if (errorCode === 0 || UNREADABLE.includes(errorCode)) {
+      batch.from = { nodeId, leave: () => leaveFollower(this, nodeId, { topic, partition }) };
+      if (errorCode !== 0 && batch.from.leave()) {
+        state.retryAtMs.set(name, performance.now());
+      } else if (errorCode === 0 || UNREADABLE.includes(errorCode)) {
         fetched.push(batch);
         if (state.failing.delete(name)) handler?.({ topic, partition }, null);
-      } else if (leaveFollower(this, nodeId, { topic, partition })) state.retryAtMs.set(name, performance.now());
-      else if (errorCode === OFFSET_OUT_OF_RANGE) await this.recoverFromOffsetOutOfRange({ topic, partition });
+      } else if (errorCode === OFFSET_OUT_OF_RANGE) await this.recoverFromOffsetOutOfRange({ topic, partition });
       else if (errorCode === TOPIC_AUTHORIZATION_FAILED && handler === undefined) throw errorOfCode(errorCode);
       else {
         state.retryAtMs.set(name, performance.now() + RETRY_MS);

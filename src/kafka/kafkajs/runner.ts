@@ -5,7 +5,7 @@ import { within } from '../../lib/within.js';
 import { BatchRoom } from './batchRoom.js';
 import { FetchedBatch, type KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
-import { RecordSetReader } from './recordSet.js';
+import { RecordSetReader, UnreadableBatchError } from './recordSet.js';
 
 /** The parts of kafkajs's `consumer/runner` that are used here. */
 export interface Runner {
@@ -33,6 +33,8 @@ export interface Runner {
  * A decompressed batch stays in memory from part to part. If there is no room for another one, the partition waits
  * until others have handed out theirs, see {@link BatchRoom}.
  *
+ * What a follower gave, and cannot be read, is not handed out: it is fetched again from the leader.
+ *
  * @param handle kafkajs's own `handleBatch`
  */
 export async function handleFetched(
@@ -52,7 +54,15 @@ export async function handleFetched(
       room.keep(reader.openBytes);
       // It may also have been paused during the decompression.
       if (part === null || !isWanted()) return null;
-      const fetched = new FetchedBatch(batch, part);
+      if (part.failure?.isAsWritten === false && batch.from?.leave() === true) {
+        // The copy of a follower may be damaged while the leader's is whole.
+        reader.end();
+        return null;
+      }
+      const fetched = new FetchedBatch(
+        batch,
+        part.failure === null ? part : { ...part, failure: named(part.failure, batch) },
+      );
       const handling = part.failure === null ? handle(fetched) : runner.processEachBatch(fetched);
       // The next part's turn comes when this one is handed over. A handler may wait for Kafka or Temporal longer than
       // that.
@@ -78,6 +88,12 @@ export async function handleFetched(
     room.end();
   }
   if (runner.running) await runner.heartbeat();
+}
+
+/** Says which broker gave it: the copies of other brokers may be whole. */
+function named(failure: UnreadableBatchError, { from }: KafkajsBatch): UnreadableBatchError {
+  if (from === undefined || failure.isAsWritten) return failure;
+  return new UnreadableBatchError(`${failure.message} (broker ${from.nodeId} gave it)`, { cause: failure });
 }
 
 /** How long a handler may take while its partition has a batch open. */

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { decodeFetchResponse } from '../../../../src/kafka/kafkajs/fetchResponse.js';
 import { repairFetchPace } from '../../../../src/kafka/kafkajs/fetchPace.js';
 import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
@@ -19,6 +19,9 @@ it('the next fetch waits only after an answer with a few records, and only the o
   vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
   let answer: unknown[] = [];
   let asked = false;
+  const { fetch } = prototype;
+  // The files after this one share its process.
+  onTestFinished(() => void (prototype.fetch = fetch));
   prototype.fetch = () => {
     asked = true;
     return Promise.resolve(answer);

@@ -37,6 +37,7 @@ function groupInRack() {
   };
   const asked: string[] = [];
   const outOfRange: object[] = [];
+  const done = { refreshes: 0, nodeIds: ['1', '2'] };
   const [leader, follower] = [{ does: () => 0 }, { does: () => 0 }];
   const broker = (nodeId: number) => ({
     fetch: async ({ rackId }: { rackId: string }) => {
@@ -57,7 +58,12 @@ function groupInRack() {
   const group = new ConsumerGroup({
     cluster: {
       refreshMetadataIfNecessary: nothing,
-      refreshMetadata: nothing,
+      refreshMetadata: () => {
+        done.refreshes++;
+        done.nodeIds = ['1', '2'];
+        return nothing();
+      },
+      getNodeIds: () => done.nodeIds,
       findTopicPartitionMetadata: () => [{ partitionId: 0, leader: LEADER }],
       findBroker: ({ nodeId }: { nodeId: string }) => Promise.resolve(broker(Number(nodeId))),
     },
@@ -77,9 +83,9 @@ function groupInRack() {
   group.recoverFromOffsetOutOfRange = (error) => Promise.resolve(void outOfRange.push(error));
   /** Fetches from both brokers, as kafkajs does. */
   const round = async (): Promise<void> => {
-    for (const nodeId of [LEADER, FOLLOWER]) await group.fetch(String(nodeId));
+    for (const nodeId of done.nodeIds) await group.fetch(nodeId);
   };
-  return { asked, outOfRange, leader, follower, round };
+  return { asked, outOfRange, leader, follower, round, group, done };
 }
 
 it('records are fetched from the follower that the leader names', async () => {
@@ -93,6 +99,8 @@ it.each([
   ['is no replica any more', 6],
   ['lacks the offset', 1],
   ['has an error', -1],
+  ['cannot read its log', 2],
+  ['cannot read what a later version has compressed', 76],
 ])(
   'a follower that %s is left for the leader, nobody is told, and half a minute later it may be named again',
   async (_, code) => {
@@ -121,6 +129,30 @@ it('a follower that is away does not end the consumer', async () => {
   await round();
   await round();
   expect(asked).toEqual(['2', '1 without a rack']);
+});
+
+it('a batch that cannot be read says which broker gave it, and a follower’s is fetched from the leader', async () => {
+  const { asked, round, group } = groupInRack();
+  await round();
+  const [ofFollower] = await group.fetch('2');
+  expect([ofFollower?.from?.nodeId, ofFollower?.from?.leave()]).toEqual(['2', true]);
+  asked.length = 0;
+  await round();
+  expect(asked).toEqual(['1 without a rack']);
+  const [ofLeader] = await group.fetch('1');
+  expect([ofLeader?.from?.nodeId, ofLeader?.from?.leave()]).toEqual(['1', false]);
+});
+
+it('a follower that the client does not know yet is not waited for: the leader is read, and the client looks for it', async () => {
+  const { asked, round, done } = groupInRack();
+  done.nodeIds = ['1'];
+  await round();
+  await round();
+  expect([asked, done.refreshes]).toEqual([['1', '1 without a rack'], 1]);
+  nowMs += 30_000;
+  await round();
+  await round();
+  expect([asked.slice(2), done.refreshes]).toEqual([['1', '2', '2'], 1]);
 });
 
 it('a leader that is away is left to kafkajs', async () => {

@@ -135,6 +135,21 @@ it('what cannot be read reaches the handler as such, and others are read on', as
   expect(records).toBe(100);
 });
 
+it('what a follower gave and cannot be read reaches nobody, since the leader is asked; what a leader gave names it', async () => {
+  const { fake, failures } = runner();
+  const left: string[] = [];
+  const damaged = (nodeId: string, isFollower: boolean) => ({
+    ...fetched(0, 100, (set) => (set[set.length - 1]! ^= 1)),
+    from: { nodeId, leave: () => left.push(nodeId) > 0 && isFollower },
+  });
+  await handleFetched(fake, damaged('2', true), () => Promise.resolve());
+  expect([left, failures]).toEqual([['2'], []]);
+  await handleFetched(fake, damaged('1', false), () => Promise.resolve());
+  expect(failures).toEqual([
+    'the record batch at offset 0 of orders/0 cannot be read: its checksum is wrong (broker 1 gave it)',
+  ]);
+});
+
 it('of batches that decompress to much one at a time is in memory, and each is handed out whole', async () => {
   const { fake, resolve } = runner();
   const order: number[] = [];
