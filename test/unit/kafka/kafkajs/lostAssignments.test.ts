@@ -18,6 +18,7 @@ function group(answers: readonly (number[] | Error)[]): { group: Group; fetched:
   const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const fetched: number[][] = [];
   let generationId = 0;
+  let syncs = 0;
   const coordinator = {
     joinGroup: () =>
       Promise.resolve({
@@ -28,7 +29,7 @@ function group(answers: readonly (number[] | Error)[]): { group: Group; fetched:
         groupProtocol: 'own',
       }),
     syncGroup: () => {
-      const answer = answers[generationId - 1];
+      const answer = answers[syncs++];
       if (!Array.isArray(answer)) return Promise.reject(answer ?? new Error('no more answers'));
       const userData = Buffer.alloc(0);
       return Promise.resolve({
@@ -82,4 +83,33 @@ it('a member that does not hear of its partitions has to join again before it fe
     [0, 1],
     [2, 3],
   ]);
+});
+
+it.each([
+  ['the later', [[0, 1], [0, 1], LOST, [2, 3]]],
+  ['the earlier', [[0, 1], LOST, [0, 1], [2, 3]]],
+])('of two joins at once both have to be answered: %s one is lost', async (_, answers) => {
+  const { group: member, fetched } = group(answers);
+  await member.joinAndSync();
+  const joins = Promise.allSettled([member.joinAndSync(), member.joinAndSync()]);
+  // A fetch that begins meanwhile waits, and does not join a third time.
+  await expect(member.fetch('1')).rejects.toMatchObject({ type: 'REBALANCE_IN_PROGRESS' });
+  expect((await joins).map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  await expect(member.fetch('1')).rejects.toMatchObject({ type: 'REBALANCE_IN_PROGRESS' });
+  expect(fetched).toEqual([]);
+  await member.joinAndSync();
+  await member.fetch('1');
+  expect(fetched).toEqual([[2, 3]]);
+});
+
+it('a fetch that begins during a join reads what the join gives', async () => {
+  const { group: member, fetched } = group([
+    [0, 1],
+    [2, 3],
+  ]);
+  await member.joinAndSync();
+  const joining = member.joinAndSync();
+  await member.fetch('1');
+  await joining;
+  expect(fetched).toEqual([[2, 3]]);
 });
