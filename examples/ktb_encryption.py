@@ -1,5 +1,5 @@
 """The codec of kafka-temporal-bridge for workflows in Python that submit rows to it: AES-256-GCM, with the id of the workflow
-as additional data. Copy this file. It needs `temporalio` from 1.20 on, and `cryptography`.
+and the payload's purpose as additional data. Copy this file. It needs `temporalio` from 1.20 on, and `cryptography`.
 
     converter = dataclasses.replace(
         temporalio.converter.default(),
@@ -31,6 +31,8 @@ from temporalio.converter import (
 
 ENCODING = b"binary/ktb-encrypted"
 NONCE_BYTES = 12
+# What requesters encrypt is for this, so that nobody can use something else for it.
+PURPOSE = "request"
 
 
 class EncryptionCodec(PayloadCodec, WithSerializationContext):
@@ -62,9 +64,14 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
             return payload
         workflow_id = self._workflow_id or ""
         nonce = os.urandom(NONCE_BYTES)
-        additional = _additional_data(self._active, workflow_id)
+        additional = _additional_data(self._active, PURPOSE, workflow_id)
         sealed = self._keys[self._active].encrypt(nonce, payload.SerializeToString(), additional)
-        metadata = {"encoding": ENCODING, "ktb-key": self._active.encode(), "ktb-workflow": workflow_id.encode()}
+        metadata = {
+            "encoding": ENCODING,
+            "ktb-key": self._active.encode(),
+            "ktb-purpose": PURPOSE.encode(),
+            "ktb-workflow": workflow_id.encode(),
+        }
         return Payload(metadata=metadata, data=nonce + sealed)
 
     def _decrypt(self, payload: Payload) -> Payload:
@@ -72,6 +79,9 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
             return payload
         name = payload.metadata.get("ktb-key", b"").decode("ascii", "replace")
         workflow_id = payload.metadata.get("ktb-workflow", b"").decode()
+        purpose = payload.metadata.get("ktb-purpose", b"").decode()
+        if purpose == "" or "\n" in purpose:
+            raise ValueError("a payload is encrypted for no purpose")
         key = self._keys.get(name)
         if key is None:
             raise ValueError(f"a payload is encrypted with key {name!r}, which is not here")
@@ -79,13 +89,13 @@ class EncryptionCodec(PayloadCodec, WithSerializationContext):
             raise ValueError("a payload is encrypted for another workflow")
         nonce, sealed = payload.data[:NONCE_BYTES], payload.data[NONCE_BYTES:]
         try:
-            return Payload.FromString(key.decrypt(nonce, sealed, _additional_data(name, workflow_id)))
+            return Payload.FromString(key.decrypt(nonce, sealed, _additional_data(name, purpose, workflow_id)))
         except InvalidTag:
             raise ValueError(f"a payload was changed, or was not encrypted with key {name!r}") from None
 
 
-def _additional_data(name: str, workflow_id: str) -> bytes:
-    return f"ktb-encrypted/1\n{name}\n{workflow_id}".encode()
+def _additional_data(name: str, purpose: str, workflow_id: str) -> bytes:
+    return f"ktb-encrypted/1\n{name}\n{purpose}\n{workflow_id}".encode()
 
 
 def _name(key_id: str, key: bytes) -> str:

@@ -1,6 +1,6 @@
 /*
- * Encrypts payloads for Temporal: AES-256-GCM, with the id of the workflow as additional data. Written out in
- * `docs/encryption.md`, for requesters in other languages.
+ * Encrypts payloads for Temporal: AES-256-GCM, with the id of the workflow and the payload's purpose as additional data.
+ * Written out in `docs/encryption.md`, for requesters in other languages.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import protobuf from 'protobufjs/minimal.js';
@@ -8,6 +8,8 @@ import {
   AUTHENTIC_METADATA,
   ENCRYPTED_ENCODING,
   KEY_METADATA,
+  PURPOSE_METADATA,
+  PURPOSES,
   REFUSED_ENCODING,
   WORKFLOW_METADATA,
 } from '../protocol/encryption.js';
@@ -74,19 +76,25 @@ export class PayloadCipher {
     return this.#active !== null;
   }
 
-  /** @param workflowId the workflow that the payload is for, or of. Only it can read the payload */
-  encrypt<Payload extends WirePayload>(payload: Payload, workflowId: string): Payload {
-    return this.#active === null ? payload : encryptWith(this.#active, payload, workflowId);
+  get hasKeys(): boolean {
+    return this.#keys.size > 0;
   }
 
   /**
-   * Encrypts although no key is active, if there is one. For what a batcher takes only encrypted: the settings that say
-   * that it takes the rest as it is.
+   * @param workflowId the workflow that the payload is for, or of. Only it can read the payload
+   * @param purpose see `PURPOSES`
    */
-  encryptInAnyCase<Payload extends WirePayload>(payload: Payload, workflowId: string): Payload {
+  encrypt<Payload extends WirePayload>(payload: Payload, workflowId: string, purpose: string = PURPOSES.own): Payload {
+    return this.#active === null ? payload : encryptWith(this.#active, payload, workflowId, purpose);
+  }
+
+  /**
+   * Encrypts although no key is active, if there is one. For signals to a batcher that takes no others.
+   */
+  encryptInAnyCase<Payload extends WirePayload>(payload: Payload, workflowId: string, purpose: string): Payload {
     const [first] = this.#keys.values();
     const key = this.#active ?? first;
-    return key === undefined ? payload : encryptWith(key, payload, workflowId);
+    return key === undefined ? payload : encryptWith(key, payload, workflowId, purpose);
   }
 
   /**
@@ -107,9 +115,11 @@ export class PayloadCipher {
       throw error;
     }
     const boundTo = textIn(metadata?.[WORKFLOW_METADATA]);
-    const plain = workflowId !== undefined && workflowId !== boundTo ? null : opened(key, data ?? NOTHING, boundTo);
+    const purpose = textIn(metadata?.[PURPOSE_METADATA]);
+    const isOther = (workflowId !== undefined && workflowId !== boundTo) || purpose === '' || purpose.includes('\n');
+    const plain = isOther ? null : opened(key, data ?? NOTHING, boundTo, purpose);
     if (plain === null) return { ...payload, metadata: { encoding: Buffer.from(REFUSED_ENCODING) } };
-    return { ...payload, ...plain, metadata: { ...plain.metadata, [AUTHENTIC_METADATA]: NOTHING } };
+    return { ...payload, ...plain, metadata: { ...plain.metadata, [AUTHENTIC_METADATA]: Buffer.from(purpose) } };
   }
 }
 
@@ -118,10 +128,15 @@ export function isEncrypted({ metadata }: WirePayload): boolean {
   return textIn(metadata?.['encoding']) === ENCRYPTED_ENCODING;
 }
 
-function encryptWith<Payload extends WirePayload>(key: Key, payload: Payload, workflowId: string): Payload {
+function encryptWith<Payload extends WirePayload>(
+  key: Key,
+  payload: Payload,
+  workflowId: string,
+  purpose: string,
+): Payload {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(ALGORITHM, key.bytes, nonce, { authTagLength: TAG_BYTES });
-  cipher.setAAD(additionalData(key.name, workflowId));
+  cipher.setAAD(additionalData(key.name, purpose, workflowId));
   const { head, data } = serialized(payload);
   const parts = [nonce, cipher.update(head), cipher.update(data), cipher.final()];
   return {
@@ -129,18 +144,19 @@ function encryptWith<Payload extends WirePayload>(key: Key, payload: Payload, wo
     metadata: {
       encoding: Buffer.from(ENCRYPTED_ENCODING),
       [KEY_METADATA]: Buffer.from(key.name),
+      [PURPOSE_METADATA]: Buffer.from(purpose),
       [WORKFLOW_METADATA]: Buffer.from(workflowId),
     },
     data: Buffer.concat([...parts, cipher.getAuthTag()]),
   };
 }
 
-/** Null if it was not encrypted with this key, or for another workflow, or was changed. */
-function opened(key: Key, data: Uint8Array, workflowId: string): Required<WirePayload> | null {
+/** Null if it was not encrypted with this key, or for another workflow or purpose, or was changed. */
+function opened(key: Key, data: Uint8Array, workflowId: string, purpose: string): Required<WirePayload> | null {
   if (data.length < NONCE_BYTES + TAG_BYTES) return null;
   const end = data.length - TAG_BYTES;
   const decipher = createDecipheriv(ALGORITHM, key.bytes, data.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAAD(additionalData(key.name, workflowId));
+  decipher.setAAD(additionalData(key.name, purpose, workflowId));
   decipher.setAuthTag(data.subarray(end));
   const plain = decipher.update(data.subarray(NONCE_BYTES, end));
   try {
@@ -152,8 +168,9 @@ function opened(key: Key, data: Uint8Array, workflowId: string): Required<WirePa
   return deserialized(plain);
 }
 
-function additionalData(keyName: string, workflowId: string): Buffer {
-  return Buffer.from(`${VERSION}\n${keyName}\n${workflowId}`);
+/** The workflow's id comes last: it alone may have line ends. */
+function additionalData(keyName: string, purpose: string, workflowId: string): Buffer {
+  return Buffer.from(`${VERSION}\n${keyName}\n${purpose}\n${workflowId}`);
 }
 
 /** The id of a key, and the beginning of a hash of it. The hash tells nothing about the key. */

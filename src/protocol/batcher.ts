@@ -161,6 +161,8 @@ export interface ControlRequest {
   readonly reason: string;
   /** The number of the batch that `park` gives up. So a late signal never gives up another batch by mistake. */
   readonly batch?: number;
+  /** The run that it is for, if it is encrypted: see `lastingRunId`. Nobody can send it to a later one again. */
+  readonly run?: string;
 }
 
 export interface FlushSummary {
@@ -199,6 +201,8 @@ export interface BatcherStatus {
   readonly lastError: string | null;
   readonly paused: boolean;
   readonly draining: boolean;
+  /** True if it takes only signals that are encrypted for it. Absent otherwise. */
+  readonly requiresEncryption?: true;
   /** True after too many continuations in which nothing was handled: the run stays until anything arrives. */
   readonly holding: boolean;
   readonly counters: BatcherCounters;

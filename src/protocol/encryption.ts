@@ -13,25 +13,73 @@ export const ENCRYPTED_ENCODING = 'binary/ktb-encrypted';
 export const REFUSED_ENCODING = 'binary/ktb-refused';
 
 /**
- * Metadata that a payload gets when it is read, if it was encrypted with one of our keys, for the workflow that reads it.
- * It never travels.
+ * Metadata that a payload gets when it is read, if it was encrypted with one of our keys, for the workflow that reads it:
+ * its purpose. It never travels.
  */
 export const AUTHENTIC_METADATA = 'ktb-authentic';
 
-/** Metadata of an encrypted payload: the key's id and its check value, and the workflow that it is for. */
+/**
+ * Metadata of an encrypted payload: the key's id and its check value, the workflow that it is for, and its purpose. The
+ * workflow's code may name the purpose of a payload before it is encrypted.
+ */
 export const KEY_METADATA = 'ktb-key';
 export const WORKFLOW_METADATA = 'ktb-workflow';
+export const PURPOSE_METADATA = 'ktb-purpose';
 
-const authentic = new WeakSet<object>();
+/**
+ * What an encrypted payload is. It is authenticated with it. Without it, whoever can read a history could use what is there
+ * for something else: an answer to a query as a signal.
+ */
+export const PURPOSES = {
+  /** What a process of ktb reads or writes without another purpose: activities, queries, results. */
+  own: 'own',
+  /** The arguments that a process of ktb starts a batcher with. */
+  input: 'input',
+  /** Everything of requesters, also their signals to batchers. */
+  request: 'request',
+} as const;
 
-/** Notes that a value came encrypted. Only objects can be noted. */
-export function markAuthentic(value: unknown): void {
-  if (typeof value === 'object' && value !== null) authentic.add(value);
+/** An argument of a signal that a process of ktb sends. All arguments of a signal share its id. */
+export function signalPurpose(name: string, index: number, id: string): string {
+  return `signal:${name}:${index}:${id}`;
 }
 
-/** Whether all of these values came encrypted, for the workflow that reads them. */
-export function areAuthentic(values: readonly unknown[]): boolean {
-  return (
-    values.length > 0 && values.every((value) => typeof value === 'object' && value !== null && authentic.has(value))
-  );
+/** An argument that a run hands to the next one. */
+export function carriedPurpose(index: number, runId: string): string {
+  return `carried:${index}:${runId}`;
+}
+
+/** Purposes of the values that came encrypted. */
+const read = new WeakMap<object, string>();
+
+/** Notes that a value came encrypted, and for what. Only objects can be noted. */
+export function markAuthentic(value: unknown, purpose: string): void {
+  if (typeof value === 'object' && value !== null) read.set(value, purpose);
+}
+
+/** What a value was encrypted for, by somebody who has the key, and for the workflow that reads it. Null if it was not. */
+export function purposeOf(value: unknown): string | null {
+  return typeof value === 'object' && value !== null ? (read.get(value) ?? null) : null;
+}
+
+/** Whether these values are the arguments of one signal of ours. Their id, or null if they are not. */
+export function signalIdOf(name: string, args: readonly unknown[]): string | null {
+  const prefix = signalPurpose(name, 0, '');
+  const [purpose = null] = args.map(purposeOf);
+  if (purpose?.startsWith(prefix) !== true) return null;
+  const id = purpose.slice(prefix.length);
+  return args.every((arg, index) => purposeOf(arg) === signalPurpose(name, index, id)) ? id : null;
+}
+
+/** Purposes of values that are to be encrypted. */
+const intended = new WeakMap<object, string>();
+
+/** Says what a value is for, before it is encrypted. */
+export function intend<T extends object>(value: T, purpose: string): T {
+  intended.set(value, purpose);
+  return value;
+}
+
+export function intentionOf(value: unknown): string | undefined {
+  return typeof value === 'object' && value !== null ? intended.get(value) : undefined;
 }

@@ -28,6 +28,11 @@ export interface BatcherSettings {
    * takes others, too.
    */
   readonly encryption?: 'required';
+  /**
+   * When their sender encrypted them (its clock, milliseconds since 1970). Older ones than a batcher has are not believed:
+   * somebody without the key may send an old signal again. Absent in settings that travel unencrypted.
+   */
+  readonly sealedAtMs?: number;
 }
 
 /** A batch is flushed when the first of these is reached. */

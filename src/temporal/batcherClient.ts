@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError, type Payload } from '@temporalio/common';
+import { RawValue, WorkflowExecutionAlreadyStartedError, type Payload } from '@temporalio/common';
 import { grpcErrorOf, isNotFound } from './errors.js';
 import { GRPC_STATUS } from './grpcStatus.js';
 import {
@@ -10,12 +10,14 @@ import {
   type EpochStatus,
   BATCHER,
 } from '../protocol/batcher.js';
+import { encodeChunk } from '../codecs/chunkCodec.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
+import { PURPOSES } from '../protocol/encryption.js';
 import type { RecordSource } from '../protocol/record.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistorySize } from './flowControl.js';
-import { cipherOf, failureMessage } from './encryption.js';
+import { canOnlyRead, cipherOf, failureMessage, sealedSignal } from './encryption.js';
 import { isOpen } from './openRuns.js';
 import { payloadsOf, signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
@@ -82,6 +84,10 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #settings: () => BatcherSettings;
   readonly #requestTimeoutMs: number;
   readonly #counted: CountRequest;
+  /** Asked once: whoever sets `required` later has a configuration that the documented order does not have. */
+  #takesUnencrypted = false;
+  /** What the batcher would be started with, and from which settings it was made. */
+  #lastInput: { readonly settings: BatcherSettings; readonly payloads: Payload[] } | null = null;
 
   constructor(
     client: Client,
@@ -102,9 +108,13 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
-    // The settings may say that the batcher takes unencrypted chunks from now on. It believes that only if they come encrypted.
-    const payloads = this.#sealed(payloadsOf(meta, body), meta.settings !== undefined);
+    const payloads = this.#sealed(BATCHER.signals.records, payloadsOf(this.#dated(meta), body));
     const bytes = payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
+    try {
+      await this.#haveUnencryptedTaken();
+    } catch (error) {
+      return classifySignalError(error);
+    }
     try {
       return { type: 'accepted', bytes, ...(await this.#signal(BATCHER.signals.records, payloads)) };
     } catch (error) {
@@ -118,12 +128,45 @@ export class TemporalBatcherClient implements BatcherClient {
    */
   async close(request: CloseRequest): Promise<void> {
     try {
-      await this.#signal(BATCHER.signals.close, this.#sealed(payloadsOf(request)));
+      await this.#signalClose(request);
     } catch (error) {
       if (classifySignalError(error).type !== 'closed') throw error;
       await this.startHeir({ drained: true });
-      await this.#signal(BATCHER.signals.close, this.#sealed(payloadsOf(request)));
+      await this.#signalClose(request);
     }
+  }
+
+  async #signalClose(request: CloseRequest): Promise<void> {
+    const inAnyCase = canOnlyRead(cipherOf(this.#client)) && (await this.#requiresEncryption());
+    const { close } = BATCHER.signals;
+    await this.#signal(close, this.#sealed(close, payloadsOf(request), inAnyCase));
+  }
+
+  /**
+   * A batcher that requires encryption would refuse what this process sends, whose offsets are committed then. So it gets
+   * settings that say otherwise, encrypted and without records: a chunk with records has to be readable for a worker
+   * without the key. Nothing to do for a process that encrypts, or has no keys.
+   *
+   * @throws Error if no worker answers, or the batcher still requires it
+   */
+  async #haveUnencryptedTaken(): Promise<void> {
+    if (this.#takesUnencrypted || !canOnlyRead(cipherOf(this.#client))) return;
+    if (await this.#requiresEncryption()) await this.#endRequirement();
+    this.#takesUnencrypted = true;
+  }
+
+  async #endRequirement(): Promise<void> {
+    const { meta, body } = encodeChunk([]);
+    const { records } = BATCHER.signals;
+    const payloads = payloadsOf({ ...meta, settings: dated(this.#settings()) }, body);
+    await this.#signal(records, this.#sealed(records, payloads, true));
+    if (await this.#requiresEncryption())
+      throw new Error(`${this.workflowId} takes only what is encrypted, and no key is active here`);
+  }
+
+  /** Rejects if no worker answers. */
+  async #requiresEncryption(): Promise<boolean> {
+    return (await this.#query<BatcherSettings>(BATCHER.queries.settings))?.encryption === 'required';
   }
 
   async epochStatus({ topic, partition, epoch }: RecordSource): Promise<EpochStatus> {
@@ -155,7 +198,7 @@ export class TemporalBatcherClient implements BatcherClient {
       workflowId: this.workflowId,
       taskQueue: this.#taskQueue,
       workflowTaskTimeoutMs: BATCHER.workflowTaskTimeoutMs,
-      input: this.#sealed(payloadsOf(this.#input(), NO_BODIES)),
+      input: this.#sealedInput(),
       signal,
       signalInput,
     };
@@ -192,7 +235,7 @@ export class TemporalBatcherClient implements BatcherClient {
           workflowId: this.workflowId,
           taskQueue: this.#taskQueue,
           workflowTaskTimeout: BATCHER.workflowTaskTimeoutMs,
-          args: [{ ...this.#input(), heirOf: runId }, NO_BODIES],
+          args: this.#inputPayloads(runId).map((payload) => RawValue.fromPayload(payload)),
           workflowIdReusePolicy: 'ALLOW_DUPLICATE',
           workflowIdConflictPolicy: 'FAIL',
         }),
@@ -219,20 +262,45 @@ export class TemporalBatcherClient implements BatcherClient {
     return failure ? failureMessage(this.#client, failure) : 'it times out';
   }
 
-  /** @param inAnyCase although no key is active, if there is one */
-  #sealed(payloads: Payload[], inAnyCase = false): Payload[] {
+  /** @param inAnyCase although no key is active */
+  #sealed(signal: string, payloads: Payload[], inAnyCase = false): Payload[] {
     const cipher = cipherOf(this.#client);
     if (cipher === undefined || !(cipher.encrypts || inAnyCase)) return payloads;
-    return payloads.map((payload) => cipher.encryptInAnyCase(payload, this.workflowId));
+    return sealedSignal(cipher, this.workflowId, signal, payloads);
   }
 
-  #input(): BatcherInput {
-    return { format: BATCHER_FORMAT, settings: this.#settings() };
+  /** Settings that travel encrypted say when they were. */
+  #dated(meta: ChunkMeta): ChunkMeta {
+    if (meta.settings === undefined || cipherOf(this.#client)?.encrypts !== true) return meta;
+    return { ...meta, settings: dated(meta.settings) };
+  }
+
+  /** What each signal would start the batcher with. It is encrypted once for all of them, while the settings are the same. */
+  #sealedInput(): Payload[] {
+    const settings = this.#settings();
+    if (this.#lastInput?.settings !== settings) this.#lastInput = { settings, payloads: this.#inputPayloads() };
+    return this.#lastInput.payloads;
+  }
+
+  #inputPayloads(heirOf?: string): Payload[] {
+    const cipher = cipherOf(this.#client);
+    const settings = this.#settings();
+    const input: BatcherInput = {
+      format: BATCHER_FORMAT,
+      settings: cipher?.encrypts === true ? dated(settings) : settings,
+      ...(heirOf === undefined ? {} : { heirOf }),
+    };
+    const payloads = payloadsOf(input, NO_BODIES);
+    return payloads.map((payload) => cipher?.encrypt(payload, this.workflowId, PURPOSES.input) ?? payload);
   }
 
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
+}
+
+function dated(settings: BatcherSettings): BatcherSettings {
+  return { ...settings, sealedAtMs: Date.now() };
 }
 
 const NO_BODIES = new Uint8Array(0);

@@ -1,11 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, type DataConverter, type Payload, type ProtoFailure } from '@temporalio/common';
 import type { PayloadCipher } from '../codecs/payloadCipher.js';
 import { messageOf } from '../lib/messageOf.js';
+import { signalPurpose } from '../protocol/encryption.js';
 import { codecOf } from './payloadCodec.js';
 
 const FAILURE_CONVERTER = fileURLToPath(new URL('./failureConverter.cjs', import.meta.url));
+
+/** Remembers for what the arguments of activities were encrypted. */
+export const ACTIVITY_CONVERTER = fileURLToPath(new URL('./activityConverter.cjs', import.meta.url));
 
 /** The ciphers of clients. A client without one reads and writes payloads as they are. */
 const ciphers = new WeakMap<object, PayloadCipher>();
@@ -21,10 +26,26 @@ export function cipherOf(client: object): PayloadCipher | undefined {
   return ciphers.get(client);
 }
 
-/** The data converter for clients and workers. Failures are only written by workers. */
-export function dataConverterOf(cipher: PayloadCipher): DataConverter {
+/** Whether there are keys, and none of them is active: what is encrypted can be read, and nothing is encrypted unasked. */
+export function canOnlyRead(cipher: PayloadCipher | undefined): cipher is PayloadCipher {
+  return cipher !== undefined && !cipher.encrypts && cipher.hasKeys;
+}
+
+/** The arguments of a signal to a batcher, encrypted, also if no key is active. */
+export function sealedSignal(cipher: PayloadCipher, workflowId: string, name: string, args: Payload[]): Payload[] {
+  const id = randomUUID();
+  return args.map((payload, index) => cipher.encryptInAnyCase(payload, workflowId, signalPurpose(name, index, id)));
+}
+
+/**
+ * The data converter for clients and workers. Failures are only written by workers.
+ *
+ * @param requiresEncryption whether the activities of a worker refuse arguments that are not encrypted
+ */
+export function dataConverterOf(cipher: PayloadCipher, requiresEncryption = false): DataConverter {
   return {
     payloadCodecs: [codecOf(cipher)],
+    ...(requiresEncryption ? { payloadConverterPath: ACTIVITY_CONVERTER } : {}),
     ...(cipher.encrypts ? { failureConverterPath: FAILURE_CONVERTER } : {}),
   };
 }

@@ -7,6 +7,7 @@ import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/fl
 import type { Unconfirmed } from '../protocol/request.js';
 import type { RunEvent } from '../workflows/closedRun.js';
 import { payloadConverter, readPayload } from '../workflows/payloadConverter.js';
+import { lastingRunId } from '../workflows/runIdentity.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
@@ -77,6 +78,26 @@ export async function startSettings(
     if (isNotFound(error)) return null;
     throw error;
   }
+}
+
+/** See `lastingRunId`. Rejects if Temporal no longer has the run. */
+export async function lastingIdOf(
+  { workflowService }: Pick<Client, 'workflowService'>,
+  { namespace, workflowId, runId }: RunName,
+): Promise<string> {
+  const { history } = await workflowService.getWorkflowExecutionHistory({
+    namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: 1,
+  });
+  const { firstExecutionRunId, continuedExecutionRunId } =
+    history?.events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
+  return lastingRunId({
+    workflowId,
+    runId,
+    firstExecutionRunId: firstExecutionRunId ?? undefined,
+    continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+  });
 }
 
 /** The result in an activity's "completed" event, as bytes. */

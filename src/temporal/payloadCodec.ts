@@ -2,9 +2,10 @@
  * Temporal's codec for payloads that are encrypted as ktb does it. Also exported to users, as
  * `kafka-temporal-bridge/encryption`.
  */
-import type { PayloadCodec } from '@temporalio/common';
-import { PayloadCipher } from '../codecs/payloadCipher.js';
+import type { Payload, PayloadCodec } from '@temporalio/common';
+import { isEncrypted, PayloadCipher } from '../codecs/payloadCipher.js';
 import { parseKey } from '../lib/encryptionKey.js';
+import { PURPOSE_METADATA, PURPOSES } from '../protocol/encryption.js';
 
 /** The keys of a codec. */
 export interface EncryptionKeys {
@@ -27,16 +28,31 @@ export function encryptionCodec({ keys, active }: EncryptionKeys): PayloadCodec 
     parsed.set(id, key);
   }
   if (active !== undefined && !parsed.has(active)) throw new Error(`the active key ${active} is not among the keys`);
-  return codecOf(new PayloadCipher({ keys: parsed, active: active ?? null }));
+  const cipher = new PayloadCipher({ keys: parsed, active: active ?? null });
+  return codec(cipher, (payload, workflowId) => cipher.encrypt(payload, workflowId, PURPOSES.request));
 }
 
-/** The codec of a cipher. What is read has to be for the workflow that reads it, if the SDK tells which one that is. */
+/** The codec of ktb's own clients and workers. The code of a workflow may have named a payload's purpose. */
 export function codecOf(cipher: PayloadCipher): PayloadCodec {
+  return codec(cipher, (payload, workflowId) => {
+    const { [PURPOSE_METADATA]: purpose, ...metadata } = payload.metadata ?? {};
+    if (purpose === undefined) return cipher.encrypt(payload, workflowId);
+    return cipher.encrypt({ ...payload, metadata }, workflowId, Buffer.from(purpose).toString());
+  });
+}
+
+/**
+ * What is read has to be for the workflow that reads it, if the SDK tells which one that is. What the caller has encrypted
+ * itself, as a raw value, stays as it is.
+ */
+function codec(cipher: PayloadCipher, encrypt: (payload: Payload, workflowId: string) => Payload): PayloadCodec {
   return {
-    encode: (payloads, context) =>
-      Promise.resolve(
-        cipher.encrypts ? payloads.map((payload) => cipher.encrypt(payload, context?.workflowId ?? '')) : payloads,
-      ),
+    encode: (payloads, context) => {
+      const workflowId = context?.workflowId ?? '';
+      return Promise.resolve(
+        payloads.map((payload) => (isEncrypted(payload) ? payload : encrypt(payload, workflowId))),
+      );
+    },
     // eslint-disable-next-line @typescript-eslint/require-await -- an error has to become a rejection
     decode: async (payloads, context) => payloads.map((payload) => cipher.decrypt(payload, context?.workflowId)),
   };

@@ -10,7 +10,7 @@ import type {
 import { BATCHER_FORMAT } from '../protocol/batcher.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import { joinBodies } from '../protocol/chunkBodies.js';
-import { areAuthentic } from '../protocol/encryption.js';
+import { carriedPurpose, intend, purposeOf, PURPOSES } from '../protocol/encryption.js';
 import type { BatchSpec, FlushReason, InsertOutcome, Parking } from '../protocol/flush.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import type { Inheritance } from '../protocol/inheritance.js';
@@ -27,7 +27,7 @@ import { decide, type Decision } from './decision.js';
 import { flushOf } from './flushProgress.js';
 import { encodedJsonBytes } from './jsonBytes.js';
 import { encodedLimit } from './limits.js';
-import type { RunIdentity } from './runIdentity.js';
+import { lastingRunId, type RunIdentity } from './runIdentity.js';
 import { SignalIntake } from './signalIntake.js';
 import type { BatcherReport } from './sinks.js';
 import { batcherReport, batcherStatus } from './statusViews.js';
@@ -59,13 +59,17 @@ export class BatcherState {
   readonly #runId: string;
   readonly #parts: BatcherParts;
   #settings: BatcherSettings;
+  /** Ids of the encrypted control signals that this run has had. */
+  readonly #controlIds = new Set<string>();
+  readonly #lastingRunId: string;
   readonly #intake: SignalIntake;
 
   /** @param bodies of the chunks in the input, one after the other */
   constructor(run: RunIdentity, input: BatcherInput, bodies: Uint8Array) {
     this.#workflowId = run.workflowId;
     this.#runId = run.runId;
-    const isOurs = areAuthentic([input, bodies]);
+    this.#lastingRunId = lastingRunId(run);
+    const isOurs = isInput(run, input, bodies);
     this.#settings = isOurs ? input.settings : withoutEncryption(input.settings);
     this.#parts = newParts(run);
     this.#intake = new SignalIntake(this.#parts, run.workflowId, input.heirOf ?? null);
@@ -81,12 +85,23 @@ export class BatcherState {
    * @param encrypted whether it came encrypted, for this batcher
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted = false): void {
-    if (meta.settings !== undefined) {
-      const settings = encrypted ? meta.settings : withoutEncryption(meta.settings);
-      // A member of a version without installations must not remove the name.
-      this.#settings = { ...onlyInstallation(this.#settings), ...settings };
-    }
+    if (meta.settings !== undefined) this.#takeSettings(meta.settings, nowMs, encrypted);
     this.#intake.accept(meta, body, nowMs, encrypted);
+  }
+
+  /** Settings that are much older than those of this run come from a signal that somebody sends again. */
+  #takeSettings(settings: BatcherSettings, nowMs: number, encrypted: boolean): void {
+    // A sender's clock may be fast.
+    const sinceMs = Math.min(this.#settings.sealedAtMs ?? 0, nowMs);
+    const sealedAtMs = settings.sealedAtMs ?? 0;
+    if (encrypted && sealedAtMs < sinceMs - SETTINGS_LATE_MS) return;
+    const latestMs = Math.max(sinceMs, encrypted ? Math.min(sealedAtMs, nowMs) : 0);
+    this.#settings = {
+      // A member of a version without installations must not remove the name.
+      ...onlyInstallation(this.#settings),
+      ...(encrypted ? settings : withoutEncryption(settings)),
+      ...(latestMs > 0 ? { sealedAtMs: latestMs } : {}),
+    };
   }
 
   /**
@@ -115,6 +130,13 @@ export class BatcherState {
    */
   get refusesUnencrypted(): boolean {
     return this.#settings.encryption === 'required';
+  }
+
+  /** Whether an encrypted control signal is for this run, and comes for the first time. */
+  isNewControl(id: string, { run }: ControlRequest): boolean {
+    if (run !== this.#lastingRunId || this.#controlIds.has(id)) return false;
+    this.#controlIds.add(id);
+    return true;
   }
 
   /** Counts a signal of somebody who does not have the key. It is also a foreign one. */
@@ -277,6 +299,8 @@ export class BatcherState {
     const parts = carriesBuffer ? this.#parts : withoutBuffer(this.#parts, left);
     const carried = toCarried(parts, this.#settings, bodies.length);
     const input = { format: BATCHER_FORMAT, settings: this.#settings, carried } as const;
+    intend(input, carriedPurpose(0, this.#runId));
+    intend(bodies, carriedPurpose(1, this.#runId));
     return { input, bodies, forgotten: coverage.partitions - carried.coverage.length };
   }
 
@@ -313,8 +337,18 @@ export class BatcherState {
   }
 }
 
+/** How much older the settings of one sender may be than those of another one: their clocks differ. */
+const SETTINGS_LATE_MS = 5 * 60_000;
+
+/** Whether somebody with the key has started this run, or the run before it has. */
+function isInput({ continuedFromExecutionRunId }: RunIdentity, input: BatcherInput, bodies: Uint8Array): boolean {
+  if (continuedFromExecutionRunId)
+    return [input, bodies].every((arg, index) => purposeOf(arg) === carriedPurpose(index, continuedFromExecutionRunId));
+  return purposeOf(input) === PURPOSES.input && purposeOf(bodies) === PURPOSES.input;
+}
+
 /** Settings of somebody who may not have the key. */
-function withoutEncryption({ encryption: _, ...settings }: BatcherSettings): BatcherSettings {
+function withoutEncryption({ encryption: _, sealedAtMs: _at, ...settings }: BatcherSettings): BatcherSettings {
   return settings;
 }
 

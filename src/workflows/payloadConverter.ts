@@ -1,5 +1,12 @@
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
-import { AUTHENTIC_METADATA, ENCRYPTED_ENCODING, KEY_METADATA, markAuthentic } from '../protocol/encryption.js';
+import {
+  AUTHENTIC_METADATA,
+  ENCRYPTED_ENCODING,
+  intentionOf,
+  KEY_METADATA,
+  markAuthentic,
+  PURPOSE_METADATA,
+} from '../protocol/encryption.js';
 
 /**
  * The default converter, except for payloads that it cannot read: invalid JSON, or an unknown encoding. There the
@@ -7,7 +14,13 @@ import { AUTHENTIC_METADATA, ENCRYPTED_ENCODING, KEY_METADATA, markAuthentic } f
  * becomes its encoding and its bytes. These are no chunk, so the signal counts as foreign.
  */
 export const payloadConverter: PayloadConverter = {
-  toPayload: (value, context, hint) => defaultPayloadConverter.toPayload(value, context, hint),
+  toPayload: (...args) => {
+    const payload = defaultPayloadConverter.toPayload(...args);
+    const purpose = intentionOf(args[0]);
+    return purpose === undefined
+      ? payload
+      : { ...payload, metadata: { ...payload.metadata, [PURPOSE_METADATA]: asciiBytes(purpose) } };
+  },
   fromPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
     const [payload] = args;
     mustBeDecrypted(payload);
@@ -22,8 +35,13 @@ export const payloadConverter: PayloadConverter = {
 /** Reads a payload as the default converter does, and notes whether it came encrypted, see `protocol/encryption.ts`. */
 export function readPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
   const value = defaultPayloadConverter.fromPayload<T>(...args);
-  if (args[0].metadata?.[AUTHENTIC_METADATA] !== undefined) markAuthentic(value);
+  const purpose = args[0].metadata?.[AUTHENTIC_METADATA];
+  if (purpose !== undefined) markAuthentic(value, textIn(purpose));
   return value;
+}
+
+function asciiBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 /** If a worker without a codec took an encrypted chunk for a foreign signal, it would be lost. */

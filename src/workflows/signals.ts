@@ -9,7 +9,7 @@ import {
   BATCHER,
 } from '../protocol/batcher.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
-import { areAuthentic, REFUSED_ENCODING } from '../protocol/encryption.js';
+import { purposeOf, PURPOSES, REFUSED_ENCODING, signalIdOf } from '../protocol/encryption.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
 import { FOLLOWS_ALL, leaveMark, type Follows } from './versions.js';
 
@@ -20,6 +20,7 @@ interface SignalTarget {
   submit(request: RowRequest, nowMs: number, follows: Follows, encrypted: boolean): void;
   control(action: ControlAction, request: ControlRequest, nowMs: number): void;
   close(request: CloseRequest): void;
+  isNewControl(id: string, request: ControlRequest): boolean;
   countRefusedSignal(): void;
   countForeignSignal(): void;
 }
@@ -28,8 +29,8 @@ interface SignalTarget {
  * Applies one signal, whatever its name, to the state. The workflow and the reader of its history both use this
  * function, with the signals in the same order.
  *
- * A signal that was not encrypted with our key, for this batcher, is refused: always if it is encrypted, and otherwise if
- * the batcher takes no others. It becomes a foreign signal.
+ * A signal that was not encrypted with our key, for this batcher and as this signal, is refused: always if it is encrypted,
+ * and otherwise if the batcher takes no others. So is a person's signal that is sent again. It becomes a foreign signal.
  *
  * @returns false for a foreign signal
  * @throws Error for a chunk of ours that cannot be understood. It fails the workflow task, visibly, until a worker runs
@@ -44,8 +45,9 @@ export function applySignal(
   follows: Follows = FOLLOWS_ALL,
 ): boolean {
   const [first, second] = args;
-  const encrypted = areAuthentic(args);
-  if (args.some(isRefused) || (target.refusesUnencrypted && !encrypted)) {
+  const sealed = sealOf(name, args);
+  const encrypted = sealed.type === 'right';
+  if (sealed.type === 'wrong' || (target.refusesUnencrypted && !encrypted) || isRepeated(target, name, first, sealed)) {
     target.countRefusedSignal();
     target.countForeignSignal();
     return false;
@@ -66,6 +68,33 @@ export function applySignal(
     return false;
   }
   return true;
+}
+
+/** How a signal came encrypted. `wrong`: in part, for another batcher, or as something else. */
+type Seal = { readonly type: 'right'; readonly id: string | null } | { readonly type: 'none' | 'wrong' };
+
+function sealOf(name: string, args: readonly unknown[]): Seal {
+  if (args.some(isRefused)) return { type: 'wrong' };
+  const purposes = args.map(purposeOf);
+  if (purposes.every((purpose) => purpose === null)) return { type: 'none' };
+  if (name === BATCHER.signals.submit)
+    return purposes.every((purpose) => purpose === PURPOSES.request) ? { type: 'right', id: null } : { type: 'wrong' };
+  const isOurs = OUR_SIGNALS.includes(name);
+  const id = isOurs ? signalIdOf(name, args) : null;
+  const isRight = isOurs ? id !== null : !purposes.includes(null);
+  return isRight ? { type: 'right', id } : { type: 'wrong' };
+}
+
+const OUR_SIGNALS: readonly string[] = Object.values(BATCHER.signals);
+
+/** Whether it is a person's signal that this run has had, or that was for another run. */
+function isRepeated(target: SignalTarget, name: string, request: unknown, seal: Seal): boolean {
+  return (
+    seal.type === 'right' &&
+    seal.id !== null &&
+    isControl(name, request) &&
+    !target.isNewControl(seal.id, toControlRequest(request))
+  );
 }
 
 /** Whether a payload was encrypted, but not with the key that it names, or not for this batcher. */
@@ -135,10 +164,11 @@ export function checkInput(input: BatcherInput): void {
 
 /** Reads a control signal's argument. It may be anything, of any size. */
 function toControlRequest(request: unknown): ControlRequest {
-  const { actor, reason, batch } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
+  const { actor, reason, batch, run } = (request ?? {}) as Partial<Record<keyof ControlRequest, unknown>>;
   return {
     actor: typeof actor === 'string' ? actor.slice(0, CONTROL_CHARACTERS_MAX) : 'unknown',
     reason: typeof reason === 'string' ? reason.slice(0, CONTROL_CHARACTERS_MAX) : '',
     ...(typeof batch === 'number' ? { batch } : {}),
+    ...(typeof run === 'string' ? { run } : {}),
   };
 }

@@ -11,7 +11,7 @@ import type { BatcherReport } from './sinks.js';
  */
 export function batcherStatus(
   { buffer, counters, controls, flushes, progress, leftovers, requests, confirmations, coverage }: BatcherParts,
-  { pipeline }: BatcherSettings,
+  { pipeline, encryption }: BatcherSettings,
   readsInheritance: boolean,
   { continueAsNewSuggested, length, bytes }: HistoryView,
 ): BatcherStatus {
@@ -35,6 +35,7 @@ export function batcherStatus(
     lastError: flushes.lastError,
     paused: controls.paused,
     draining: controls.draining,
+    ...(encryption === 'required' ? { requiresEncryption: true } : {}),
     holding: isHolding(progress),
     counters: { ...counters },
     coverageRanges: coverage.size,

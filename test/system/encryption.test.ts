@@ -3,7 +3,7 @@ import { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { expect, it } from 'vitest';
 import { encryptionCodec, type EncryptionKeys } from '../../src/temporal/payloadCodec.js';
-import { Daemon } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { newKey } from '../support/encryption.js';
 import { eventually } from '../support/eventually.js';
 import { acknowledged, expectExactlyOnce } from '../support/exactlyOnce.js';
@@ -56,6 +56,26 @@ it('is switched on, its key changed, and off again, each time by a new process b
   await load.stop();
   await expectExactlyOnce(fixture);
 }, 300_000);
+
+it('on the way back a drained batcher begins anew with nothing encrypted: then no process needs the keys', async () => {
+  await create({ partitions: 1, pipeline: { batchers: 1, batch: { maxDelay: '200ms' } } });
+  const { name } = fixture;
+  const on = await Daemon.start(config({ keys: { k1 }, active: 'k1', required: true }));
+  await fixture.produce(50);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(50));
+  await on.stop();
+  const off = await Daemon.start(config({ keys: { k1 } }));
+  // The batcher still requires encryption, and nobody has told it otherwise.
+  expect((await ktb(config({ keys: { k1 } }), ['drain', '--pipeline', name, '--reason', 'off'])).code).toBe(0);
+  await eventually(async () => expect((await fixture.batcher(0).describe()).status.name).toBe('COMPLETED'));
+  await fixture.produce(50);
+  await eventually(() => expect(acknowledged(fixture.acks)).toBe(100));
+  expect(await off.metric('ktb_refused_signals_total')).toBe(0);
+  await off.stop();
+  await Daemon.start(config());
+  await fixture.produce(50);
+  await expectExactlyOnce(fixture);
+}, 180_000);
 
 it('a worker without the key holds, says which key it lacks, and drops nothing', async () => {
   await create({ pipeline: { batchers: 2 } });

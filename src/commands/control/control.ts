@@ -1,6 +1,8 @@
 import { hostname, userInfo } from 'node:os';
 import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
+import { RawValue } from '@temporalio/common';
 import Table from 'cli-table3';
+import { MissingKeyError } from '../../codecs/payloadCipher.js';
 import { loadConfig } from '../../config/load.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
@@ -18,8 +20,10 @@ import {
 } from './controlPlan.js';
 import { withTemporal } from '../shared/connections.js';
 import { answerOf } from '../shared/answer.js';
-import { failureMessage } from '../../temporal/encryption.js';
+import { canOnlyRead, cipherOf, failureMessage, sealedSignal } from '../../temporal/encryption.js';
 import { isNotFound } from '../../temporal/errors.js';
+import { lastingIdOf } from '../../temporal/historyEvents.js';
+import { payloadsOf } from '../../temporal/signalWithStart.js';
 import { layoutsOf } from '../shared/foundBatchers.js';
 import { isOpen } from '../../temporal/openRuns.js';
 
@@ -65,45 +69,92 @@ export async function control(action: ControlAction, options: ControlOptions): P
 
 /** Tells one batcher, unless it is in the wanted state already. Never rejects. */
 export async function tell(
-  client: Pick<Client, 'workflow'>,
+  client: ControlClient,
   target: Target,
   action: ControlAction,
   request: ControlRequest,
 ): Promise<Report> {
   const { pipeline, workflowId } = target;
   try {
-    const { batch, ...verdict } = planControl(action, await find(client, target), target);
-    if (verdict.outcome === 'told') {
-      const handle = client.workflow.getHandle(workflowId);
-      await handle.signal(BATCHER.signals[action], batch === undefined ? request : { ...request, batch });
+    for (let attempt = 1; ; attempt++) {
+      const found = await find(client, target);
+      const { batch, ...verdict } = planControl(action, found, target);
+      if (verdict.outcome !== 'told' || found.state !== 'running') return { pipeline, workflowId, ...verdict };
+      if (found.status?.requiresEncryption === true && cipherOf(client)?.hasKeys !== true)
+        return { pipeline, workflowId, outcome: 'failed', message: NEEDS_KEY };
+      try {
+        await send(client, { workflowId, ...found }, action, batch === undefined ? request : { ...request, batch });
+        return { pipeline, workflowId, ...verdict };
+      } catch (error) {
+        // An encrypted signal is for one run, which may have continued as new since it was described.
+        if (!isNotFound(error) || attempt === ATTEMPTS_MAX) throw error;
+      }
     }
-    return { pipeline, workflowId, ...verdict };
   } catch (error) {
     return { pipeline, workflowId, outcome: 'failed', message: messageOf(error) };
   }
 }
 
+type ControlClient = Pick<Client, 'workflow' | 'workflowService' | 'options'>;
+
+const NEEDS_KEY =
+  'takes only encrypted signals, and this configuration has no key: give it temporal.encryption.keys, as the daemon has them';
+
+/** Runs that may continue as new, one after the other, before a signal reaches one. */
+const ATTEMPTS_MAX = 5;
+
+/** Encrypted if a key is active, or if the batcher takes no other signal, or does not say. Then it is for this run only. */
+async function send(
+  client: ControlClient,
+  { workflowId, runId, status }: { readonly workflowId: string } & Pick<Running, 'runId' | 'status'>,
+  action: ControlAction,
+  request: ControlRequest,
+): Promise<void> {
+  const name = BATCHER.signals[action];
+  const cipher = cipherOf(client);
+  const takesOthers = status !== null && status.requiresEncryption !== true;
+  if (cipher === undefined || !(cipher.encrypts || (canOnlyRead(cipher) && !takesOthers))) {
+    await client.workflow.getHandle(workflowId).signal(name, request);
+    return;
+  }
+  const run = await lastingIdOf(client, { namespace: client.options.namespace, workflowId, runId });
+  const payloads = sealedSignal(cipher, workflowId, name, payloadsOf({ ...request, run }));
+  const handle = client.workflow.getHandle(workflowId, runId);
+  await handle.signal(name, ...payloads.map((payload) => RawValue.fromPayload(payload)));
+}
+
 /**
  * The run is described again after the query. The race: a batch that has failed succeeds in between, and the next one
  * begins. The other way round, the next one would be taken for the one that has failed, and would be given up.
+ *
+ * @throws MissingKeyError if the answer is encrypted, and cannot be read here: nor could the batcher be told anything
  */
-async function find(client: Pick<Client, 'workflow'>, { workflowId }: Target): Promise<TargetState> {
+async function find(
+  client: Pick<Client, 'workflow'>,
+  { workflowId }: Target,
+): Promise<Exclude<TargetState, { readonly state: 'running' }> | Running> {
   const handle = client.workflow.getHandle(workflowId);
   const before = await describe(client, handle);
   if (before.state !== 'running') return before;
-  const answer = await answerOf(handle.query<BatcherStatus>(BATCHER.queries.status), QUERY_TIMEOUT_MS);
+  const missing: MissingKeyError[] = [];
+  const asked = handle.query<BatcherStatus>(BATCHER.queries.status).catch((error: unknown) => {
+    if (error instanceof MissingKeyError) missing.push(error);
+    throw error;
+  });
+  const answer = await answerOf(asked, QUERY_TIMEOUT_MS);
+  if (missing[0] !== undefined) throw missing[0];
   const after = await describe(client, handle);
   return after.state === 'running' ? { ...after, status: answer.ok ? answer.value : null } : after;
 }
 
-type Described = Exclude<TargetState, Running> | Omit<Running, 'status'>;
-type Running = Extract<TargetState, { readonly state: 'running' }>;
+type Described = Exclude<TargetState, { readonly state: 'running' }> | Omit<Running, 'status'>;
+type Running = Extract<TargetState, { readonly state: 'running' }> & { readonly runId: string };
 
 async function describe(client: object, handle: Pick<WorkflowHandle, 'describe'>): Promise<Described> {
   try {
-    const { status, raw } = await handle.describe();
+    const { status, raw, runId } = await handle.describe();
     if (!isOpen(status.name)) return { state: 'closed', how: status.name };
-    return { state: 'running', failing: failingOf(client, raw.pendingActivities ?? []) };
+    return { state: 'running', runId, failing: failingOf(client, raw.pendingActivities ?? []) };
   } catch (error) {
     if (isNotFound(error)) return { state: 'not started' };
     throw error;

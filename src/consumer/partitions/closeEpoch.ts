@@ -12,6 +12,8 @@ export type ClosableBatcher = Pick<BatcherClient, 'epochStatus' | 'close'>;
  *
  * @param from the next offset to read. The end is not lower
  * @returns the end: nothing at or after it was accepted, or will be
+ * @throws Error if a batcher does not close the epoch although Temporal has the request: it refuses the signal. The caller
+ *   tries again later
  */
 export async function closeEpoch(
   source: RecordSource,
@@ -19,12 +21,18 @@ export async function closeEpoch(
   batchers: readonly ClosableBatcher[],
 ): Promise<number> {
   let end = from;
+  let asked = -Infinity;
   for (;;) {
     const before = await mapConcurrently(batchers, (batcher) => batcher.epochStatus(source));
     for (const { coveredTo, closedAt } of before) end = Math.max(end, (coveredTo ?? -1) + 1, (closedAt ?? -1) + 1);
+    if (before.some(({ closedAt }) => (closedAt ?? -Infinity) < asked))
+      throw new Error(
+        'a batcher does not close its epoch: it refuses the signal, or was started anew meanwhile. With `temporal.encryption`: does it require that, and has this process the keys?',
+      );
     const offset = end - 1;
     if (before.every(({ closedAt }) => closedAt === offset)) return end;
     await mapConcurrently(batchers, (batcher) => batcher.close({ ...source, offset }));
+    asked = offset;
   }
 }
 

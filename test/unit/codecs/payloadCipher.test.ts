@@ -54,7 +54,7 @@ it('shows nothing of a payload but its size, the key’s name and the workflow, 
   const secret = payload('a marker', 'json/plain');
   const [one, other] = [cipher.encrypt(secret, BATCHER), cipher.encrypt(secret, BATCHER)];
   expect(isEncrypted(one)).toBe(true);
-  expect(Object.keys(one.metadata).sort()).toEqual(['encoding', 'ktb-key', 'ktb-workflow']);
+  expect(Object.keys(one.metadata).sort()).toEqual(['encoding', 'ktb-key', 'ktb-purpose', 'ktb-workflow']);
   expect(text((one.metadata as Record<string, Uint8Array>)['ktb-key'])).toMatch(/^k2:[0-9a-f]{8}$/);
   expect(text(one.data)).not.toContain('marker');
   expect(one.data).not.toEqual(other.data);
@@ -83,6 +83,10 @@ it('refuses what was changed, made without the key, or is for another workflow: 
     { ...sealed, data: Buffer.alloc(0) },
     { ...sealed, data: randomBytes(100) },
     { ...sealed, metadata: { ...sealed.metadata, 'ktb-workflow': Buffer.from('ktb:orders:8-key:4') } },
+    ...['signal:pause:0:x', '', 'own\n'].map((purpose) => ({
+      ...sealed,
+      metadata: { ...sealed.metadata, 'ktb-purpose': Buffer.from(purpose) },
+    })),
   ];
   for (const one of forged) expect(encodingOf(cipher.decrypt(one, BATCHER))).toBe(REFUSED_ENCODING);
   // Moved as it is, and moved with the other batcher's name on it.
@@ -116,9 +120,9 @@ it('without an active key it encrypts nothing, but what it is told to encrypt in
   expect(off.encrypts).toBe(false);
   expect(off.encrypt(plain, BATCHER)).toBe(plain);
   expect(encodingOf(off.decrypt(cipher.encrypt(plain, BATCHER), BATCHER))).toBe('binary/plain');
-  expect(isEncrypted(off.encryptInAnyCase(plain, BATCHER))).toBe(true);
+  expect(isEncrypted(off.encryptInAnyCase(plain, BATCHER, 'own'))).toBe(true);
   const none = new PayloadCipher({ keys: new Map(), active: null });
-  expect(none.encryptInAnyCase(plain, BATCHER)).toBe(plain);
+  expect(none.encryptInAnyCase(plain, BATCHER, 'own')).toBe(plain);
 });
 
 it('hands on what is not encrypted as it is, but for a mark that only a reader may set', () => {
@@ -128,5 +132,13 @@ it('hands on what is not encrypted as it is, but for a mark that only a reader m
   expect(cipher.decrypt(marked, BATCHER)).toEqual(plain);
   // Nor can it be put under the encryption.
   const { metadata } = cipher.decrypt(cipher.encrypt(marked, BATCHER), BATCHER);
-  expect(text((metadata as Record<string, Uint8Array>)[AUTHENTIC_METADATA])).toBe('');
+  expect(text((metadata as Record<string, Uint8Array>)[AUTHENTIC_METADATA])).toBe('own');
+});
+
+it('no line end moves from the purpose to the workflow’s id: they are told apart', () => {
+  const sealed = cipher.encrypt(payload('rows'), 'a\nb', 'own');
+  const moved = { 'ktb-purpose': Buffer.from('own\na'), 'ktb-workflow': Buffer.from('b') };
+  expect(encodingOf(cipher.decrypt({ ...sealed, metadata: { ...sealed.metadata, ...moved } }, 'b'))).toBe(
+    REFUSED_ENCODING,
+  );
 });

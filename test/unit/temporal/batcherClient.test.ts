@@ -6,9 +6,15 @@ import {
   WorkflowIdConflictPolicy,
   WorkflowIdReusePolicy,
 } from '@temporalio/common';
-import { expect, it } from 'vitest';
-import { settings } from '../../support/chunks.js';
+import { randomBytes } from 'node:crypto';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import { describe, expect, it } from 'vitest';
+import { chunkOf, settings } from '../../support/chunks.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { isEncrypted, PayloadCipher } from '../../../src/codecs/payloadCipher.js';
+import type { ChunkMeta } from '../../../src/protocol/chunk.js';
+import type { BatcherSettings } from '../../../src/protocol/settings.js';
+import { setCipher } from '../../../src/temporal/encryption.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { requestCounter } from '../../../src/temporal/requestMetrics.js';
 import { classifySignalError, TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
@@ -185,4 +191,77 @@ it('says whether a signal has begun the first run, asks for none after a closed 
     ['signal_with_start', 'ok', 2],
     ['signal_with_start', 'already_exists', 1],
   ]);
+});
+
+describe('with keys, of which none is active', () => {
+  const cipher = new PayloadCipher({ keys: new Map([['k1', randomBytes(32)]]), active: null });
+  const required: BatcherSettings = { ...settings(), encryption: 'required' };
+
+  /** A batcher that answers these, one after the other and the last one for good, if it is asked for its settings. */
+  function batcherThatSays(...answers: (BatcherSettings | Error)[]) {
+    const sent: { readonly signalName: string; readonly signalInput: { readonly payloads: Payload[] } }[] = [];
+    const query = () => {
+      const answer = answers.length > 1 ? answers.shift() : answers[0];
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    };
+    const client = {
+      options: { namespace: 'n', identity: 'i' },
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: { getHandle: () => ({ query }) },
+      workflowService: {
+        signalWithStartWorkflowExecution: (request: (typeof sent)[number]) => {
+          sent.push(request);
+          return Promise.resolve({ runId: 'r', started: false });
+        },
+      },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    return { sent, batcher: new TemporalBatcherClient(setCipher(client, cipher), options) };
+  }
+
+  const segment = { topic: 't', partition: 0, epoch: 'e', from: -1, to: 0, records: [] };
+  const { meta, body } = chunkOf(segment);
+  const first = { ...meta, settings: settings() };
+  const encrypted = (sent: ReturnType<typeof batcherThatSays>['sent']) =>
+    sent.map(({ signalInput: { payloads } }) => payloads.map(isEncrypted));
+
+  it('no record is encrypted, although settings travel with it: a worker without the key has to read it', async () => {
+    const { sent, batcher } = batcherThatSays(settings());
+    expect(await batcher.send(first, body)).toMatchObject({ type: 'accepted' });
+    expect(encrypted(sent)).toEqual([[false, false]]);
+  });
+
+  it('a batcher that requires encryption is first told that it is over, without records', async () => {
+    const { sent, batcher } = batcherThatSays(required, settings());
+    expect(await batcher.send(first, body)).toMatchObject({ type: 'accepted' });
+    expect(await batcher.send(meta, body)).toMatchObject({ type: 'accepted' });
+    expect(encrypted(sent)).toEqual([
+      [true, true],
+      [false, false],
+      [false, false],
+    ]);
+    const [told] = sent[0]!.signalInput.payloads;
+    const read = defaultPayloadConverter.fromPayload<ChunkMeta>(cipher.decrypt(told!, 'b'));
+    expect(read).toMatchObject({ segments: [], records: 0 });
+    expect(read.settings?.encryption).toBeUndefined();
+  });
+
+  it.each([[[new Error('no worker')]], [[required]]])(
+    'nothing is sent that might be refused: it would be committed, and lost',
+    async (answers) => {
+      const { sent, batcher } = batcherThatSays(...answers);
+      expect(await batcher.send(first, body)).toMatchObject({ type: 'retry' });
+      expect(encrypted(sent).filter((flags) => flags.includes(false))).toEqual([]);
+    },
+  );
+
+  it('an epoch is closed by an encrypted signal, if the batcher takes no other', async () => {
+    const close = { topic: 't', partition: 0, epoch: 'e', offset: 1 };
+    const strict = batcherThatSays(required);
+    await strict.batcher.close(close);
+    expect(encrypted(strict.sent)).toEqual([[true]]);
+    const other = batcherThatSays(settings());
+    await other.batcher.close(close);
+    expect(encrypted(other.sent)).toEqual([[false]]);
+  });
 });

@@ -1,14 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
+import { PURPOSES, REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
 import { REQUEST_FORMAT } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { chunkOf, input, settings } from '../../support/chunks.js';
-import { asEncrypted } from '../../support/encryption.js';
+import { asCarried, asEncrypted, asRequest, asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
 
 const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
+/** The one that continues it. */
+const NEXT_RUN = { ...RUN, runId: 'r2', continuedFromExecutionRunId: 'r1' };
 const NO_BODIES = new Uint8Array(0);
 const required = { ...settings(), encryption: 'required' } as const;
 const refused = { encoding: REFUSED_ENCODING, data: NO_BODIES };
@@ -39,7 +41,7 @@ function newBatcher(): BatcherState {
 /** A batcher that takes only what is encrypted. */
 function strict(): BatcherState {
   const state = newBatcher();
-  expect(applySignal(state, 'records', asEncrypted(...next({ settings: required })), 0)).toBe(true);
+  expect(applySignal(state, 'records', asSignal('records', ...next({ settings: required })), 0)).toBe(true);
   return state;
 }
 
@@ -59,7 +61,7 @@ describe('a batcher whose settings require it', () => {
   it('refuses a chunk of which only one part is encrypted: it was put together by somebody', () => {
     const state = strict();
     const [meta, body] = next();
-    const [sealedMeta, sealedBody] = asEncrypted(meta, body);
+    const [sealedMeta, sealedBody] = asSignal('records', meta, body);
     expect(applySignal(state, 'records', [sealedMeta, body], 0)).toBe(false);
     expect(applySignal(state, 'records', [meta, sealedBody], 0)).toBe(false);
     expect(applySignal(state, 'records', [sealedMeta, sealedBody], 0)).toBe(true);
@@ -68,13 +70,90 @@ describe('a batcher whose settings require it', () => {
 
   it('goes on requiring it in the next run, until settings that came encrypted say otherwise', () => {
     const { input: carried, bodies } = strict().carryOver(0);
-    const state = new BatcherState(RUN, ...asEncrypted(carried, bodies));
+    const state = new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies));
     expect(applySignal(state, 'records', next({ settings: settings() }), 0)).toBe(false);
     expect(state.refusesUnencrypted).toBe(true);
-    expect(applySignal(state, 'records', asEncrypted(...next({ settings: settings() })), 0)).toBe(true);
+    expect(applySignal(state, 'records', asSignal('records', ...next({ settings: settings() })), 0)).toBe(true);
     expect(applySignal(state, 'records', next(), 0)).toBe(true);
     expect(records(state)).toBe(3);
   });
+});
+
+describe('what was encrypted for something else', () => {
+  const control = { actor: 'a', reason: 'r', run: RUN.runId };
+
+  it('is no signal, whatever it says: an answer to a query, another signal, a requester’s row', () => {
+    const state = strict();
+    const [meta, body] = next();
+    for (const [name, ...args] of [
+      ['submit', asEncrypted(PURPOSES.own, request)],
+      ['submit', ...asSignal('submit', request)],
+      ['pause', asEncrypted(PURPOSES.own, control)],
+      ['pause', asRequest(control)],
+      ['drain', ...asSignal('pause', control)],
+      ['records', asRequest(meta), asRequest(body)],
+      ['records', ...asSignal('records', meta)],
+      ['records', ...asSignal('records', meta, body).reverse()],
+    ] as [string, ...object[]][])
+      expect(applySignal(state, name, args, 0), name).toBe(false);
+    expect(state.report()).toMatchObject({ records: 1, paused: false, refusedSignals: 7 });
+    expect(applySignal(state, 'submit', [asRequest(request)], 0)).toBe(true);
+    expect(applySignal(state, 'pause', asSignal('pause', control), 0)).toBe(true);
+  });
+
+  it('is refused if it is the metadata of one chunk and the body of another, instead of failing the task for ever', () => {
+    for (const state of [strict(), newBatcher()]) {
+      const [meta] = asSignal('records', ...next());
+      const [, body] = asSignal('records', ...next());
+      expect(applySignal(state, 'records', [meta, body], 0)).toBe(false);
+      expect(state.report().refusedSignals).toBe(1);
+    }
+  });
+});
+
+it('a person’s signal that somebody sends again is refused, by the same run and by a later one', () => {
+  const state = strict();
+  const run = RUN.runId;
+  const pause = asSignal('pause', { actor: 'a', reason: 'r', run });
+  const resume = asSignal('resume', { actor: 'a', reason: 'r', run });
+  expect(applySignal(state, 'pause', pause, 0)).toBe(true);
+  expect(applySignal(state, 'resume', resume, 0)).toBe(true);
+  expect(applySignal(state, 'pause', pause, 0)).toBe(false);
+  const { input: carried, bodies } = state.carryOver(0);
+  const later = new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies));
+  expect(applySignal(later, 'pause', pause, 0)).toBe(false);
+  expect([state.report().paused, later.report().paused]).toEqual([false, false]);
+  expect(applySignal(later, 'pause', asSignal('pause', { actor: 'a', reason: 'r', run: 'r1+1' }), 0)).toBe(true);
+});
+
+it('an old signal that somebody sends again brings no old settings back, nor switches encryption off or on', () => {
+  const state = newBatcher();
+  const nowMs = 1_000_000_000_000;
+  const hour = 3_600_000;
+  const at = (sealedAtMs: number, more: object = {}) => ({ settings: { ...settings(), ...more, sealedAtMs } });
+  const off = asSignal('records', ...next(at(nowMs - 2 * hour)));
+  const on = asSignal('records', ...next(at(nowMs, { encryption: 'required' })));
+  for (const args of [off, on]) expect(applySignal(state, 'records', args, nowMs)).toBe(true);
+  expect(state.refusesUnencrypted).toBe(true);
+  applySignal(state, 'records', off, nowMs);
+  expect(state.refusesUnencrypted).toBe(true);
+  const { input: carried, bodies } = state.carryOver(nowMs);
+  const later = new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies));
+  applySignal(later, 'records', off, nowMs + hour);
+  expect(later.refusesUnencrypted).toBe(true);
+  // Another member's clock may be slow.
+  applySignal(later, 'records', asSignal('records', ...next(at(nowMs - 60_000))), nowMs + hour);
+  expect(later.refusesUnencrypted).toBe(false);
+  applySignal(
+    later,
+    'records',
+    next({ settings: { ...settings(), sealedAtMs: Number.MAX_SAFE_INTEGER } }),
+    nowMs + hour,
+  );
+  expect(later.settings.sealedAtMs).toBe(nowMs);
+  // A fast clock keeps nobody out once its time has come.
+  applySignal(later, 'records', asSignal('records', ...next(at(nowMs + 1_000 * hour))), nowMs + hour);
+  expect(later.settings.sealedAtMs).toBe(nowMs + hour);
 });
 
 it('what was encrypted for somebody else, or by somebody else, is refused in any case, and counted', () => {
@@ -97,8 +176,8 @@ it('nobody without the key makes a batcher require it: then it would refuse what
 it('a batch says which of its chunks came encrypted, and nothing more than before if none did', () => {
   const state = newBatcher();
   applySignal(state, 'records', next(), 0);
-  applySignal(state, 'records', asEncrypted(...next()), 0);
-  applySignal(state, 'submit', asEncrypted(request), 0);
+  applySignal(state, 'records', asSignal('records', ...next()), 0);
+  applySignal(state, 'submit', [asRequest(request)], 0);
   applySignal(state, 'submit', [{ ...request, id: 'b' }], 0);
   const { spec } = state.takeBatch('delay', 1);
   expect(spec.chunks.map(({ encrypted }) => encrypted)).toEqual([undefined, true, true, undefined]);
@@ -107,11 +186,20 @@ it('a batch says which of its chunks came encrypted, and nothing more than befor
 
 it('nobody without the key starts a run with chunks that count as encrypted', () => {
   const state = newBatcher();
-  applySignal(state, 'records', asEncrypted(...next()), 0);
+  applySignal(state, 'records', asSignal('records', ...next()), 0);
   const { input: carried, bodies } = state.carryOver(0);
   const flags = (run: BatcherState) => run.takeBatch('delay', 1).spec.chunks.map(({ encrypted }) => encrypted);
-  expect(flags(new BatcherState(RUN, ...asEncrypted(carried, bodies)))).toEqual([true]);
-  expect(flags(new BatcherState(RUN, carried, bodies))).toEqual([undefined]);
+  expect(flags(new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies)))).toEqual([true]);
+  expect(flags(new BatcherState(NEXT_RUN, carried, bodies))).toEqual([undefined]);
+  // What another run has handed on, what came in parts, and what only looks like it, such as an answer to a query.
+  const [sealed, sealedBodies] = asCarried('r1', carried, bodies);
+  for (const run of [RUN, { ...NEXT_RUN, continuedFromExecutionRunId: 'r0' }])
+    expect(flags(new BatcherState(run, sealed, sealedBodies))).toEqual([undefined]);
+  expect(flags(new BatcherState(NEXT_RUN, sealed, asEncrypted(PURPOSES.own, bodies)))).toEqual([undefined]);
+  for (const run of [RUN, NEXT_RUN])
+    expect(flags(new BatcherState(run, asEncrypted(PURPOSES.own, carried), asEncrypted(PURPOSES.own, bodies)))).toEqual(
+      [undefined],
+    );
 });
 
 it('an heir reads from the history what the run took, and not what it refused', () => {
@@ -120,12 +208,12 @@ it('an heir reads from the history what the run took, and not what it refused', 
   closed.apply({ type: 'started', input: input(), bodies: NO_BODIES });
   const signals: [string, readonly unknown[]][] = [
     ['records', next()],
-    ['records', asEncrypted(...next({ settings: required }))],
+    ['records', asSignal('records', ...next({ settings: required }))],
     ['records', next()],
     ['records', [refused, refused]],
     ['pause', [refused]],
     ['pause', [{ actor: 'a', reason: 'r' }]],
-    ['records', asEncrypted(...next())],
+    ['records', asSignal('records', ...next())],
   ];
   for (const [name, args] of signals) {
     applySignal(state, name, args, 0);

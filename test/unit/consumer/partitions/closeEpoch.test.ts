@@ -67,6 +67,17 @@ it('whatever a member that wakes up late sends in between: the end is above all 
   );
 });
 
+it('ends with an error if a batcher refuses to close, and does not ask it for ever', async () => {
+  const state = fresh();
+  let asked = 0;
+  const refusing: ClosableBatcher = {
+    epochStatus: (source) => Promise.resolve(state.epochStatus(source)!),
+    close: () => (++asked > 10 ? Promise.reject(new Error('asked for ever')) : Promise.resolve()),
+  };
+  await expect(closeEpoch(SOURCE, 3, [...batchers([fresh()]), refusing])).rejects.toThrow('does not close its epoch');
+  expect(asked).toBe(1);
+});
+
 it('is flushed when nothing of the partition is buffered or on its way, whatever there is of others', async () => {
   const state = fresh();
   state.accept(chunk({ from: -1, to: 9 }), new Uint8Array(1), 0);
