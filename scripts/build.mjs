@@ -23,5 +23,6 @@ const { code } = await bundleWorkflowCode({
 });
 mkdirSync(`${dist}/workflows`, { recursive: true });
 writeFileSync(`${dist}/workflows/bundle.js`, code);
-copyFileSync(`${root}src/temporal/failureConverter.cjs`, `${dist}/temporal/failureConverter.cjs`);
+for (const name of ['failureConverter', 'activityConverter'])
+  copyFileSync(`${root}src/temporal/${name}.cjs`, `${dist}/temporal/${name}.cjs`);
 chmodSync(`${dist}/cli.js`, 0o755);

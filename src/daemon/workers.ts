@@ -19,6 +19,7 @@ import { BatcherOpener } from '../temporal/batcherOpener.js';
 import { dataConverterOf } from '../temporal/encryption.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { batcherSinks } from './batcherSinks.js';
+import { encryptedActivities } from './encryptedActivities.js';
 import { endInAnyCase } from './endInAnyCase.js';
 import { LastingWorker } from './lastingWorker.js';
 import {
@@ -120,7 +121,7 @@ export function workerOptions(
     connection: temporal.native,
     namespace: config.temporal.namespace,
     identity: `ktb-${process.pid}@${hostname()}`,
-    dataConverter: dataConverterOf(cipher),
+    dataConverter: dataConverterOf(cipher, config.temporal.encryption.required),
     shutdownGraceTime: forceTimeMs(config) / 2,
     shutdownForceTime: forceTimeMs(config),
     ...ofQueue,
@@ -152,7 +153,7 @@ function createFlushActivities(
 ): FlushActivities {
   const { config, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
   const { namespace, encryption } = config.temporal;
-  return createActivities({
+  const activities = createActivities({
     ...parts,
     tables,
     metrics,
@@ -165,6 +166,7 @@ function createFlushActivities(
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
     admission: { ...admissionOf(options), draining },
   });
+  return encryption.required ? encryptedActivities(activities, () => metrics.refusedActivities.inc()) : activities;
 }
 
 function admissionOf({ config: { worker, clickhouse, pipelines } }: Shared): AdmissionLimits {

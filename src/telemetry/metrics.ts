@@ -64,6 +64,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Signals that batchers have refused: unencrypted although that is required, encrypted without the key, or moved from another batcher. Each is a dead letter with the code foreign_signal.',
       ['pipeline'],
     ),
+    refusedActivities: counter(
+      'ktb_refused_activities_total',
+      'Attempts of activities that a worker has refused, since their arguments were not encrypted although that is required.',
+      [],
+    ),
     errors: counter(
       'ktb_errors_total',
       'Steps that failed and are repeated, by stage: start (where to begin reading), commit, signal, insert, publish.',
