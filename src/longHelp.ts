@@ -170,9 +170,9 @@ header "Authorization: Bearer <token>". The UI can only send its user's own
 access token. Let a proxy check that token and replace it by this one.
 
 If payloads are encrypted (temporal.encryption), --config names the file with the
-keys. Each decoding is logged: who asked, from where, how many payloads, and how
-many of them were decrypted. Who it was says the header of --user-header, which
-the proxy sets. Otherwise it is whoever has the token.
+keys. Nothing else of it is read. Each decoding is logged: who asked, from where,
+how many payloads, and how many of them were decrypted. Who it was says the header
+of --user-header, which the proxy sets. Otherwise it is whoever has the token.
 
 Browsers may send requests only from pages of --origin (default: the UI of
 Temporal's dev server, http://localhost:8233).`,

@@ -205,7 +205,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       tls: temporal.tls ?? environment.tls ?? apiKey !== null,
       apiKey,
       requestTimeoutMs: temporal.requestTimeout,
-      encryption: encryptionOf(parsed),
+      encryption: encryptionOf(parsed.temporal.encryption),
     },
     clickhouse: {
       urls: clickhouse.urls ?? [clickhouse.url ?? 'http://localhost:8123'],
@@ -238,7 +238,8 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   };
 }
 
-function encryptionOf({ temporal: { encryption } }: ParsedConfig): EncryptionConfig {
+/** Pure. Undefined: there is none. */
+export function encryptionOf(encryption: ParsedConfig['temporal']['encryption']): EncryptionConfig {
   const { keys = {}, active = null, required = false } = encryption ?? {};
   // The schema has made sure that they are keys.
   const entries = Object.entries(keys).map(([id, text]) => [id, parseKey(text) ?? new Uint8Array(0)] as const);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
-import { toConfig, type Config, type TemporalEnvironment } from './config.js';
+import { encryptionOf, toConfig, type Config, type EncryptionConfig, type TemporalEnvironment } from './config.js';
 import { followSecrets } from './followedSecrets.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { ConfigProblem } from './configProblem.js';
@@ -17,23 +17,39 @@ import type { ParsedConfig } from './schema.js';
  * @throws ConfigError with everything that is wrong
  */
 export function loadConfig(file: string, environment: NodeJS.ProcessEnv = process.env): Config {
-  const text = readText(file, 'configuration file', (message) => {
+  return parseConfig(readConfig(file), file, environment);
+}
+
+/**
+ * Reads nothing of a configuration file but `temporal.encryption`: whatever else is in it may be wrong, or name secrets that
+ * are not here.
+ *
+ * @throws ConfigError
+ */
+export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = process.env): EncryptionConfig {
+  const raw = parseYaml(readConfig(file), file).toJS() as {
+    readonly temporal?: { readonly encryption?: unknown };
+  } | null;
+  const path = ['temporal', 'encryption'];
+  const problems: ConfigProblem[] = [];
+  const resolved = resolveReferences(raw?.temporal?.encryption, path, environment, problems);
+  const checked = temporalSchema.shape.encryption.safeParse(resolved);
+  if (problems.length === 0 && checked.success) return encryptionOf(checked.data);
+  const issues = problems.length > 0 ? [] : (checked.error?.issues ?? []);
+  const found = issues.map((issue) => ({ path: [...path, ...issue.path.map(String)], message: issue.message }));
+  throw new ConfigError(file, [...problems, ...found]);
+}
+
+function readConfig(file: string): string {
+  return readText(file, 'configuration file', (message) => {
     throw new ConfigError(file, [{ path: [], message }]);
   });
-  return parseConfig(text, file, environment);
 }
 
 /** Like {@link loadConfig}, for a text. `file` is its name in messages. */
 export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv): Config {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  if (document.errors.length > 0) {
-    const problems = document.errors.map(({ message }) => ({
-      path: [],
-      message: `is not YAML: ${message.split('\n')[0]?.replace(/:$/, '') ?? ''}`,
-    }));
-    throw new ConfigError(file, problems);
-  }
+  const document = parseYaml(text, file, lines);
   const problems: ConfigProblem[] = [];
   const raw = document.toJS() as unknown;
   const resolved = resolveReferences(raw, [], environment, problems);
@@ -53,6 +69,17 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
     return lacking.length === 0 ? now : null;
   });
   return config;
+}
+
+/** @throws ConfigError */
+function parseYaml(text: string, file: string, lineCounter = new LineCounter()): Document {
+  const document = parseDocument(text, { lineCounter });
+  if (document.errors.length === 0) return document;
+  const problems = document.errors.map(({ message }) => ({
+    path: [],
+    message: `is not YAML: ${message.split('\n')[0]?.replace(/:$/, '') ?? ''}`,
+  }));
+  throw new ConfigError(file, problems);
 }
 
 /** The line of the key at a path, or of the nearest parent that the file has. */

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PayloadCipher } from '../../codecs/payloadCipher.js';
 import { isPort, PORT_TOO_HIGH } from '../../config/addresses.js';
-import { loadConfig } from '../../config/load.js';
+import { loadEncryption } from '../../config/load.js';
 import { createLogger, type Logger } from '../../telemetry/logging.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
 import { hasToken } from '../../lib/bearerToken.js';
@@ -17,7 +17,7 @@ export interface CodecServerOptions {
   readonly token?: string;
   /** Origins of the pages that may ask: addresses of the Temporal UI. */
   readonly origin: readonly string[];
-  /** The configuration whose keys decrypt. Without it nothing is decrypted. */
+  /** The configuration whose keys decrypt. Nothing else of it is read. Without it nothing is decrypted. */
   readonly config?: string;
   /** The header in which a proxy says who asks. It is believed only with a token. */
   readonly userHeader?: string;
@@ -71,7 +71,7 @@ export async function startCodecServer({
     );
   if (token === undefined && userHeader !== undefined)
     throw new UsageError('--user-header is believed only of a proxy that has the token: set KTB_CODEC_TOKEN');
-  const keys = config === undefined ? NO_KEYS : { ...loadConfig(config).temporal.encryption, active: null };
+  const keys = config === undefined ? NO_KEYS : { ...loadEncryption(config), active: null };
   const answering = { token, cipher: new PayloadCipher(keys), userHeader, logger };
   const server = createServer((request, response) => {
     const { origin } = request.headers;

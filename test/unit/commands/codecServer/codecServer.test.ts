@@ -117,7 +117,8 @@ it('decrypts with the keys of its configuration, and logs who asked and how much
   const config = join(directory, 'ktb.yaml');
   writeFileSync(
     config,
-    JSON.stringify({ temporal: { encryption: { keys } }, pipelines: { a: { topics: ['a'], table: 'a' } } }),
+    // Nothing else of it has to be right, or here.
+    JSON.stringify({ temporal: { encryption: { keys } }, kafka: { sasl: { password: '${NOT_HERE}' } }, pipelines: 1 }),
   );
   const lines: string[] = [];
   const log = (...line: unknown[]): void => void lines.push(JSON.stringify(line));
