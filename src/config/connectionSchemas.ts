@@ -76,12 +76,14 @@ const encryption = z.strictObject({
     ),
   active: nonEmpty
     .optional()
-    .describe('Name of the key that encrypts. Without it nothing is encrypted any more, and all that is can be read.'),
+    .describe(
+      'Name of the key that encrypts. Without it no record is encrypted any more, and all that is encrypted can be read.',
+    ),
   required: z
     .boolean()
     .default(false)
     .describe(
-      'Whether batchers take only signals that are encrypted for them. Set it once all consumers encrypt, and requesters too.',
+      'Whether batchers take only signals, and workers only activities, that ktb or a requester has encrypted for them. Set it once all consumers encrypt, and requesters too.',
     ),
 });
 
