@@ -23,8 +23,11 @@ export class FoundRows {
   readonly #partly = new Map<BatchRow, ReadonlySet<number>>();
   /** An insert of this batch may still be running. */
   #mayBeRunning: boolean;
+  readonly #mustBeWhole: boolean;
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
+  /** @param mustBeWhole whether a replica that lags is waited for, since what is not found is inserted. Default: it is */
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns, mustBeWhole = true) {
+    this.#mustBeWhole = mustBeWhole;
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.canLookUp =
@@ -127,6 +130,9 @@ export class FoundRows {
    * only the sources asked for after it have rows. So what is missing is asked for again until nothing new is found.
    * Otherwise the rest would be sent as another set, whose token is not known.
    *
+   * For the same reason, if only some are found, a replica that lags is waited for: it may have one partition of an insert
+   * that another replica has taken, and get the others later. If none is found, their own token tells.
+   *
    * @throws InsertError if one may be running, or the table cannot be asked
    */
   async lookUp(rows: readonly BatchRow[]): Promise<void> {
@@ -135,6 +141,14 @@ export class FoundRows {
       await this.#mustNotBeRunning();
       this.#mayBeRunning = false;
     }
+    await this.#ask(rows);
+    const missing = this.missing(rows);
+    const isPart = missing.length > 0 && (missing.length < rows.length || this.hasPartOf(missing));
+    const { tables, table } = this.#options;
+    if (this.#mustBeWhole && isPart && (await tables.caughtUp(table))) await this.#ask(missing);
+  }
+
+  async #ask(rows: readonly BatchRow[]): Promise<void> {
     for (let asked = rows; asked.length > 0;) {
       const present = await rowsInTable(this.#options, this.#tableColumns, asked);
       if (!this.#note(present)) return;

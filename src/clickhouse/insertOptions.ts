@@ -19,6 +19,7 @@ export interface BatchInsertOptions {
     | 'foundRowNumbersOfRecords'
     | 'probe'
     | 'isInserting'
+    | 'caughtUp'
     | 'lastInsertAtMs'
     | 'insertBytesMax'
     | 'insertRowsMax'

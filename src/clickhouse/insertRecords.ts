@@ -210,7 +210,8 @@ export async function giveUpRecords(
   });
   const { rows, rejected } = batchRows;
   const repeated = { ...options, repeated: true };
-  const found = new FoundRows(repeated, tableColumns ?? new Map());
+  // Nothing is inserted, and a batch can be given up also while a replica is away for good.
+  const found = new FoundRows(repeated, tableColumns ?? new Map(), false);
   batchRows.lines.release();
   await found.lookUp([...rows, ...rejected]);
   return {

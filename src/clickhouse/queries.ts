@@ -6,6 +6,7 @@ import { QUERY_SETTINGS } from '../config/insertSettings.js';
 import { mustBeOfClickHouse } from './statementAnswer.js';
 import { ACCESS_DENIED, UNKNOWN_TABLE } from './errorCodes.js';
 import { classifyInsertError, InsertError } from './insertErrors.js';
+import { awayNoteOf } from './servers.js';
 
 interface QueryOptions<Row> {
   /** In addition to {@link QUERY_SETTINGS}. Default: none. */
@@ -25,6 +26,7 @@ export async function queryRows<Row>(
   parameters: Record<string, unknown> = {},
   { settings = {}, keeps = () => true }: QueryOptions<Row> = {},
 ): Promise<Row[]> {
+  const noteAway = awayNoteOf(client);
   try {
     const result = await client.query({
       query,
@@ -42,7 +44,9 @@ export async function queryRows<Row>(
     mustBeOfClickHouse(result.response_headers);
     return rows;
   } catch (error) {
-    throw classifyInsertError(error);
+    const classified = classifyInsertError(error);
+    if (!classified.answered) noteAway();
+    throw classified;
   }
 }
 

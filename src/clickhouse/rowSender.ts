@@ -8,6 +8,7 @@ import { quoted, type NamedTable } from './namedTables.js';
 import { queryRows, unlessDenied } from './queries.js';
 import type { TableColumns } from './tableColumns.js';
 import type { ServerLimits } from './serverLimits.js';
+import { awayNoteOf } from './servers.js';
 import { quoteName } from './sqlNames.js';
 
 /** What one insert sends. */
@@ -84,6 +85,7 @@ export class RowSender {
     const names = [...columns.keys()].map(quoteName).join(', ');
     const statement = `INSERT INTO ${quoted(named)} (${names}) FORMAT JSONEachRow\n`;
     const values = Readable.from([Buffer.from(statement), ...lines], { objectMode: false });
+    const noteAway = awayNoteOf(this.#client);
     try {
       const { stream, response_headers, http_status_code } = await this.#client.exec({
         // The statement is at the head of the body, because with many columns it is too long for an address.
@@ -106,7 +108,9 @@ export class RowSender {
       // it has handed over may still wait in it, but ClickHouse answers only after it has read all.
       if (!values.readableEnded) throw new Error('the answer came before all rows were sent');
     } catch (error) {
-      throw classifyInsertError(error, columns, this.#settings);
+      const classified = classifyInsertError(error, columns, this.#settings);
+      if (!classified.answered) noteAway();
+      throw classified;
     } finally {
       // If not all was sent, the connection is of no use any more, and ends.
       values.destroy();
@@ -116,8 +120,7 @@ export class RowSender {
 
 /**
  * Whether an insert of this batch is still running. ClickHouse goes on with an insert whose connection has broken,
- * although nobody waits for its answer. Only the server that answers is asked. For other replicas the deduplication
- * token has to be enough.
+ * although nobody waits for its answer. Only the server that answers is asked.
  *
  * @throws InsertError
  */

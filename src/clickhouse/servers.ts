@@ -51,6 +51,15 @@ export function serversOf(config: ClickHouseConfig): Servers {
 }
 
 const clientsOf = new WeakMap<ClickHouseClient, readonly ClickHouseClient[]>();
+const noting = new WeakMap<ClickHouseClient, () => () => void>();
+
+/**
+ * To be called before a request, by whoever reads its answer: gives what notes that this answer did not come whole, so
+ * that the server counts as away. The client itself sees only the beginning of an answer.
+ */
+export function awayNoteOf(client: ClickHouseClient): () => void {
+  return noting.get(client)?.() ?? (() => undefined);
+}
 
 /** The clients of all servers that a client may use. That is itself, if there is one server. */
 export function eachServer(client: ClickHouseClient): readonly ClickHouseClient[] {
@@ -83,6 +92,10 @@ export function clientOfServers(servers: Servers, create: (url: string) => Click
     },
   });
   clientsOf.set(client, [...clients.values()]);
+  noting.set(client, () => {
+    const url = servers.current;
+    return () => servers.away(url);
+  });
   return client;
 }
 

@@ -1,5 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config/config.js';
+import { within } from '../lib/within.js';
 import type { RecordSource, TopicPartition } from '../protocol/record.js';
 import { InsertError } from './insertErrors.js';
 import { KnownColumns, missingTable } from './knownColumns.js';
@@ -16,6 +17,7 @@ import {
 } from './lookUps.js';
 import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
+import { caughtUp } from './replicas.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { uniqueIds, type UniqueIds } from './serverFacts.js';
 import { eachServer } from './servers.js';
@@ -25,6 +27,9 @@ import { tableFacts, writtenAs, type TableFacts } from './writtenTables.js';
 
 /** Every batch for a table with views asks for its windows. They hardly change, and asking takes several queries. */
 const WINDOWS_MAX_AGE_MS = 60_000;
+
+/** How long the other servers are waited for. */
+const OTHER_SERVERS_MS = 5_000;
 
 /**
  * The tables of one ClickHouse connection, by their names in the configuration. All questions end in an `InsertError` if
@@ -124,9 +129,34 @@ export class ClickHouseTables {
     return this.#sender.sizes.wasTooLargeForViews(table, rows, rowsMin);
   }
 
-  /** Whether an insert of this batch is still running at the server, although its connection may have broken. */
-  isInserting(batch: string): Promise<boolean> {
-    return isInserting(this.#client, batch);
+  /**
+   * Whether an insert of this batch is still running, although its connection may have broken: at the server that is used,
+   * or at another one of `clickhouse.urls` that answers. The one that was used before may only have been slow.
+   */
+  async isInserting(batch: string): Promise<boolean> {
+    const others = this.#others().map((client) =>
+      // One that does not answer must not hold the batch: the other servers are there for that case.
+      within(isInserting(client, batch), OTHER_SERVERS_MS).catch(() => false),
+    );
+    return (await Promise.all([isInserting(this.#client, batch), ...others])).includes(true);
+  }
+
+  /**
+   * Waits until the server that is used has what the others of `clickhouse.urls` have taken, see {@link caughtUp}.
+   *
+   * @returns false if there are no others, so nothing was waited for
+   * @throws InsertError
+   */
+  async caughtUp(table: string): Promise<boolean> {
+    if (this.#others().length === 0) return false;
+    await caughtUp(this.#client, this.#named(table));
+    return true;
+  }
+
+  /** All servers, if there are several. */
+  #others(): readonly ClickHouseClient[] {
+    const servers = eachServer(this.#client);
+    return servers.length === 1 ? [] : servers;
   }
 
   /** The offsets of a source that are in the table already, see `foundOffsets` in lookUps.ts. */

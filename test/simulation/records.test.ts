@@ -140,6 +140,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       wasTooLargeForViews: () => false,
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
+      caughtUp: () => Promise.resolve(false),
       mayLoseKnownRows: () => Promise.resolve(false),
       rememberedBy: () => Promise.resolve(null),
     },

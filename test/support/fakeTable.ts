@@ -108,6 +108,7 @@ export class FakeTable {
     insertRowsMax: (table) => this.#sizes.rowsMax(table),
     wasTooLargeForViews: (table, rows, rowsMin) => this.#sizes.wasTooLargeForViews(table, rows, rowsMin),
     hasViews: () => Promise.resolve(this.hasView),
+    caughtUp: () => Promise.resolve(false),
     mayLoseKnownRows: () => Promise.resolve(this.remembersTokens !== false),
     knowsTokens: () => Promise.resolve(this.remembersTokens),
     rememberedBy: () => Promise.resolve(this.remembersTokens === false ? null : 'orders'),

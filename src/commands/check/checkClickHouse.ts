@@ -1,3 +1,4 @@
+import type { ClickHouseClient } from '@clickhouse/client';
 import {
   canLookUp,
   identityFaults,
@@ -9,7 +10,8 @@ import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { InsertError } from '../../clickhouse/insertErrors.js';
 import { LOOK_UP_TIMED_OUT } from '../../clickhouse/lookUps.js';
 import { deniedSystemTables, serverVersion } from '../../clickhouse/serverFacts.js';
-import type { ClickHouseTables } from '../../clickhouse/tables.js';
+import { eachServer } from '../../clickhouse/servers.js';
+import { ClickHouseTables } from '../../clickhouse/tables.js';
 import type { Config, PipelineConfig } from '../../config/config.js';
 import type { FilledTable } from '../../config/filledTables.js';
 import { reachClickHouse } from '../../connections/openParts.js';
@@ -56,8 +58,39 @@ export function checkTables(
     const denied = await deniedSystemTables(client);
     const grants = denied.length === 0 ? [] : [judgeSystemGrants(denied)];
     const version = judgeServerVersion(await serverVersion(client));
-    return [...version, ...grants, ...judged.flat(), ...sharedTables(config, existing)];
+    const servers = await checkServers(client, config, filled);
+    return [...version, ...grants, ...servers, ...judged.flat(), ...sharedTables(config, existing)];
   });
+}
+
+/** If there are several servers: whether each of them answers, and has the same tables. */
+async function checkServers(
+  client: ClickHouseClient,
+  { clickhouse: { urls, database, settings } }: Config,
+  filled: readonly FilledTable[],
+): Promise<Finding[]> {
+  if (urls.length === 1) return [];
+  const names = [...new Set(filled.map(({ table }) => table))];
+  const columnsAt = async (server: ClickHouseClient): Promise<ReadonlyMap<string, string>> => {
+    const asked = new ClickHouseTables(server, database, settings).columnsOf(names);
+    return new Map(Array.from(await within(asked, ANSWER_TIMEOUT_MS), ([name, of]) => [name, JSON.stringify([...of])]));
+  };
+  const expected = await columnsAt(client);
+  const found = eachServer(client).map(async (server, index): Promise<Finding> => {
+    const { ok, warning, wrong } = judges(`ClickHouse at ${urls[index] ?? ''}`);
+    try {
+      const columns = await columnsAt(server);
+      const other = names.filter((name) => columns.get(name) !== expected.get(name));
+      if (other.length === 0) return ok('has the tables');
+      return wrong(
+        `table ${other.join(', ')} is not there, or has other columns than at the server that is used`,
+        'make all servers replicas of one table. If one has not applied an ALTER yet, check again',
+      );
+    } catch (error) {
+      return warning(`does not answer: ${messageOf(error)}`, 'start it, or take it out of clickhouse.urls');
+    }
+  });
+  return Promise.all(found);
 }
 
 /** Whether ClickHouse is away. */

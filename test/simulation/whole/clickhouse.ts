@@ -120,6 +120,7 @@ export class SimulatedClickHouse {
       insertRowsMax: (table) => sizes.rowsMax(table),
       wasTooLargeForViews: (table, rows, rowsMin) => sizes.wasTooLargeForViews(table, rows, rowsMin),
       hasViews: () => ask(() => false),
+      caughtUp: () => ask(() => false),
       mayLoseKnownRows: () => ask(() => true),
       knowsTokens: () => ask(() => true),
       rememberedBy: () => ask(() => 'orders'),

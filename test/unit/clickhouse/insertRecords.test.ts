@@ -73,6 +73,54 @@ it('rows that an earlier attempt inserts between two questions of a look-up are 
   expect(table.rows.map(({ _partition }) => _partition)).toEqual([0, 1, 2]);
 });
 
+it('a replica that has a part of an insert, and gets the rest later, is waited for: the rest is not sent as another set', async () => {
+  const table = new FakeTable();
+  const sources = [0, 1, 2].map((partition) => ({ topic: 'orders', partition, epoch: 'e1' }));
+  const records = sources.map((source) => ({ source, record: record(7) }));
+  const options = {
+    ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', overdue: false },
+    mustBeAlive: () => undefined,
+  };
+  await insertRecords(records, { ...options, repeated: false, tables: table.tables });
+  let isBehind = true;
+  let waits = 0;
+  const tables: BatchInsertOptions['tables'] = {
+    ...table.tables,
+    caughtUp: () => {
+      waits++;
+      isBehind = false;
+      return Promise.resolve(true);
+    },
+    foundOffsets: async (...question) =>
+      isBehind && question[1].partition > 0 ? new Set() : table.tables.foundOffsets(...question),
+  };
+  const { inserted, found } = await insertRecords(records, { ...options, repeated: true, tables });
+  expect([inserted.length, found, waits, table.insertSizes]).toEqual([3, 3, 1, [3]]);
+  // Nobody waits for it if all is there, or nothing, or the batch is given up.
+  await insertRecords(records, { ...options, repeated: true, tables });
+  table.rows.splice(0);
+  await insertRecords([records[0]!], { ...options, repeated: true, tables });
+  await giveUpRecords(records, { ...options, repeated: true, tables }, { code: 'parked', message: 'by me' });
+  expect(waits).toBe(1);
+});
+
+it('a batch of which a replica that lags has a part is held', async () => {
+  const table = new FakeTable();
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const lags = new InsertError('transient', { code: 'replica_lags', message: 'it lags', answered: false });
+  table.rows.push({ _topic: 'orders', _partition: 0, _epoch: 'e1', _offset: 0 });
+  const attempt = insertRecords(
+    [0, 1].map((offset) => ({ source, record: record(offset) })),
+    {
+      tables: { ...table.tables, caughtUp: () => Promise.reject(lags) },
+      ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
+      mustBeAlive: () => undefined,
+    },
+  );
+  await expect(attempt).rejects.toBe(lags);
+  expect(table.insertSizes).toEqual([]);
+});
+
 const ANSWER_ROWS_MAX = 100;
 
 /** Every eighth of these records is of the batch, the others are other batchers'. An answer to a look-up has a limit. */
