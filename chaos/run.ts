@@ -107,8 +107,8 @@ const PROGRESS_EVERY_MS = 10_000;
 const RECORDS_MIN_SHARE = 0.9;
 /** Of the faults that were done: some hit nothing. */
 const FAULTS_MIN_SHARE = 0.4;
-/** What docs/operations.md says of a process with both roles, and glibc's own for threads. */
-const MEMORY_BYTES_MAX = (480 + 60) * 1024 ** 2;
+/** What docs/operations.md says of a process with both roles, and 30 MiB for what is rare. */
+const MEMORY_BYTES_MAX = (510 + 30) * 1024 ** 2;
 /** Three times what a process with both roles has. */
 const HANDLES_MAX = 200;
 const BATCH_RECORDS_MAX = 2_000;
