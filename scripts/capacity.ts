@@ -4,6 +4,8 @@ import { actionsOf, signalActionsOf } from '../bench/counters.js';
 import { BASELINE, benchMessage } from '../bench/scenario.js';
 import type { SweepPoint } from '../bench/sweep.js';
 import { MAIN, medianCpu, number, rowsAnInsert, spread, type FigureTable } from '../bench/tables.js';
+import { SHARE_AIMED_AT } from '../src/consumer/lanes/laneSender.js';
+import { flowControlLimits } from '../src/temporal/flowControl.js';
 import { CHUNK_BYTES_GOAL } from '../src/protocol/payloadLimit.js';
 import { memoryBytesOf } from '../src/protocol/recordLimit.js';
 import { lastRunWith, madeBy, markdown } from './benchmarks.js';
@@ -13,6 +15,8 @@ const PLANS = [
   { bytes: 200, rates: [100, 10_000, 100_000, 1_000_000] },
   { bytes: 1_000, rates: [100, 10_000, 30_000, 100_000] },
 ];
+
+const MIB = 1024 * 1024;
 
 /** What is assumed, beside what is measured. */
 const ASSUMED = {
@@ -27,6 +31,9 @@ const ASSUMED = {
   /** Memory of a process at full load with its defaults, and of each slot more: docs/operations.md. */
   podMib: 510,
   slotMib: 60,
+  /** The chart's limit, and room above what was seen. */
+  podLimitMib: 1_024,
+  podRoom: 1.5,
   /** Bytes of an event in a history, beside the records that it carries. */
   bytesOfEvent: 200,
   /** Writes to a workflow's history that one shard takes a second. */
@@ -45,9 +52,9 @@ const ASSUMED = {
   bytesOfSignal: CHUNK_BYTES_GOAL,
   /** Values of maxBuffered to choose from, in MiB: the default, and larger ones. */
   bufferedMib: [48, 96, 192, 384],
+  /** Defaults of flow.maxHistory and flow.checkEvery. */
+  flow: { historyBytesMax: 8 * MIB, checkEveryBytes: 2 * MIB },
 };
-
-const MIB = 1024 * 1024;
 
 /** Parts whose processor time is planned for each batch. The bridge first. */
 const PARTS = ['tested', 'temporal', 'clickhouse'];
@@ -266,14 +273,14 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
     ],
     ['`worker.maxConcurrentFlushes`', '`batchers ÷ pods`, at least its default', ({ slots }) => number(slots)],
     [
-      'MiB of memory a pod',
-      '`pod + (maxBuffered − 48) + slot × (maxConcurrentFlushes − 3)`',
+      'limit of memory a pod, MiB',
+      '`(pod + maxBuffered − 48 + slot × (maxConcurrentFlushes − 3)) × 1.5`, at least 1,024',
       ({ podMib }) => number(podMib),
     ],
     ['partitions', '`R ÷ (partition × load)`, at least two a pod', ({ partitions }) => number(partitions)],
     [
       'signals a second',
-      'the largest of `full = R × signals ÷ 1e6`, `pods × batchers ÷ (linger ÷ 2)` and `R × 2 × batchers × memory ÷ maxBuffered`',
+      'the largest of `full = R × signals ÷ 1e6 × max(1, pods ÷ 13.5)`, `pods × batchers ÷ (linger ÷ 2)` and `R × 2 × max(4, batchers) × memory ÷ maxBuffered`',
       ({ signals }) => perSecond(signals),
     ],
     [
@@ -301,7 +308,7 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
     ],
     [
       'GB of histories, each day of retention',
-      '`(full × stored + writes/s × event) × 86,400 ÷ 1e9`',
+      '`(R × signals ÷ 1e6 × stored + writes/s × event) × 86,400 ÷ 1e9`; the first term twice if `batches/s` exceeds `fullBatches`',
       ({ storedPerDay }) => number(storedPerDay),
     ],
     ['inserts a second', 'the larger of `R ÷ rows` and `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
@@ -325,7 +332,7 @@ function plan(rate: number, costs: Measured) {
   const pods = Math.max(ASSUMED.pods, Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load));
   const { batchers, delay, bufferedMib } = settingsFor(millions, pods, costs);
   const { signals, batches, writes } = flow(millions, { pods, batchers, delay, bufferedMib }, costs);
-  const full = millions * costs.signalsPerMillion;
+  const full = fullSignals(millions, pods, costs);
   // The costs of a record contain those of a full drain's signals and batches. Only what is more comes on top.
   const moreBatches = batches - millions * costs.batchesPerMillion;
   const cpu = (part: string): number =>
@@ -342,7 +349,11 @@ function plan(rate: number, costs: Measured) {
     delay,
     bufferedMib,
     slots,
-    podMib: ASSUMED.podMib + bufferedMib - (ASSUMED.bufferedMib[0] ?? NaN) + ASSUMED.slotMib * (slots - ASSUMED.slots),
+    podMib: Math.max(
+      ASSUMED.podLimitMib,
+      (ASSUMED.podMib + bufferedMib - (ASSUMED.bufferedMib[0] ?? NaN) + ASSUMED.slotMib * (slots - ASSUMED.slots)) *
+        ASSUMED.podRoom,
+    ),
     partitions: Math.max(2 * pods, Math.ceil(rate / (costs.perPartition * ASSUMED.load))),
     signals,
     batches,
@@ -352,7 +363,11 @@ function plan(rate: number, costs: Measured) {
     dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
     temporalCores: Math.ceil(cpu('temporal')),
-    storedPerDay: ((full * ASSUMED.bytesOfSignal + writes * ASSUMED.bytesOfEvent) * 86_400) / 1e9,
+    storedPerDay:
+      ((millions * costs.signalsPerMillion * ASSUMED.bytesOfSignal * (moreBatches > 0 ? 2 : 1) +
+        writes * ASSUMED.bytesOfEvent) *
+        86_400) /
+      1e9,
     inserts,
     servers: Math.ceil(inserts / ASSUMED.insertsPerServer),
     clickhouseCores: Math.ceil(cpu('clickhouse')),
@@ -368,7 +383,7 @@ interface FlowSettings {
 
 /** The settings with which no batcher has more writes than are planned: the shortest delay, then few batchers. */
 function settingsFor(millions: number, pods: number, costs: Measured): FlowSettings {
-  const fullWrites = WRITES_A_SIGNAL * costs.signalsPerMillion + WRITES_A_BATCH * costs.batchesPerMillion;
+  const fullWrites = WRITES_A_SIGNAL * fullSignals(1, pods, costs) + WRITES_A_BATCH * costs.batchesPerMillion;
   const fewest = Math.max(
     ASSUMED.batchers,
     Math.ceil((millions * 1_000_000) / (costs.perBatcher * ASSUMED.load)),
@@ -383,6 +398,12 @@ function settingsFor(millions: number, pods: number, costs: Measured): FlowSetti
   throw new Error(`no settings are enough for ${millions} million records a second`);
 }
 
+/** Signals a second, if all are full. With many members they are smaller, see `flowControlLimits`. */
+function fullSignals(millions: number, pods: number, { signalsPerMillion }: Measured): number {
+  const { signalBytesMax } = flowControlLimits(ASSUMED.flow, pods);
+  return millions * signalsPerMillion * Math.max(1, CHUNK_BYTES_GOAL / (signalBytesMax * SHARE_AIMED_AT));
+}
+
 /** What a second asks of Temporal, if a batch and a lane wait for so long. */
 function flow(
   millions: number,
@@ -390,11 +411,11 @@ function flow(
   costs: Measured,
 ) {
   const signals = Math.max(
-    millions * costs.signalsPerMillion,
+    fullSignals(millions, pods, costs),
     // Each pod signals each batcher by itself, after half of the delay.
     (pods * batchers) / (delay / 2),
     // A lane with half of its share of `maxBuffered` waits no longer, see `lingerBytesMax`.
-    (millions * 1_000_000 * costs.recordMemory * 2 * batchers) / (bufferedMib * MIB),
+    (millions * 1_000_000 * costs.recordMemory * 2 * Math.max(4, batchers)) / (bufferedMib * MIB),
   );
   const batches = Math.max(millions * costs.batchesPerMillion, batchers / delay);
   return { signals, batches, writes: WRITES_A_SIGNAL * signals + WRITES_A_BATCH * batches };

@@ -15,6 +15,8 @@ export interface FlowControlLimits {
   readonly checkEverySignals: number;
   /** Encoded bytes of a signal with several records, at most: its body, and the metadata of its segments. */
   readonly signalBytesMax: number;
+  /** The same for a signal that follows the one before it closely. */
+  readonly closeSignalBytesMax: number;
 }
 
 /**
@@ -35,7 +37,8 @@ export interface FlowControlLimits {
  * sender that counted the rest, too, could wait for ever for a run that begins below its mark.
  *
  * While a worker has a workflow task, Temporal gathers the signals that come, 2 MiB of them. With more it fails the task,
- * and the worker reads the whole history again. So a signal is small enough for each member to send two in that time.
+ * and the worker reads the whole history again. So in a backlog a signal is small enough for each of 128 members to send two
+ * in that time. Signals that come seldom may be larger: fewer of them cost less.
  *
  * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution`,
  * `history.maximumBufferedEventsSizeInBytes` of Temporal.
@@ -55,7 +58,11 @@ export function flowControlLimits(
     lowEvents: 6_000,
     checkEveryBytes: Math.min(flow.checkEveryBytes, shareBytes),
     checkEverySignals: Math.max(1, Math.min(200, Math.floor(1_600 / members))),
-    signalBytesMax: Math.max(SHARE_BYTES_MIN, Math.min(shareBytes, Math.floor(DURING_TASK_BYTES_MAX / members / 2))),
+    signalBytesMax: shareBytes,
+    closeSignalBytesMax: Math.max(
+      SHARE_BYTES_MIN,
+      Math.min(shareBytes, Math.floor(DURING_TASK_BYTES_MAX / members / 2)),
+    ),
   };
 }
 

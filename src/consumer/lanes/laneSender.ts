@@ -40,8 +40,11 @@ const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
 
+/** From such a pause between two signals of a lane on, few of all lanes come during one workflow task. */
+const CLOSE_MS = 1_000;
+
 /** Of what flow control allows for a signal. The rest is room for a chunk that packs worse than the last. */
-const SHARE_AIMED_AT = 0.9;
+export const SHARE_AIMED_AT = 0.9;
 
 /**
  * Sends a lane's records to its batcher, one signal at a time. What arrives meanwhile goes into the next one.
@@ -63,6 +66,7 @@ export class LaneSender {
   /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
+  #acceptedAtMs = -Infinity;
   readonly #stop = new LaneStop();
   /** Since when the lane lingers, and nothing else keeps it from being sent. Null if it does not. */
   #lingersSinceMs: number | null = null;
@@ -175,6 +179,7 @@ export class LaneSender {
     // Another member may have started the run with older settings.
     this.#settingsSent = meta.settings !== undefined || runId === this.#lastRunId ? settings : null;
     this.#lastRunId = runId;
+    this.#acceptedAtMs = performance.now();
     this.#flow.sent(runId, bytes);
     this.#resumed('accepted');
     this.#lane.accepted(pack);
@@ -232,7 +237,7 @@ export class LaneSender {
       const bytes = chunkBytes(chunk.meta.segments, [], chunk.body.length);
       this.#lane.packed(pack.bytes, bytes);
       // One record is sent in any case: it cannot become smaller.
-      const isInShare = pack.records === 1 || bytes <= this.#flow.limits.signalBytesMax;
+      const isInShare = pack.records === 1 || bytes <= this.#signalBytesMax;
       return isInShare && this.#fits(chunk) ? chunk : { refusal: TOO_LARGE };
     } catch (error) {
       if (error instanceof UnencodableRecordError) return { refusal: error.message };
@@ -243,10 +248,13 @@ export class LaneSender {
   /** How large a full chunk is to become: as large as is best, but within what the payload and flow control allow. */
   #chunkBytesGoal(): number {
     const { payloadBytesMax } = this.#settings().batch;
-    return Math.min(
-      withinPayload(CHUNK_BYTES_GOAL, payloadBytesMax),
-      this.#flow.limits.signalBytesMax * SHARE_AIMED_AT,
-    );
+    return Math.min(withinPayload(CHUNK_BYTES_GOAL, payloadBytesMax), this.#signalBytesMax * SHARE_AIMED_AT);
+  }
+
+  /** What flow control allows for the next signal. */
+  get #signalBytesMax(): number {
+    const { signalBytesMax, closeSignalBytesMax } = this.#flow.limits;
+    return performance.now() - this.#acceptedAtMs < CLOSE_MS ? closeSignalBytesMax : signalBytesMax;
   }
 
   /**

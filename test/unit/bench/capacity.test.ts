@@ -78,7 +78,7 @@ const lineOf = (page: string, name: string): string[] =>
 it('capacity is what a million records cost, divided by the share of each limit that is planned with', () => {
   const page = capacityReference([RUN]);
   // By their rate 5 and 50 were enough, but each would write more than 20 times a second.
-  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '2', '10', '95']);
+  expect(lineOf(page, 'batchers').slice(2)).toEqual(['2', '2', '10', '125']);
   // The main thread takes 10 s a million.
   expect(lineOf(page, 'pods').slice(2)).toEqual(['2', '2', '2', '20']);
   expect(lineOf(page, 'partitions').slice(2)).toEqual(['4', '4', '5', '50']);
@@ -103,21 +103,22 @@ it('a signal and a batch cost by themselves, whatever is in them', () => {
   expect(lineOf(page, 'cores a pod').slice(2)).toEqual(['0.3', '0.4', '2.2', '2.2']);
 });
 
-it('signals are those of full chunks, or of one from each pod to each batcher in each linger if that is more', () => {
+it('signals are those of full chunks, which are smaller with 20 pods, or of one from each pod to each batcher in each linger if that is more', () => {
   const page = capacityReference([RUN]);
-  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['8.0', '8.0', '40', '400']);
+  expect(lineOf(page, 'signals a second').slice(2)).toEqual(['8.0', '8.0', '40', '593']);
   expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2.0', '2.0', '10', '100']);
   // Two actions a batch beside its signals, and a timer.
-  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '700']);
+  expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '893']);
 });
 
 it('records wait longer, and in more memory, where their batcher would get too many signals', () => {
   const page = capacityReference([RUN]);
-  // 20 pods signal each of 95 batchers 40 times a second with the default. With ten seconds a signal is full before. Then
-  // each pod holds the halves of 95 full signals of 2,500 records of 543 bytes: 246 MiB.
+  // 20 pods signal each of 125 batchers 40 times a second with the default. With ten seconds a signal is full before. Of 20
+  // members it is smaller: 1,685 records of 543 bytes, of which each pod holds the halves of 125.
   expect(lineOf(page, '`maxDelay` and `linger`, s').slice(2)).toEqual(['1', '1', '1', '10']);
   expect(lineOf(page, '`maxBuffered`, MiB').slice(2)).toEqual(['48', '48', '48', '384']);
-  expect(lineOf(page, 'MiB of memory a pod').slice(2)).toEqual(['510', '510', '630', '966']);
+  // Half as much again as 510, 336 for what waits and 4 × 60 for slots.
+  expect(lineOf(page, 'limit of memory a pod, MiB').slice(2)).toEqual(['1,024', '1,024', '1,024', '1,629']);
   expect(lineOf(page, 'writes a second to a batcher').slice(2)).toEqual(['19', '19', '19', '20']);
 });
 

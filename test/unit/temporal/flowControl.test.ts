@@ -73,11 +73,12 @@ describe.each([1, 8, 64, 256])('%i members', (members) => {
     fc.assert(
       fc.property(anyFlow, (flow) => {
         const { highBytes, lowBytes, highEvents, lowEvents, ...limits } = flowControlLimits(flow, members);
-        const { checkEveryBytes, checkEverySignals, signalBytesMax } = limits;
+        const { checkEveryBytes, checkEverySignals, signalBytesMax, closeSignalBytesMax } = limits;
         const sentBytes = highBytes - CARRIED_BYTES + members * (checkEveryBytes + signalBytesMax);
         expect(sentBytes).toBeLessThanOrEqual(20 * MIB);
         // While a worker has a workflow task, two signals of each member.
-        expect(members * 2 * signalBytesMax).toBeLessThanOrEqual(Math.max(2 * MIB, members * 2 * 8 * 1024));
+        expect(members * 2 * closeSignalBytesMax).toBeLessThanOrEqual(Math.max(2 * MIB, members * 2 * 8 * 1024));
+        expect(closeSignalBytesMax).toBeLessThanOrEqual(signalBytesMax);
         // Whatever a run begins with, and however small maxHistory is.
         expect(lowBytes).toBeGreaterThan(CARRIED_BYTES);
         expect(highEvents + members * checkEverySignals).toBeLessThan(10_000);

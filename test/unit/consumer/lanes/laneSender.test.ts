@@ -171,9 +171,9 @@ it('follows what flow control allows by what a signal takes once it is packed, a
     return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
   };
   const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
-  // Of 100 members each may send 62 KB.
+  // Of 100 members each may send 62 KB, and 10 KB after a signal that was accepted just before.
   sender.setMembers(100);
-  const { signalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 100);
+  const { signalBytesMax, closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 100);
   const source = tracker();
   // Half of each value packs to nothing.
   const values = Array.from({ length: 2_000 }, () => Buffer.concat([randomBytes(500), Buffer.alloc(500)]));
@@ -182,10 +182,12 @@ it('follows what flow control allows by what a signal takes once it is packed, a
   sender.wake();
   await eventually(() => expect(lane.readiness(0).type).toBe('linger'));
   expect(Math.max(...sizes)).toBeLessThanOrEqual(signalBytesMax);
-  // What is left is less than a signal: some 110 records.
-  expect(lane.records).toBeLessThan(130);
+  expect(sizes[0]).toBeGreaterThan(closeSignalBytesMax * 2);
+  expect(Math.max(...sizes.slice(1))).toBeLessThanOrEqual(closeSignalBytesMax);
+  // What is left is less than a signal: some 20 records.
+  expect(lane.records).toBeLessThan(25);
   // All but the first are nearly as large as they may be.
-  expect(Math.min(...sizes.slice(3))).toBeGreaterThan(signalBytesMax * 0.8);
+  expect(Math.min(...sizes.slice(4))).toBeGreaterThan(closeSignalBytesMax * 0.8);
 });
 
 it('halves a pack that became larger than flow control allows, but sends one record in any case', async () => {
