@@ -173,7 +173,10 @@ it('follows what flow control allows by what a signal takes once it is packed, a
   const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
   // Of 100 members each may send 62 KB, and 10 KB after a signal that was accepted just before.
   sender.setMembers(100);
-  const { signalBytesMax, closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 100);
+  const { signalBytesMax, closeSignalBytesMax } = flowControlLimits(
+    { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 },
+    100,
+  );
   const source = tracker();
   // Half of each value packs to nothing.
   const values = Array.from({ length: 2_000 }, () => Buffer.concat([randomBytes(500), Buffer.alloc(500)]));
