@@ -1,4 +1,5 @@
-import { ApplicationFailure } from '@temporalio/workflow';
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import type { FlushActivities } from '../../src/protocol/flushActivities.js';
 import { SUBMIT_FAILURES, submitRow, type Confirmation, type SubmitRowOptions } from '../../src/requester/requester.js';
 
 type Row = Readonly<Record<string, unknown>> | string;
@@ -27,4 +28,14 @@ export async function busyRequester(rows: readonly Row[], options: SubmitRowOpti
   return outcomes.map((outcome) =>
     outcome.status === 'fulfilled' ? outcome.value.status : String((outcome.reason as ApplicationFailure).type),
   );
+}
+
+/** Schedules an activity of ktb with arguments of its own, as anybody can who may start workflows. */
+export async function stranger(taskQueue: string): Promise<void> {
+  const { confirmRequests } = proxyActivities<FlushActivities>({
+    taskQueue,
+    startToCloseTimeout: '20 seconds',
+    retry: { maximumAttempts: 2 },
+  });
+  await confirmRequests('orders', []);
 }

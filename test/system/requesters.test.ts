@@ -8,7 +8,7 @@ import {
   type WorkflowBundle,
 } from '@temporalio/worker';
 import type { WorkflowFailedError } from '@temporalio/client';
-import type { PayloadCodec } from '@temporalio/common';
+import type { ActivityFailure, PayloadCodec } from '@temporalio/common';
 import { beforeAll, expect, it } from 'vitest';
 import { encryptionCodec } from '../../src/temporal/payloadCodec.js';
 import { Daemon } from '../support/daemon.js';
@@ -149,3 +149,31 @@ it('requesters in TypeScript and Python encrypt with the same keys, and ktb take
   ]);
   expect(await daemon.metric('ktb_refused_signals_total')).toBe(0);
 }, 600_000);
+
+it('a workflow of somebody without the key has no activity done where encryption is required', async () => {
+  const encryption = { keys: { k1: newKey() }, active: 'k1' };
+  const payloadCodecs = [encryptionCodec({ keys: encryption.keys })];
+  const stranger = async (): Promise<unknown> => {
+    let cause: unknown;
+    // Its client and its worker encrypt nothing. That they can read is only for this test.
+    await withRequesters(async () => {
+      const run = await fixture.temporal.workflow.start('stranger', {
+        workflowId: `${fixture.name}-stranger`,
+        taskQueue: `${fixture.name}.requesters`,
+        args: [fixture.name],
+      });
+      cause = await run.result().then(
+        () => 'done',
+        (error: unknown) => ((error as WorkflowFailedError).cause as ActivityFailure).cause,
+      );
+    }, payloadCodecs);
+    return cause;
+  };
+  fixture = await Fixture.create(stack(), { payloadCodecs });
+  daemon = await Daemon.start(fixture.config({}, { encryption: { ...encryption, required: true } }));
+  expect(await stranger()).toMatchObject({ type: 'NotEncrypted' });
+  expect(await daemon.metric('ktb_refused_activities_total')).toBe(2);
+  await daemon.stop();
+  daemon = await Daemon.start(fixture.config({}, { encryption }));
+  expect(await stranger()).toBe('done');
+}, 120_000);

@@ -13,6 +13,7 @@ import { chunkOf, settings } from '../../support/chunks.js';
 import { encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { isEncrypted, PayloadCipher } from '../../../src/codecs/payloadCipher.js';
 import type { ChunkMeta } from '../../../src/protocol/chunk.js';
+import { AUTHENTIC_METADATA } from '../../../src/protocol/encryption.js';
 import type { BatcherSettings } from '../../../src/protocol/settings.js';
 import { setCipher } from '../../../src/temporal/encryption.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
@@ -193,6 +194,43 @@ it('says whether a signal has begun the first run, asks for none after a closed 
   ]);
 });
 
+/** What a payload to the batcher was encrypted for. */
+function purposeIn(cipher: PayloadCipher, payload: Payload): string {
+  return Buffer.from(cipher.decrypt(payload, 'b').metadata?.[AUTHENTIC_METADATA] ?? []).toString();
+}
+
+it('encrypts each signal as such, with the time of its settings, and what a run begins with once', async () => {
+  const cipher = new PayloadCipher({ keys: new Map([['k1', randomBytes(32)]]), active: 'k1' });
+  type Sent = Readonly<Record<'input' | 'signalInput', { readonly payloads: readonly [Payload, Payload] }>>;
+  const sent: Sent[] = [];
+  const client = {
+    options: { namespace: 'n', identity: 'i' },
+    connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflowService: {
+      signalWithStartWorkflowExecution: (request: Sent) => {
+        sent.push(request);
+        return Promise.resolve({ runId: 'r', started: false });
+      },
+    },
+  } as unknown as Client;
+  const same = settings();
+  const options = { workflowId: 'b', taskQueue: 'q', settings: () => same, requestTimeoutMs: 1_000, counted };
+  const batcher = new TemporalBatcherClient(setCipher(client, cipher), options);
+  const { meta, body } = encodeChunk([]);
+  for (let time = 0; time < 2; time++) await batcher.send({ ...meta, settings: same }, body);
+  const [one, two] = sent.map(({ signalInput }) => signalInput.payloads.map((payload) => purposeIn(cipher, payload)));
+  const ids = [one, two].map((purposes) =>
+    purposes!.map((purpose, index) => purpose.split(`signal:records:${index}:`)[1]),
+  );
+  expect(ids[0]![0]).toMatch(/^[0-9a-f-]{36}$/);
+  expect(ids[0]![1]).toBe(ids[0]![0]);
+  expect(ids[1]![0]).not.toBe(ids[0]![0]);
+  expect(sent[0]!.input.payloads.map((payload) => purposeIn(cipher, payload))).toEqual(['input', 'input']);
+  expect(sent[1]!.input.payloads).toEqual(sent[0]!.input.payloads);
+  const read = defaultPayloadConverter.fromPayload<ChunkMeta>(cipher.decrypt(sent[0]!.signalInput.payloads[0], 'b'));
+  expect(Math.abs((read.settings?.sealedAtMs ?? 0) - Date.now())).toBeLessThan(60_000);
+});
+
 describe('with keys, of which none is active', () => {
   const cipher = new PayloadCipher({ keys: new Map([['k1', randomBytes(32)]]), active: null });
   const required: BatcherSettings = { ...settings(), encryption: 'required' };
@@ -244,6 +282,10 @@ describe('with keys, of which none is active', () => {
     const read = defaultPayloadConverter.fromPayload<ChunkMeta>(cipher.decrypt(told!, 'b'));
     expect(read).toMatchObject({ segments: [], records: 0 });
     expect(read.settings?.encryption).toBeUndefined();
+    expect(sent[0]!.signalInput.payloads.map((payload) => purposeIn(cipher, payload).slice(0, 17))).toEqual([
+      'signal:records:0:',
+      'signal:records:1:',
+    ]);
   });
 
   it.each([[[new Error('no worker')]], [[required]]])(
