@@ -82,7 +82,14 @@ it('servers with a table of their own each: the rows go to the next one when one
   const before = fixture.produced;
   const check = await ktb(fixture.config(), ['check', '--json']);
   expect(check.code, check.output).toBe(0);
+  const of = (output: string) =>
+    (JSON.parse(output) as { level: string; subject: string }[]).flatMap(({ level, subject }) =>
+      urls.map((url) => `ClickHouse at ${url}`).includes(subject) ? [level] : [],
+    );
+  expect(of(check.output)).toEqual(['ok', 'ok']);
   await other.parts.clickhouse.kill();
+  const without = await ktb(fixture.config(), ['check', '--json']);
+  expect([without.code, of(without.output)], without.output).toEqual([0, ['warning', 'ok']]);
   await fixture.produce(2_000);
   await acknowledgedMoreThan(fixture, fixture.produced - 1);
   expect(await fixture.rowCounts()).toEqual({ rows: 2_000, identities: 2_000, ids: 2_000 });

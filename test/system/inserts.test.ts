@@ -37,12 +37,12 @@ let client: ClickHouseClient;
 let tables: ClickHouseTables;
 
 /** The client as the daemon makes it. */
-function connect(url: string): ClickHouseClient {
+function connect(...urls: readonly string[]): ClickHouseClient {
   const { username, password, database } = stack().clickhouse;
   return createClickHouse({
     accessToken: null,
     tls: null,
-    urls: [url],
+    urls,
     username,
     password,
     database,
@@ -275,6 +275,14 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
       query: `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = ${engine} ${settings === '' ? '' : `SETTINGS ${settings}`}`,
     });
     expect(await tables.mayLoseKnownRows(table)).toBe(lost);
+  });
+
+  it('of a table that is not replicated nothing is waited for, whatever servers there are', async () => {
+    const several = connect(proxy.url, stack().clickhouse.url);
+    onTestFinished(() => several.close());
+    const table = await createTable('id Int64');
+    expect(await new ClickHouseTables(several, 'default').caughtUp(table)).toBe(true);
+    expect(await tables.caughtUp(table)).toBe(false);
   });
 
   it('where ClickHouse is killed while it inserts', async () => {
