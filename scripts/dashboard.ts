@@ -320,6 +320,15 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
         unit: 'ops',
         queries: [[perSecond('ktb_batch_history_reads_total', 'pipeline'), '{{pipeline}}']],
       },
+      {
+        title: 'Refused for want of encryption or of a key',
+        unit: 'ops',
+        queries: [
+          [perSecond('ktb_refused_signals_total', 'pipeline'), 'signals of {{pipeline}}'],
+          ['sum (rate(ktb_refused_activities_total{$n}[$__rate_interval]))', 'activities'],
+          ['sum by (key) (rate(ktb_missing_keys_total{$n}[$__rate_interval]))', 'key {{key}} is missing'],
+        ],
+      },
     ],
   ],
   [
