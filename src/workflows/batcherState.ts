@@ -59,7 +59,7 @@ export class BatcherState {
   readonly #runId: string;
   readonly #parts: BatcherParts;
   #settings: BatcherSettings;
-  /** Ids of the encrypted control signals that this run has had. */
+  /** Ids of the encrypted control signals that this run has had. Each is an event, of which a run has a bounded number. */
   readonly #controlIds = new Set<string>();
   readonly #lastingRunId: string;
   readonly #intake: SignalIntake;
