@@ -48,6 +48,8 @@ const ASSUMED = {
   delaySeconds: [1, 2, 5, 10],
   /** With several consumers a batcher waits for the second half of batch.maxDelay itself, by a timer. */
   timersPerBatch: 1,
+  /** A batch of that many bytes is always stored once: a quarter of the history with which a run continues as new. */
+  storedOnceBytes: MIB,
   /** What a full signal adds to a history, until the namespace's retention is over. */
   bytesOfSignal: CHUNK_BYTES_GOAL,
   /** Values of maxBuffered to choose from, in MiB: the default, and larger ones. */
@@ -308,7 +310,7 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
     ],
     [
       'GB of histories, each day of retention',
-      '`(R × signals ÷ 1e6 × stored + writes/s × event) × 86,400 ÷ 1e9`; the first term twice if `batches/s` exceeds `fullBatches`',
+      '`(R × signals ÷ 1e6 × stored + writes/s × event) × 86,400 ÷ 1e9`; the first term twice if a batch has less than 1 MiB of it',
       ({ storedPerDay }) => number(storedPerDay),
     ],
     ['inserts a second', 'the larger of `R ÷ rows` and `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
@@ -340,6 +342,7 @@ function plan(rate: number, costs: Measured) {
       (signals - full) * (part === 'clickhouse' ? 0 : (costs.cpuPerSignal[part] ?? 0)) +
       moreBatches * (costs.cpuPerBatch[part] ?? 0)) /
     ASSUMED.load;
+  const storedBytes = millions * costs.signalsPerMillion * ASSUMED.bytesOfSignal;
   const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
   const inserts = Math.max(rate / costs.rowsPerInsert, batchers / delay);
   const slots = Math.max(ASSUMED.slots, Math.ceil(batchers / pods));
@@ -364,8 +367,7 @@ function plan(rate: number, costs: Measured) {
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
     temporalCores: Math.ceil(cpu('temporal')),
     storedPerDay:
-      ((millions * costs.signalsPerMillion * ASSUMED.bytesOfSignal * (moreBatches > 0 ? 2 : 1) +
-        writes * ASSUMED.bytesOfEvent) *
+      ((storedBytes * (storedBytes / batches < ASSUMED.storedOnceBytes ? 2 : 1) + writes * ASSUMED.bytesOfEvent) *
         86_400) /
       1e9,
     inserts,

@@ -14,7 +14,7 @@ export const BATCH_BYTES_MAX = 1_400_000;
 export const CHUNK_BYTES_MAX = 1_200_000;
 
 /**
- * Encoded bytes of a full chunk, body and metadata. A signal costs Temporal and the workers some 10 ms of processor time,
+ * Encoded bytes of a full chunk, body and metadata. A signal costs Temporal and the workers some 5 ms of processor time,
  * whatever is in it. So a full chunk is as large as lets three of them fill a batch, with 10 % of room for one that packs
  * worse than the last.
  */

@@ -38,7 +38,7 @@ export interface FlowControlLimits {
  *
  * While a worker has a workflow task, Temporal gathers the signals that come, 2 MiB of them. With more it fails the task,
  * and the worker reads the whole history again. So in a backlog a signal is small enough for each of 128 members to send two
- * in that time. Signals that come seldom may be larger: fewer of them cost less.
+ * in that time, but for the first one after a pause. Signals that come seldom may be larger: fewer of them cost less.
  *
  * Sources: `limit.historySize.error`, `limit.historyCount.error`, `history.maximumSignalsPerExecution`,
  * `history.maximumBufferedEventsSizeInBytes` of Temporal.

@@ -40,7 +40,7 @@ const RETRY_MAX_MS = 5_000;
 const REPORT_RETRIES_FROM_MS = 800;
 const STOPPED_POLL_MS = 500;
 
-/** From such a pause between two signals of a lane on, few of all lanes come during one workflow task. */
+/** With such a pause between two signals of a lane, few of all lanes come during one workflow task. */
 const CLOSE_MS = 1_000;
 
 /** Of what flow control allows for a signal. The rest is room for a chunk that packs worse than the last. */
@@ -251,10 +251,14 @@ export class LaneSender {
     return Math.min(withinPayload(CHUNK_BYTES_GOAL, payloadBytesMax), this.#signalBytesMax * SHARE_AIMED_AT);
   }
 
-  /** What flow control allows for the next signal. */
+  /**
+   * What flow control allows for the next signal. It grows with the pause since the last one. If it grew at once when the
+   * pause is over, a lane whose small signals follow each other faster than that would never send larger ones.
+   */
   get #signalBytesMax(): number {
     const { signalBytesMax, closeSignalBytesMax } = this.#flow.limits;
-    return performance.now() - this.#acceptedAtMs < CLOSE_MS ? closeSignalBytesMax : signalBytesMax;
+    const share = Math.min(1, (performance.now() - this.#acceptedAtMs) / CLOSE_MS);
+    return Math.max(closeSignalBytesMax, signalBytesMax * share);
   }
 
   /**

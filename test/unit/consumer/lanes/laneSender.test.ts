@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import type { BatcherClient, SendOutcome } from '../../../../src/temporal/batcherClient.js';
 import { inColumns, Lane, type Pack } from '../../../../src/consumer/lanes/lane.js';
 import { LaneSender, type LaneObserver } from '../../../../src/consumer/lanes/laneSender.js';
@@ -191,6 +191,31 @@ it('follows what flow control allows by what a signal takes once it is packed, a
   expect(lane.records).toBeLessThan(25);
   // All but the first are nearly as large as they may be.
   expect(Math.min(...sizes.slice(4))).toBeGreaterThan(closeSignalBytesMax * 0.8);
+});
+
+it('sends full signals at a steady rate, of which small ones would follow each other within a second', async () => {
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+  onTestFinished(() => clock.mockRestore());
+  const sizes: number[] = [];
+  const send = (meta: ChunkMeta, body: Uint8Array) => {
+    const bytes = chunkBytes(meta.segments, [], body.length);
+    sizes.push(bytes);
+    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
+  };
+  const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
+  sender.setMembers(15);
+  const { closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8 << 20, checkEveryBytes: 2 << 20 }, 15);
+  const source = tracker();
+  // 100 KB a second for 20 seconds: 70 KB, the limit of signals that are close, are there after 0.7 s.
+  for (let offset = 0; offset < 400; offset++) {
+    clock.mockReturnValue(offset * 50);
+    lane.add(source, inColumns([record(offset, { value: randomBytes(5_000) })]), offset * 50);
+    source.advanceTo(offset + 1);
+    sender.wake();
+    for (let turn = 0; turn < 5; turn++) await sleep(0);
+  }
+  expect(sizes.length).toBeGreaterThan(3);
+  expect(Math.min(...sizes.slice(1))).toBeGreaterThan(closeSignalBytesMax * 2);
 });
 
 it('halves a pack that became larger than flow control allows, but sends one record in any case', async () => {
