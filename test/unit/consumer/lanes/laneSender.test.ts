@@ -163,7 +163,8 @@ it('counts the metadata of chunks: 8 members with 1,000 partitions send less tha
   expect(members * Math.max(...betweenReads)).toBeLessThan(12 * 1024 * 1024);
 });
 
-it('follows what flow control allows by what a signal takes once it is packed, and is ready as soon as it has that', async () => {
+/** A sender to a batcher that accepts all, and how large its signals are. */
+function startMeasured() {
   const sizes: number[] = [];
   const send = (meta: ChunkMeta, body: Uint8Array) => {
     const bytes = chunkBytes(meta.segments, [], body.length);
@@ -171,6 +172,11 @@ it('follows what flow control allows by what a signal takes once it is packed, a
     return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
   };
   const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
+  return { sizes, lane, sender };
+}
+
+it('follows what flow control allows by what a signal takes once it is packed, and is ready as soon as it has that', async () => {
+  const { sizes, lane, sender } = startMeasured();
   // Of 100 members each may send 62 KB, and 10 KB after a signal that was accepted just before.
   sender.setMembers(100);
   const { signalBytesMax, closeSignalBytesMax } = flowControlLimits(
@@ -196,13 +202,7 @@ it('follows what flow control allows by what a signal takes once it is packed, a
 it('sends full signals at a steady rate, of which small ones would follow each other within a second', async () => {
   const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
   onTestFinished(() => clock.mockRestore());
-  const sizes: number[] = [];
-  const send = (meta: ChunkMeta, body: Uint8Array) => {
-    const bytes = chunkBytes(meta.segments, [], body.length);
-    sizes.push(bytes);
-    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
-  };
-  const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
+  const { sizes, lane, sender } = startMeasured();
   sender.setMembers(15);
   const { closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8 << 20, checkEveryBytes: 2 << 20 }, 15);
   const source = tracker();

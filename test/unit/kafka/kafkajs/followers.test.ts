@@ -1,17 +1,10 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { KafkajsBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
 import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
+import { nothing, readingGroup } from '../../../support/readingGroup.js';
 import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
 
 repairKafkajs();
-
-interface Group {
-  subscriptionState: { assign(list: object[]): void };
-  offsetManager: object;
-  fetch(nodeId: string): Promise<KafkajsBatch[]>;
-  recoverFromOffsetOutOfRange: (error: { topic: string; partition: number }) => Promise<void>;
-}
 
 const LEADER = 1;
 const FOLLOWER = 2;
@@ -52,34 +45,18 @@ function groupInRack() {
       return parse(answer);
     },
   });
-  const nothing = () => Promise.resolve();
-  const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const ConsumerGroup = internalModule('consumer/consumerGroup') as new (options: object) => Group;
-  const group = new ConsumerGroup({
-    cluster: {
-      refreshMetadataIfNecessary: nothing,
-      refreshMetadata: () => {
-        done.refreshes++;
-        done.nodeIds = ['1', '2'];
-        return nothing();
-      },
-      getNodeIds: () => done.nodeIds,
-      findTopicPartitionMetadata: () => [{ partitionId: 0, leader: LEADER }],
-      findBroker: ({ nodeId }: { nodeId: string }) => Promise.resolve(broker(Number(nodeId))),
+  const cluster = {
+    refreshMetadataIfNecessary: nothing,
+    refreshMetadata: () => {
+      done.refreshes++;
+      done.nodeIds = ['1', '2'];
+      return nothing();
     },
-    topics: ['orders'],
-    assigners: [],
-    rackId: 'a',
-    maxWaitTimeInMs: 1,
-    metadataMaxAge: 60_000,
-    logger: { namespace: () => quiet },
-  });
-  group.subscriptionState.assign([{ topic: 'orders', partitions: [0] }]);
-  group.offsetManager = {
-    resolveOffsets: nothing,
-    committedOffsets: () => ({ orders: { 0: '0' } }),
-    nextOffset: () => '0',
+    getNodeIds: () => done.nodeIds,
+    findTopicPartitionMetadata: () => [{ partitionId: 0, leader: LEADER }],
+    findBroker: ({ nodeId }: { nodeId: string }) => Promise.resolve(broker(Number(nodeId))),
   };
+  const group = readingGroup(cluster, [0], { rackId: 'a', metadataMaxAge: 60_000 });
   group.recoverFromOffsetOutOfRange = (error) => Promise.resolve(void outOfRange.push(error));
   /** Fetches from both brokers, as kafkajs does. */
   const round = async (): Promise<void> => {

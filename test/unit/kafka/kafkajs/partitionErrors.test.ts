@@ -3,16 +3,10 @@ import type { KafkajsBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js
 import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
 import { PARTITION_ERROR } from '../../../../src/kafka/kafkajs/partitionErrors.js';
 import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
+import { nothing, readingGroup } from '../../../support/readingGroup.js';
 import { fetchResponse, recordBatch, type FetchedPartition } from '../../../support/recordBatches.js';
 
 repairKafkajs();
-
-interface Group {
-  subscriptionState: { assign(list: object[]): void };
-  offsetManager: object;
-  fetch(nodeId: string): Promise<KafkajsBatch[]>;
-  recoverFromOffsetOutOfRange: (error: { topic: string; partition: number }) => Promise<void>;
-}
 
 const PARTITIONS = [0, 1, 2];
 
@@ -40,7 +34,6 @@ function group(
       return parse(await decode(fetchResponse('orders', answers)));
     },
   };
-  const nothing = () => Promise.resolve();
   const cluster = {
     refreshMetadataIfNecessary: nothing,
     refreshMetadata: async () => {
@@ -51,21 +44,7 @@ function group(
       (done.hidden ? [] : PARTITIONS).map((partitionId) => ({ partitionId, leader: leaderOf(partitionId) })),
     findBroker: () => Promise.resolve(broker),
   };
-  const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const ConsumerGroup = internalModule('consumer/consumerGroup') as new (options: object) => Group;
-  const made = new ConsumerGroup({
-    cluster,
-    topics: ['orders'],
-    assigners,
-    maxWaitTimeInMs: 1,
-    logger: { namespace: () => quiet },
-  });
-  made.subscriptionState.assign([{ topic: 'orders', partitions: PARTITIONS }]);
-  made.offsetManager = {
-    resolveOffsets: nothing,
-    committedOffsets: () => ({ orders: { 0: '0', 1: '0', 2: '0' } }),
-    nextOffset: () => '0',
-  };
+  const made = readingGroup(cluster, PARTITIONS, { assigners });
   made.recoverFromOffsetOutOfRange = (error) => Promise.resolve(void done.outOfRange.push(error));
   return { made, asked, done };
 }

@@ -2,16 +2,11 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { KafkajsBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { internalModule } from '../../../../src/kafka/kafkajs/internals.js';
 import { repairKafkajs } from '../../../../src/kafka/kafkajs/repairs.js';
+import { nothing, readingGroup } from '../../../support/readingGroup.js';
 import { fetchResponse, recordBatch } from '../../../support/recordBatches.js';
 
 repairKafkajs();
 afterEach(() => void vi.useRealTimers());
-
-interface Group {
-  subscriptionState: { assign(list: object[]): void };
-  offsetManager: object;
-  fetch(nodeId: string): Promise<KafkajsBatch[]>;
-}
 
 const PARTITIONS = [0, 1];
 const FETCH = 1;
@@ -27,7 +22,6 @@ function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10
     parse: (data: object) => Promise<object>;
   };
   const asked: string[] = [];
-  const nothing = () => Promise.resolve();
   const brokerOf = (nodeId: string) => ({
     versions: { 3: { minVersion: 0, maxVersion: metadataVersion } },
     fetch: async () => {
@@ -50,18 +44,7 @@ function group(answer: (nodeId: string) => Promise<object>, metadataVersion = 10
     findTopicPartitionMetadata: () => PARTITIONS.map((partitionId) => ({ partitionId, leader: 1 })),
     findBroker: ({ nodeId }: { nodeId: string }) => Promise.resolve(brokerOf(nodeId)),
   };
-  const quiet = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const ConsumerGroup = internalModule('consumer/consumerGroup') as new (options: object) => Group;
-  const made = new ConsumerGroup({
-    ...{ cluster, topics, assigners: [], maxWaitTimeInMs: 1 },
-    logger: { namespace: () => quiet },
-  });
-  made.subscriptionState.assign(topics.map((topic) => ({ topic, partitions: PARTITIONS })));
-  made.offsetManager = {
-    resolveOffsets: nothing,
-    committedOffsets: () => Object.fromEntries(topics.map((topic) => [topic, { 0: '0', 1: '0' }])),
-    nextOffset: () => '0',
-  };
+  const made = readingGroup(cluster, PARTITIONS, { topics });
   return { made, asked };
 }
 
