@@ -176,7 +176,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .argument('[pipeline]', 'pipeline of the configuration; default: all')
     .addOption(configOption())
     .option('--json', 'print JSON, one line for each pipeline', false)
-    .action(called(async () => (await import('./commands/dlq.js')).listDeadLetters));
+    .action(called(async () => (await import('./commands/dlq/listDeadLetters.js')).listDeadLetters));
 
   dlq
     .command('show')
@@ -188,7 +188,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .option('--values', 'print the values and headers of the records, too', false)
     .addOption(configOption())
     .addHelpText('after', LONG_HELP.dlqShow)
-    .action(called(async () => (await import('./commands/dlq.js')).showDeadLetters));
+    .action(called(async () => (await import('./commands/dlq/showDeadLetters.js')).showDeadLetters));
 
   dlq
     .command('replay')
@@ -205,7 +205,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .option('--dry-run', 'print what would be done, and do nothing', false)
     .addOption(configOption())
     .addHelpText('after', LONG_HELP.dlqReplay)
-    .action(called(async () => (await import('./commands/dlq.js')).replayDeadLetters));
+    .action(called(async () => (await import('./commands/dlq/replayDeadLetters.js')).replayDeadLetters));
 
   function toReason(text: string): string {
     const reason = oneLine(text);

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it, vi } from 'vitest';
-import type { PartitionRange } from '../../../src/kafka/readRanges.js';
-import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../src/protocol/deadLetter.js';
-import type { KafkaRecord, RecordHeader } from '../../../src/protocol/record.js';
-import { unreachableConfig } from '../../support/unreachableConfig.js';
-import { fetchedRecord } from '../../support/records.js';
+import type { PartitionRange } from '../../../../src/kafka/readRanges.js';
+import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../../src/protocol/deadLetter.js';
+import type { KafkaRecord, RecordHeader } from '../../../../src/protocol/record.js';
+import { unreachableConfig } from '../../../support/unreachableConfig.js';
+import { fetchedRecord } from '../../../support/records.js';
 
 const config = unreachableConfig(['orders', 'other']);
 
@@ -18,7 +18,7 @@ let isOpenAtEnd: boolean;
 let complaints: string[];
 let published: string[];
 
-vi.mock('../../../src/kafka/readRanges.js', () => ({
+vi.mock('../../../../src/kafka/readRanges.js', () => ({
   rangesOf: () =>
     Promise.resolve(topic.map(([partition, letters]) => ({ topic: 'dlq', partition, from: 0, to: endOf(letters) }))),
   readRanges: async (
@@ -35,7 +35,7 @@ vi.mock('../../../src/kafka/readRanges.js', () => ({
         }
   },
 }));
-vi.mock('../../../src/commands/shared/connections.js', () => ({
+vi.mock('../../../../src/commands/shared/connections.js', () => ({
   withKafka: (_config: unknown, work: (kafka: object, admin: object) => unknown) => {
     const further = isOpenAtEnd ? 1 : 0;
     const fetchHighWatermarks = () =>
@@ -43,8 +43,8 @@ vi.mock('../../../src/commands/shared/connections.js', () => ({
     return work({}, { fetchHighWatermarks });
   },
 }));
-vi.mock('../../../src/kafka/producers.js', () => ({ producerFactory: () => () => ({}) }));
-vi.mock('../../../src/kafka/publisher.js', () => ({
+vi.mock('../../../../src/kafka/producers.js', () => ({ producerFactory: () => () => ({}) }));
+vi.mock('../../../../src/kafka/publisher.js', () => ({
   Publisher: class {
     publishEach(
       to: string,
@@ -63,7 +63,7 @@ vi.mock('../../../src/kafka/publisher.js', () => ({
     }
   },
 }));
-const { replayDeadLetters } = await import('../../../src/commands/dlq.js');
+const { readAgainText, replayDeadLetters } = await import('../../../../src/commands/dlq/replayDeadLetters.js');
 
 beforeEach(() => {
   topic = [];
@@ -218,4 +218,17 @@ it('where a transaction is open, a replay says how it goes on after that, and no
   expect(complaints[0]).not.toMatch(/repeat/i);
   isOpenAtEnd = false;
   expect((await replay()).after).toEqual([]);
+});
+
+it('a replay names every other pipeline that gets the records again, also one that reads the topic by a pattern', () => {
+  const choice = { topics: ['t'], topicPatterns: [], ownTopics: new Set<string>() };
+  const ra = { ...choice, name: 'ra' };
+  const rb = { ...choice, name: 'rb' };
+  const byPattern = { ...choice, name: 'rc', topics: [], topicPatterns: [/^t$/] };
+  const elsewhere = { ...choice, name: 'rd', topics: ['other'] };
+  expect(readAgainText('t', ra, [ra, elsewhere])).toEqual([]);
+  expect(readAgainText('t', ra, [ra, rb, byPattern, elsewhere])).toEqual([
+    'pipeline rb reads t, too, and gets these records again, as new ones',
+    'pipeline rc reads t, too, and gets these records again, as new ones',
+  ]);
 });
