@@ -1,20 +1,15 @@
 import type { PipelineConfig } from '../../config/config.js';
-import { listed } from '../../lib/listed.js';
-import { messageOf } from '../../lib/messageOf.js';
 import { layoutName, type Layout } from '../../protocol/layout.js';
 import type { KafkaRecord } from '../../protocol/record.js';
-import { encodeChunk } from '../../codecs/chunkCodec.js';
-import { hasOwnTaskQueue } from '../../protocol/installation.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { BatcherClient, ClosedRunInfo } from '../../temporal/batcherClient.js';
+import { BatcherSweep } from './batcherSweep.js';
 import { firstRecord, type Lane, type Pack } from './lane.js';
 import { Lanes } from './lanes.js';
 import type { LaneObserver } from './laneSender.js';
 import { STOP_CAUSES, type StopCause } from './laneStop.js';
-import { UnusedBatchers } from './unusedBatchers.js';
-import { StuckTasks, type DueTask } from '../../temporal/stuckTasks.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
 /** Publishes a record that no signal can carry to the dead-letter topic, and gives the stub that replaces it. */
@@ -52,21 +47,19 @@ export class PipelineLanes {
   readonly #handlers: LaneHandlers;
   readonly #byLayout = new Map<string, Lanes>();
   readonly #stopCauses = new Map<Lane, StopCause>();
-  readonly #stuckTasks = new StuckTasks();
-  /** By workflow id, the installation that a batcher without traffic has got. */
-  readonly #told = new Map<string, string>();
+  readonly #sweep: BatcherSweep;
   #members = 1;
   #hurries = false;
-  readonly #unused: UnusedBatchers;
-  #sweeping = false;
 
   constructor(options: PipelineLanesOptions, handlers: LaneHandlers) {
     this.#options = options;
     this.#pipeline = options.pipeline.name;
     this.#handlers = handlers;
-    this.#unused = new UnusedBatchers({
+    this.#sweep = new BatcherSweep({
+      ...options,
+      pipeline: this.#pipeline,
+      inUse: () => [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers),
       layouts: async () => (await options.layouts()).filter((layout) => !this.#byLayout.has(layoutName(layout))),
-      batcher: options.batcher,
       heirStarted: (workflowId, closed) => this.#reportHeir(workflowId, closed),
     });
   }
@@ -125,99 +118,11 @@ export class PipelineLanes {
     await Promise.all([...this.#byLayout.values()].map((lanes) => lanes.end()));
   }
 
-  /**
-   * Finds closed runs without traffic, whose records would otherwise wait for the next record, and batchers whose
-   * workflow tasks do not get done. Now and then it also looks for closed runs of layouts that are not in use, which may
-   * take long and holds up nothing else. Never rejects. What an earlier sweep still does is not begun again: both would
-   * count the same late task.
-   *
-   * @param goesOn whether this member still has the assignment
-   */
-  async sweep(goesOn: () => boolean): Promise<void> {
-    await Promise.all([this.#checkBatchers(goesOn), this.#checkUnused(goesOn)]);
-  }
-
-  async #checkBatchers(goesOn: () => boolean): Promise<void> {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    try {
-      await this.#checkAll(goesOn);
-    } finally {
-      this.#sweeping = false;
-    }
-  }
-
-  async #checkAll(goesOn: () => boolean): Promise<void> {
-    const { metrics, pipeline } = this.#options;
+  /** See {@link BatcherSweep.sweep}. */
+  sweep(goesOn: () => boolean): Promise<void> {
     // Otherwise these lanes would exist only after the first record.
-    this.of(pipeline.layout);
-    const batchers = [...this.#byLayout.values()].flatMap((lanes) => lanes.batchers);
-    const unseen: string[] = [];
-    for (const batcher of batchers) {
-      if (!goesOn()) return;
-      try {
-        await this.#checkBatcher(batcher);
-      } catch (error) {
-        // The others do not wait for this one: a part of Temporal may be away for long.
-        unseen.push(`${batcher.workflowId}: ${messageOf(error)}`);
-      }
-    }
-    const stuck = batchers.filter(({ workflowId }) => this.#stuckTasks.isStuck(workflowId)).length;
-    metrics.stuckTasks.set({ pipeline: this.#pipeline }, stuck);
-    this.#reportUnseen('batchers', batchers.length, unseen);
-  }
-
-  async #checkUnused(goesOn: () => boolean): Promise<void> {
-    const look = await this.#unused.look(goesOn);
-    if (look !== null) this.#reportUnseen('batchers of earlier layouts', look.looked, look.unseen);
-  }
-
-  #reportUnseen(which: string, looked: number, unseen: readonly string[]): void {
-    const { stateLog } = this.#options;
-    const what = `looks at ${which} of ${this.#pipeline}`;
-    if (unseen.length === 0) stateLog.well(what, `All ${which} of ${this.#pipeline} can be looked at again`);
-    else
-      stateLog.problem(
-        what,
-        `${unseen.length} of ${looked} ${which} cannot be looked at. If the run of one was closed, what it had accepted waits: ${listed(unseen)}`,
-      );
-  }
-
-  async #checkBatcher(batcher: BatcherClient): Promise<void> {
-    const { closed, dueTask } = await batcher.startHeir({ drained: false });
-    if (closed !== null) this.#reportHeir(batcher.workflowId, closed);
-    await this.#observeTask(batcher, dueTask);
-    if (closed === null) await this.#tellInstallation(batcher);
-  }
-
-  /**
-   * Sends the installation to a batcher without traffic. No chunk tells it, and its activities would wait on a queue
-   * that nobody polls. The first installation of a task queue need not be sent.
-   */
-  async #tellInstallation(batcher: BatcherClient): Promise<void> {
-    const settings = this.#options.batcherSettings();
-    const { installation } = settings;
-    if (installation === undefined || !hasOwnTaskQueue(installation)) return;
-    if (this.#told.get(batcher.workflowId) === installation.name) return;
-    if ((await batcher.history()) !== null) {
-      const { meta, body } = encodeChunk([]);
-      const outcome = await batcher.send({ ...meta, settings }, body);
-      if (outcome.type !== 'accepted') return;
-    }
-    this.#told.set(batcher.workflowId, installation.name);
-  }
-
-  async #observeTask(batcher: BatcherClient, dueTask: DueTask | null): Promise<void> {
-    const { workflowId } = batcher;
-    const { stateLog } = this.#options;
-    const what = `workflow task of ${workflowId}`;
-    if (!this.#stuckTasks.observe(workflowId, dueTask, Date.now())) {
-      stateLog.well(what, `The ${what} gets done again`);
-      return;
-    }
-    const fails = dueTask !== null && dueTask.attempt > 1;
-    const why = fails ? `fails again and again: ${await batcher.taskFailure()}` : 'waits for a worker';
-    stateLog.problem(what, `Nothing is flushed: the ${what} ${why}`);
+    this.of(this.#options.pipeline.layout);
+    return this.#sweep.sweep(goesOn);
   }
 
   /** Reports how much waits, since when, and why lanes have stopped. */
