@@ -15,7 +15,7 @@ execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', 
 
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
 const { code } = await bundleWorkflowCode({
-  workflowsPath: `${dist}/workflows/index.js`,
+  workflowsPath: `${dist}/workflows/batcher.js`,
   payloadConverterPath: `${dist}/workflows/payloadConverter.js`,
   workflowInterceptorModules: [`${dist}/workflows/reservedSignals.js`],
   preloadModules: [`${dist}/workflows/noStackTraces.js`],

@@ -34,7 +34,7 @@ interface Signal {
 
 /**
  * One run of the batcher as Temporal carries it out: what arrives stands in the history at once and is worked off in the
- * next workflow task. Its decisions are carried out as `src/workflows/index.ts` does.
+ * next workflow task. Its decisions are carried out as `src/workflows/batcher.ts` does.
  */
 export class BatcherRun {
   readonly runId: string;
