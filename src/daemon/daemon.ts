@@ -181,7 +181,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
     // Consumers do without the 400 files of the SDK's workers.
     const { startWorkers } = await import('./workers.js');
     end.signal.throwIfAborted();
-    running.roles.push(startWorkers({ ...shared, tables }));
+    running.roles.push(startWorkers({ ...shared, tables, admin }));
   }
   end.signal.throwIfAborted();
   if (role !== 'worker') {

@@ -11,7 +11,7 @@ import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { Decoders } from '../formats/decoders.js';
 import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import type { Publisher } from '../kafka/publisher.js';
-import { FEW_RETRIES } from '../kafka/producers.js';
+import type { KafkaAdmin } from '../kafka/admin.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
 import { requestsTaskQueue, type RequesterActivities } from '../protocol/request.js';
 import { signalRequester } from '../temporal/signalRequester.js';
@@ -47,15 +47,14 @@ const WORKER_LATE_MS = 500;
 
 const WORKFLOW_BUNDLE = fileURLToPath(new URL('../workflows/bundle.js', import.meta.url));
 
-type WorkersOptions = Shared & { readonly tables: ClickHouseTables };
+type WorkersOptions = Shared & { readonly tables: ClickHouseTables; readonly admin: KafkaAdmin };
 
 /** Starts a worker for each task queue: of the batchers, of their flushes where these have one of their own, and of requests. */
 export function startWorkers(options: WorkersOptions): RunningRole {
-  const { config, metrics, logger, stateLog, kafka } = options;
+  const { config, metrics, logger, stateLog, admin } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
-  const admin = kafka.admin({ retry: FEW_RETRIES });
-  const partitions = new TopicPartitions(admin, options.stateLog);
+  const partitions = new TopicPartitions(admin, stateLog);
   const histories = new RunHistories(client, config.temporal.namespace);
   const batchBodies = new BatchBodies(histories, metrics);
   const { schemaRegistry } = config;
@@ -94,7 +93,6 @@ export function startWorkers(options: WorkersOptions): RunningRole {
     clients: [
       { name: 'publisher of the workers', close: () => publisher.close() },
       { name: 'connection to the schema registry', close: () => Promise.resolve(registry?.close()) },
-      { name: 'connection for the partitions of topics', close: () => admin.disconnect() },
     ],
     problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
     drain: async () => {

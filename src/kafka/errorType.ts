@@ -20,9 +20,10 @@ export const NOT_AUTHORIZED = 'TOPIC_AUTHORIZATION_FAILED';
 /** Tells a person that the user may not read a topic. */
 export const NOT_READABLE = `Kafka refuses it to this user (${NOT_AUTHORIZED}): check the right to read it`;
 
-const UNUSABLE_TOPIC = [UNKNOWN_TOPIC, 'INVALID_TOPIC_EXCEPTION', NOT_AUTHORIZED];
+/** The types of Kafka's errors if a topic itself cannot be used: there is none, or this user may not use it. */
+export const UNUSABLE_TOPIC: readonly string[] = [UNKNOWN_TOPIC, 'INVALID_TOPIC_EXCEPTION', NOT_AUTHORIZED];
 
-/** Whether a broker answered that a topic itself cannot be used: there is none, or this user may not use it. */
+/** Whether a broker answered with one of {@link UNUSABLE_TOPIC}. */
 export function isUnusableTopic(error: unknown): boolean {
   return UNUSABLE_TOPIC.some((type) => isOfType(error, type));
 }

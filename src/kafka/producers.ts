@@ -7,7 +7,7 @@ import type { MessageList } from './messageList.js';
 import { PackedMessage } from './packedMessage.js';
 
 /** Few retries, because the caller retries later, without holding a slot meanwhile. */
-export const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
+const FEW_RETRIES = { initialRetryTime: 100, maxRetryTime: 500, retries: 3 };
 
 /** Sends messages to one topic. */
 export interface MessageProducer {

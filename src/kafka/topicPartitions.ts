@@ -1,8 +1,8 @@
-import type { Admin } from 'kafkajs';
 import { messageOf } from '../lib/messageOf.js';
 import { within } from '../lib/within.js';
 import type { StateLog } from '../telemetry/logging.js';
-import { isUnusableTopic } from './errorType.js';
+import type { KafkaAdmin } from './admin.js';
+import { UNUSABLE_TOPIC } from './errorType.js';
 import { PublishError } from './topicProducer.js';
 
 /** How long a topic's number of partitions is remembered. Partitions are added seldom and never removed. */
@@ -20,14 +20,13 @@ interface Known {
 
 /** Knows how many partitions topics have. It keeps an entry for each topic, so it must be asked for few topics only. */
 export class TopicPartitions {
-  readonly #admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>;
+  readonly #admin: Pick<KafkaAdmin, 'describeTopics'>;
   readonly #stateLog: Pick<StateLog, 'problem' | 'well'>;
   readonly #now: () => number;
   readonly #known = new Map<string, Known>();
 
-  /** @param admin is connected on the first call. Its owner disconnects it */
   constructor(
-    admin: Pick<Admin, 'connect' | 'fetchTopicMetadata'>,
+    admin: Pick<KafkaAdmin, 'describeTopics'>,
     stateLog: Pick<StateLog, 'problem' | 'well'>,
     now: () => number = () => performance.now(),
   ) {
@@ -62,13 +61,12 @@ export class TopicPartitions {
   }
 
   async #fetch(topic: string): Promise<number | null> {
-    try {
-      const fetched = this.#admin.connect().then(() => this.#admin.fetchTopicMetadata({ topics: [topic] }));
-      const { topics } = await within(fetched, ANSWER_WAIT_MS);
-      return topics[0]?.partitions.length ?? null;
-    } catch (error) {
-      if (isUnusableTopic(error)) return null;
-      throw error;
-    }
+    const { topics } = await within(this.#admin.describeTopics([topic]), ANSWER_WAIT_MS);
+    const found = topics.get(topic);
+    if (found === undefined) return null;
+    const { error, partitions } = found;
+    if (error === null) return partitions.length;
+    if (UNUSABLE_TOPIC.includes(error)) return null;
+    throw new Error(error);
   }
 }

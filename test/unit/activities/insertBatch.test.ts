@@ -369,8 +369,7 @@ it('a table that holds its batch is reported although Kafka does not answer eith
       name === 'raw_a' && missing.now ? Promise.reject(ill('structural')) : table.tables.columns(name),
   });
   const noBroker = () => Promise.reject(new KafkaJSConnectionError('no broker'));
-  const admin = { connect: noBroker, fetchTopicMetadata: noBroker };
-  kafka.partitions = new TopicPartitions(admin, new StateLog(pino({ enabled: false })));
+  kafka.partitions = new TopicPartitions({ describeTopics: noBroker }, new StateLog(pino({ enabled: false })));
   const asking = [['kafka_replyTopic', Buffer.from('asked')] as const];
   const [spec, bodies] = batch(['{}'], {}, ['a', 'b'], asking);
   const reply = { topic: 'replies', copyHeaders: [], allowTopics: ['asked'] };

@@ -8,16 +8,16 @@ function kafka() {
     requests: 0,
     partitions: { a: 3 } as Record<string, number>,
     error: undefined as Error | undefined,
+    topicError: undefined as string | undefined,
   };
   const admin = {
-    connect: () => Promise.resolve(),
-    fetchTopicMetadata: ({ topics: [topic = ''] = [] }: { topics?: string[] } = {}) => {
+    describeTopics: ([topic = '']: readonly string[]) => {
       state.requests++;
       if (state.error !== undefined) return Promise.reject(state.error);
       const count = state.partitions[topic];
-      if (count === undefined)
-        return Promise.reject(Object.assign(new Error('?'), { type: 'UNKNOWN_TOPIC_OR_PARTITION' }));
-      return Promise.resolve({ topics: [{ name: topic, partitions: Array.from({ length: count }, () => ({})) }] });
+      const error = state.topicError ?? (count === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : null);
+      const partitions = Array.from({ length: count ?? 0 }, () => ({}));
+      return Promise.resolve({ topics: new Map([[topic, { error, partitions }]]) });
     },
   };
   const stateLog = { problem: vi.fn(), well: vi.fn() };
@@ -56,4 +56,12 @@ it('believes what it knew while Kafka does not answer; a topic of which it knows
   state.error = undefined;
   await partitions.count('b');
   expect(stateLog.well).toHaveBeenCalledWith(what, expect.any(String));
+});
+
+it('takes a topic that this user may not use for missing, and waits for one that is just being made', async () => {
+  const { state, partitions } = kafka();
+  state.topicError = 'TOPIC_AUTHORIZATION_FAILED';
+  expect(await partitions.count('a')).toBeNull();
+  state.topicError = 'LEADER_NOT_AVAILABLE';
+  await expect(partitions.count('b')).rejects.toThrow('LEADER_NOT_AVAILABLE');
 });
