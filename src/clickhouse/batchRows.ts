@@ -10,11 +10,14 @@ import {
   type RecordSource,
   type SourcedRecord,
 } from '../protocol/record.js';
+import { NULL_LENGTH } from '../protocol/packedRecord.js';
+import { KEY } from '../protocol/payloadParts.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
-import { ManyRows, NO_ROW, PIECE_BYTES } from './manyRows.js';
+import { ManyRows, NO_ROW, PIECE_BYTES, type WrittenRows } from './manyRows.js';
 import { RowBlocks } from './rowBlocks.js';
 import { DebeziumEnvelopes } from './rows/debeziumEnvelope.js';
+import { JsonKeys } from './rows/jsonKeys.js';
 import { IgnoredFields } from './rows/ignoredFields.js';
 import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
@@ -87,7 +90,7 @@ const YIELD_AFTER_MS = 20;
  * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and no bytes of
  *   lines are kept. Of a record with many rows, each row counts by itself. Default: all are judged
  * @param options.pieceBytes of records that may hold many rows, the lines of the first piece are kept
- * @param options.decode for records whose values are no JSON yet
+ * @param options.decoder makes a decoder, for records whose values or keys are no JSON yet
  */
 export async function buildRows(
   records: readonly SourcedRecord[],
@@ -98,21 +101,20 @@ export async function buildRows(
     fill,
     judgedBytesMax,
     pieceBytes = PIECE_BYTES,
-    decode,
+    decoder,
   }: {
     readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
     readonly fill?: Fill;
     readonly judgedBytesMax?: number;
     readonly pieceBytes?: number | undefined;
-    readonly decode?: RecordDecoder | undefined;
+    readonly decoder?: (() => RecordDecoder) | undefined;
   },
 ): Promise<BatchRows> {
   const ignored = new IgnoredFields();
   const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored);
-  const { envelope } = mapping;
-  const toRow = envelope === undefined ? decode : openingDecoder(new DebeziumEnvelopes(envelope), decode);
-  const buildRow = toRow === undefined ? buildDecoded : decodingBuilder(buildDecoded, toRow);
+  const open = opener(mapping, decoder);
+  const buildRow = open === undefined ? buildDecoded : openingBuilder(buildDecoded, open);
   const many = hasManyRows(mapping.format)
     ? new ManyRows(mapping.format, buildDecoded, {
         judgedBytesMax,
@@ -130,7 +132,7 @@ export async function buildRows(
     const { source, record } = records[recordIndex] as SourcedRecord;
     if (isRepetition(source, record)) continue;
     if (many !== undefined) {
-      const { rejection, ...found } = await many.write(lines, source, record);
+      const { rejection, ...found } = await writeMany(many, lines, { source, record }, open);
       if (rejection === undefined) rows.push({ source, record, recordIndex, ...found });
       else rejected.push({ source, record, rejection, recordIndex, ...found });
       continue;
@@ -155,10 +157,11 @@ export async function buildRows(
     const { format } = mapping;
     if (!hasManyRows(format)) throw new Error('all rows of one each are kept');
     const again = new ManyRows(format, createRowBuilder(tableColumns, columns, mapping), { keptBytesMax: Infinity });
+    const openAgain = opener(mapping, decoder);
     const made = new RowBlocks();
     const firsts = new Map<BatchRow, number>();
     for (const row of some) {
-      const { rejection, row: first, numbers } = await again.write(made, row.source, row.record);
+      const { rejection, row: first, numbers } = await writeMany(again, made, row, openAgain);
       if (rejection !== undefined || numbers.length !== row.numbers?.length)
         throw new Error('a record becomes other rows than before');
       firsts.set(row, first);
@@ -168,21 +171,50 @@ export async function buildRows(
   return { rows, lines, makeAgain, rejected, ignored };
 }
 
-function decodingBuilder(buildRow: RowBuilder, decode: RecordDecoder): RowBuilder {
+function openingBuilder(buildRow: RowBuilder, open: RecordDecoder): RowBuilder {
   return (into, source, record) => {
     // What becomes of a stub does not depend on its value.
-    const decoded = isStub(record) ? record : decode(source, record);
-    return 'code' in decoded ? decoded : buildRow(into, source, decoded);
+    const opened = isStub(record) ? record : open(source, record);
+    return 'code' in opened ? opened : buildRow(into, source, opened);
   };
 }
 
-function openingDecoder(
-  envelopes: DebeziumEnvelopes,
-  decode: RecordDecoder = (_source, record) => record,
-): RecordDecoder {
+/** Writes the rows of a record that may hold many. If its key cannot be read, it is rejected, and its rows are numbered all the same. */
+function writeMany(
+  many: ManyRows,
+  into: RowBlocks,
+  { source, record }: SourcedRecord,
+  open: RecordDecoder | undefined,
+): Promise<WrittenRows> {
+  const opened = open === undefined || isStub(record) ? record : open(source, record);
+  if (!('code' in opened)) return many.write(into, source, opened);
+  return many.write(into, source, KEY.replaced(record, KEY.bytesOf(record), 0, NULL_LENGTH), opened);
+}
+
+/**
+ * Makes of a record what rows are made of: its value and its key are JSON, and the value is out of its envelope. Undefined
+ * if all records are so already.
+ */
+function opener(
+  { envelope, key }: Pick<Mapping, 'envelope' | 'key'>,
+  decoder: (() => RecordDecoder) | undefined,
+): RecordDecoder | undefined {
+  const keys = key === undefined ? undefined : new JsonKeys(envelope !== undefined);
+  const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
+  const steps: RecordDecoder[] = [
+    ...(decoder === undefined ? [] : [decoder()]),
+    ...(keys === undefined ? [] : [(source: RecordSource, record: KafkaRecord) => keys.open(source, record)]),
+    ...(envelopes === undefined ? [] : [(_source: RecordSource, record: KafkaRecord) => envelopes.open(record)]),
+  ];
+  if (steps.length === 0) return undefined;
   return (source, record) => {
-    const decoded = decode(source, record);
-    return 'code' in decoded ? decoded : envelopes.open(decoded);
+    let opened = record;
+    for (const step of steps) {
+      const next = step(source, opened);
+      if ('code' in next) return next;
+      opened = next;
+    }
+    return opened;
   };
 }
 

@@ -67,7 +67,7 @@ export async function insertRecords(
 /** Codes of errors that say that the table was altered. */
 const SAYS_ALTERED: ReadonlySet<string> = new Set([NO_SUCH_COLUMN_IN_TABLE, COLUMNS_CHANGED]);
 
-/** Records, and what makes the decoder of their values. Undefined if they need none. */
+/** Records, and what makes the decoder of their values and keys. Undefined if they need none. */
 interface DecodableBatch {
   readonly records: readonly SourcedRecord[];
   readonly decoder: (() => RecordDecoder) | undefined;
@@ -150,11 +150,11 @@ async function rowsByKnownColumns(
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   mustHoldIdentities(tableColumns, records, options);
-  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decode: decoder?.() })) };
+  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decoder })) };
 }
 
 /**
- * Prepares the decoding of the values of a batch, see {@link prepareDecoding}.
+ * Prepares the decoding of the values and keys of a batch, see {@link prepareDecoding}.
  *
  * @throws InsertError if the registry has to be asked and does not answer
  */
@@ -201,11 +201,13 @@ export async function giveUpRecords(
   const tableColumns = await columnsIfAny(tables, table);
   // Giving up must always succeed, whatever is wrong with the schemas. Without them no value is judged.
   const decoder = await decodingOf(records, options).catch(() => null);
+  const { key: _, ...withoutKey } = mapping;
+  const judged = decoder === null ? withoutKey : mapping;
   const batchRows = await buildRows(records, tableColumns ?? new Map(), {
     ...options,
-    decode: decoder === null || decoder === undefined ? undefined : orElse(decoder(), rejection),
+    decoder: decoder === null || decoder === undefined ? undefined : () => orElse(decoder(), rejection),
     // Without a table no field has a column. That is not the records' fault.
-    mapping: tableColumns === null ? { ...mapping, unknownFields: 'ignore' } : mapping,
+    mapping: tableColumns === null ? { ...judged, unknownFields: 'ignore' } : judged,
     judgedBytesMax: decoder === null ? 0 : GIVEN_UP_JUDGED_BYTES_MAX,
   });
   const { rows, rejected } = batchRows;

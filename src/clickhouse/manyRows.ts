@@ -84,14 +84,16 @@ export class ManyRows {
   /**
    * Writes all rows of a record, or none: if one is rejected, the record is. A record without rows is left out. Other work
    * runs in between.
+   *
+   * @param because why the record is rejected, if that is known already
    */
-  async write(into: RowBlocks, source: RecordSource, record: KafkaRecord): Promise<WrittenRows> {
+  async write(into: RowBlocks, source: RecordSource, record: KafkaRecord, because?: Rejection): Promise<WrittenRows> {
     const first = into.length;
     const numbers: number[] = [];
     const unsure = new Set<number>();
     let bytes = 0;
     let isKept = this.#keeps;
-    let rejection: Rejection | undefined;
+    let rejection = because;
     const judge = (row: KafkaRecord, number: number): void => {
       const isJudged = this.#judgedBytesMax === Infinity || recordBytes(row) <= this.#judgedBytesMax;
       const why = isJudged ? this.#buildRow(into, source, row) : undefined;
@@ -123,7 +125,7 @@ export class ManyRows {
       const ofAll = numbers.length > ROWS_OF_RECORD_MAX ? tooManyRows(ROWS_OF_RECORD_MAX) : endOf(next);
       // No attempt has inserted such a record.
       if (ofAll !== undefined) numbers.length = 0;
-      rejection = ofAll ?? rejection;
+      rejection = because ?? ofAll ?? rejection;
     }
     if (rejection === undefined && numbers.length > 0) {
       this.#keeps = isKept;

@@ -7,6 +7,7 @@ import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '
 import { rowColumnProblem } from '../clickhouse/rowColumnRepair.js';
 import { changeProblems } from '../clickhouse/changeColumns.js';
 import { DebeziumEnvelopes } from '../clickhouse/rows/debeziumEnvelope.js';
+import { JsonKeys } from '../clickhouse/rows/jsonKeys.js';
 import { objectMembers } from '../clickhouse/values/json.js';
 import { JsonObject } from '../clickhouse/values/jsonObject.js';
 import { rowsOfRecord } from '../clickhouse/rows/rowsOfRecord.js';
@@ -25,7 +26,7 @@ import { fetchLogOffsets } from '../kafka/offsets.js';
 import { rangesOf, readRanges } from '../kafka/readRanges.js';
 import { messageOf } from '../lib/messageOf.js';
 import { reachClickHouse } from '../connections/openParts.js';
-import { hasManyRows, isDecoded } from '../protocol/settings.js';
+import { hasManyRows, isDecoded, type Mapping } from '../protocol/settings.js';
 import type { KafkaRecord, RecordSource } from '../protocol/record.js';
 import { tablesOf } from '../protocol/tables.js';
 import { withKafka, withTables } from './shared/connections.js';
@@ -137,7 +138,7 @@ async function setUpTable(
 ): Promise<string | null> {
   const { name: table, topics } = from;
   const { mapping } = from.pipeline.settings.destination;
-  const { format, envelope } = mapping;
+  const { format, envelope, key: ofKeys } = mapping;
   const manyRows = hasManyRows(format);
   const existing = await columnsIfAny(tables, table);
   if (existing !== null) {
@@ -165,8 +166,10 @@ async function setUpTable(
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
-  if (isDecoded(format))
-    return `Table ${table} cannot be proposed from records, because ktb setup does not decode ${format}: create it`;
+  const formats: readonly Mapping['format'][] = [format, ofKeys?.format ?? 'bytes'];
+  const decoded = formats.find(isDecoded);
+  if (decoded !== undefined)
+    return `Table ${table} cannot be proposed from records, because ktb setup does not decode ${decoded}: create it`;
   const { rows, key } = topics.length === 0 ? NO_SAMPLE : await sampleRows(kafka, admin, from, fromSample);
   if (rows.length === 0)
     return `There is no JSON object in ${topicsText(topics)} to propose table ${table} from: produce some records first`;
@@ -225,6 +228,7 @@ async function sampleRows(
   const rows = new RowBlocks();
   const { format, envelope } = mapping;
   const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
+  const keys = mapping.key === undefined ? undefined : new JsonKeys(envelope !== undefined);
   let key: readonly string[] | null = null;
   const add = (source: RecordSource, row: KafkaRecord): void => {
     const opened = envelopes?.open(row) ?? row;
@@ -234,9 +238,12 @@ async function sampleRows(
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
       const source = { topic, partition, epoch: '' };
+      const opened = keys?.open(source, record) ?? record;
       if (envelopes !== undefined) key ??= keyColumns(record);
-      if (!hasManyRows(format)) add(source, record);
-      else for (const row of rowsOfRecord(record, format)) if (rows.length < records) add(source, row);
+      if (!('code' in opened)) {
+        if (!hasManyRows(format)) add(source, opened);
+        else for (const row of rowsOfRecord(opened, format)) if (rows.length < records) add(source, row);
+      }
       return rows.length >= records || performance.now() >= untilMs;
     },
     passedOver: tellPassedOver,

@@ -320,7 +320,7 @@ export function settingsOf(name: string, pipeline: ParsedPipeline): BatcherSetti
 }
 
 function mappingOf(pipeline: ParsedPipeline): Mapping {
-  const { format, unknownFields, tombstones, avro, protobuf, where, envelope, debezium } = pipeline;
+  const { format, unknownFields, tombstones, avro, protobuf, key, where, envelope, debezium } = pipeline;
   return {
     format,
     unknownFields,
@@ -331,6 +331,7 @@ function mappingOf(pipeline: ParsedPipeline): Mapping {
       : { envelope: { type: envelope, version: 'auto', truncates: 'reject', ...debezium } }),
     ...(avro === undefined ? {} : { avro }),
     ...(protobuf === undefined ? {} : { protobuf }),
+    ...(key === undefined || key.format === 'bytes' ? {} : { key: { format: key.format } }),
     ...(where === undefined ? {} : { where: [where].flat() }),
   };
 }

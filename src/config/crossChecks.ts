@@ -1,4 +1,5 @@
 import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
+import { keyPointer } from '../protocol/columnSource.js';
 import { collidingTopics } from '../protocol/tables.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
@@ -27,6 +28,7 @@ export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegi
     ...ofEach(formatOfValues),
     ...ofEach(envelopeOfValues),
     ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
+    ...ofEach(partsOfKey),
     ...registry(schemaRegistry),
     ...loginByTls(kafka),
     ...activeKey(temporal),
@@ -228,17 +230,32 @@ function envelopeOfValues({
 
 /** The keys of Avro and Protobuf, and what they need. */
 function decodedFormat(
-  { format, avro, protobuf }: Pipeline,
+  { format, avro, protobuf, key }: Pipeline,
   schemaRegistry: CheckedParts['schemaRegistry'],
 ): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if ((format === 'avro' || format === 'protobuf') && schemaRegistry === undefined)
-    problems.push({ path: ['format'], message: 'needs schemaRegistry, which has the schemas' });
+    problems.push({ path: ['format'], message: NEEDS_REGISTRY });
+  if ((key?.format === 'avro' || key?.format === 'protobuf') && schemaRegistry === undefined)
+    problems.push({ path: ['key', 'format'], message: NEEDS_REGISTRY });
   if (format !== 'avro' && avro !== undefined)
     problems.push({ path: ['avro'], message: `is about Avro; the values are ${format}` });
   if (format !== 'protobuf' && protobuf !== undefined)
     problems.push({ path: ['protobuf'], message: `is about Protobuf; the values are ${format}` });
   return problems;
+}
+
+const NEEDS_REGISTRY = 'needs schemaRegistry, which has the schemas';
+
+/** What is taken from within the key. */
+function partsOfKey({ key, columns }: Pipeline): ConfigProblem[] {
+  if (key !== undefined && key.format !== 'bytes') return [];
+  return Object.entries(columns)
+    .filter(([, source]) => sourcesIn(source).some((from) => keyPointer(from) !== null))
+    .map(([column]) => ({
+      path: ['columns', column],
+      message: 'leads into the key, and keys are bytes: set key.format',
+    }));
 }
 
 function registry(parsed: CheckedParts['schemaRegistry']): ConfigProblem[] {

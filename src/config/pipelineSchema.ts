@@ -91,11 +91,11 @@ const flow = z.strictObject({
     .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
 
-const POINTER_HEADER_OR_KEY = /^(\/.*|header:.+|key)$/s;
+const POINTER_HEADER_OR_KEY = /^((key:)?\/.*|header:.+|key)$/s;
 
 /** A source that a rule may have: one that may lead to nothing. */
 const findable = z.string().regex(POINTER_HEADER_OR_KEY, {
-  error: 'must be a JSON pointer such as /customer/id, header:NAME, or key',
+  error: 'must be a JSON pointer such as /customer/id, key:/id, header:NAME, or key',
 });
 
 /** A number that YAML reads through a double may have lost digits. */
@@ -107,7 +107,7 @@ const constant = z
 
 const sourceRule = z
   .strictObject({
-    from: findable.optional().describe('Where the value is: a JSON pointer, header:NAME, or key.'),
+    from: findable.optional().describe('Where the value is: a JSON pointer, key:/POINTER, header:NAME, or key.'),
     first: z
       .array(findable)
       .min(1, { error: 'must name at least one source' })
@@ -134,14 +134,16 @@ const sourceRule = z
   });
 
 const NO_SOURCE =
-  'must be a JSON pointer such as /customer/id, header:NAME, one of key, value, document, headers, kind, topic, partition, offset, timestamp, epoch, ' +
+  'must be a JSON pointer such as /customer/id, key:/id, header:NAME, one of key, value, document, headers, kind, topic, partition, offset, timestamp, epoch, ' +
   'or a rule such as { from: /id, required: true }';
 
 const columnSource = z.union(
   [
-    z.string().regex(/^(\/.*|header:.+|key|value|document|headers|kind|topic|partition|offset|timestamp|epoch)$/s, {
-      error: NO_SOURCE,
-    }),
+    z
+      .string()
+      .regex(/^((key:)?\/.*|header:.+|key|value|document|headers|kind|topic|partition|offset|timestamp|epoch)$/s, {
+        error: NO_SOURCE,
+      }),
     sourceRule,
   ],
   { error: NO_SOURCE },
@@ -239,6 +241,18 @@ export const pipeline = z.strictObject({
     })
     .optional()
     .describe('How Protobuf becomes JSON.'),
+  key: z
+    .strictObject({
+      format: z
+        .enum(['bytes', 'json', 'avro', 'protobuf', 'json-schema'])
+        .default('bytes')
+        .describe(
+          'What keys are: bytes, which are not looked into, JSON, or Avro, Protobuf or JSON with the header of a schema registry. A key that is not bytes ' +
+            'becomes JSON: a text as it is, all else as JSON text. avro and protobuf need schemaRegistry.',
+        ),
+    })
+    .optional()
+    .describe('How keys are read, for the column _key, and the sources key and key:/POINTER.'),
   envelope: z
     .enum(['debezium'])
     .optional()
@@ -294,7 +308,7 @@ export const pipeline = z.strictObject({
     .record(nonEmpty, columnSource)
     .default({})
     .describe(
-      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, header:NAME, value, document, headers, kind, ' +
+      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, key:/POINTER into the key, header:NAME, value, document, headers, kind, ' +
         'or a coordinate of the record. A rule such as `{ first: [/id, /key/id], required: true }` says more: from or first, unit, required, default; or constant.',
     ),
   batchers: count({ min: 1, max: 1_024 })

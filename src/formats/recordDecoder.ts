@@ -1,5 +1,6 @@
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
-import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
+import { NULL_LENGTH } from '../protocol/packedRecord.js';
+import { KEY, VALUE, type PayloadPart } from '../protocol/payloadParts.js';
 import type { KafkaRecord, RecordSource, SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
 import type { Mapping } from '../protocol/settings.js';
@@ -9,8 +10,8 @@ import { RegistryError } from './schemaRegistry.js';
 import { UndecodableError } from './undecodable.js';
 
 /**
- * Returns a record with the JSON of its value in place of the value, or why there is none. The JSON is there until the
- * next record is decoded.
+ * Returns a record with the JSON of its value and its key in place of them, as far as the pipeline's formats say that they
+ * are decoded, or why there is none. The JSON is there until the next record is decoded.
  */
 export type RecordDecoder = (source: RecordSource, record: KafkaRecord) => KafkaRecord | Rejection;
 
@@ -19,9 +20,12 @@ const HEADER_BYTES = 5;
 /** No registry gives larger ids: they are positive and have 32 bits. */
 const ID_MAX = 2 ** 31 - 1;
 
+/** What says how values and keys are decoded. */
+type DecodedParts = Pick<Mapping, 'format' | 'avro' | 'protobuf' | 'key'>;
+
 /**
  * Prepares the decoding of the records of a batch. The schemas of all of them are known afterwards, so decoders do not
- * wait. Undefined if the format needs none.
+ * wait. Undefined if the formats need none.
  *
  * @param decoders undefined if this worker has no registry
  * @returns makes a decoder of all records, each once. A batch that is decoded again needs a new one
@@ -29,52 +33,77 @@ const ID_MAX = 2 ** 31 - 1;
  */
 export async function prepareDecoding(
   records: readonly SourcedRecord[],
-  mapping: Mapping,
+  parts: DecodedParts,
   decoders: Decoders | undefined,
 ): Promise<(() => RecordDecoder) | undefined> {
-  if (mapping.format === 'json-schema') return () => ofRegistry(withoutHeader);
-  const choices = choicesOf(mapping);
-  if (choices === undefined) return undefined;
+  const ofValues = await preparePart(VALUE, parts, records, decoders);
+  const ofKeys = await preparePart(KEY, { format: parts.key?.format ?? 'bytes' }, records, decoders);
+  if (ofValues === undefined && ofKeys === undefined) return undefined;
+  return () => {
+    const batch = { documentBytes: 0 };
+    const value = ofValues?.(batch);
+    const key = ofKeys?.(batch);
+    return (source, record) => {
+      // Rows of workflows are JSON, whatever the format of the topic.
+      if (isRequestSource(source)) return record;
+      const decoded = value?.(record) ?? record;
+      return 'code' in decoded || key === undefined ? decoded : key(decoded);
+    };
+  };
+}
+
+/** What a batch has become so far. */
+interface BatchSize {
+  documentBytes: number;
+}
+
+/** Decodes the values of the records of a batch, or the keys. */
+type PartDecoder = (record: KafkaRecord) => KafkaRecord | Rejection;
+
+async function preparePart(
+  part: PayloadPart,
+  { format, avro, protobuf }: Pick<Mapping, 'avro' | 'protobuf'> & { readonly format: Mapping['format'] },
+  records: readonly SourcedRecord[],
+  decoders: Decoders | undefined,
+): Promise<((batch: BatchSize) => PartDecoder) | undefined> {
+  if (format === 'json-schema') return () => ofRegistry(part, withoutHeader(part));
+  if (format !== 'avro' && format !== 'protobuf') return undefined;
   if (decoders === undefined)
     throw new RegistryError(
       'wrong',
-      `the pipeline has format ${mapping.format}, and the configuration of this worker has no schemaRegistry`,
+      `the pipeline has ${part.name}s of format ${format}, and the configuration of this worker has no schemaRegistry`,
     );
-  const schemas = await decoders.of(idsOf(records), choices);
-  return () => {
+  const choices: DecodingChoices =
+    format === 'avro' ? { format, bytes: 'raw', unions: 'plain', ...avro } : { format, bytes: 'raw', ...protobuf };
+  const schemas = await decoders.of(idsOf(part, records), choices);
+  return (batch) => {
     const out = new JsonWriter();
-    const batch = { documentBytes: 0 };
-    return ofRegistry((bytes, from, to, record) => {
+    return ofRegistry(part, (record, bytes, from, to) => {
       const id = bytes.readUInt32BE(from + 1);
       const schema = schemas.get(id) ?? NO_SUCH_ID;
       return 'why' in schema
-        ? undecodable(`schema ${id}: ${schema.why}`)
-        : decoded(record, { schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
+        ? undecodable(part, `schema ${id}: ${schema.why}`)
+        : decoded(record, { part, schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
     });
   };
 }
 
-/** Undefined if no schema is needed. */
-function choicesOf({ format, avro, protobuf }: Mapping): DecodingChoices | undefined {
-  if (format === 'avro') return { format, bytes: 'raw', unions: 'plain', ...avro };
-  return format === 'protobuf' ? { format, bytes: 'raw', ...protobuf } : undefined;
-}
-
 const NO_SUCH_ID: KnownSchema = { why: 'no registry gives such an id' };
 
-type DecodeValue = (bytes: Buffer, from: number, to: number, record: KafkaRecord) => KafkaRecord | Rejection;
+type DecodeBytes = (record: KafkaRecord, bytes: Buffer, from: number, to: number) => KafkaRecord | Rejection;
 
-/** Decodes what has a registry's header. Rows of workflows are JSON, whatever the format of the topic. */
-function ofRegistry(decode: DecodeValue): RecordDecoder {
-  return (source, record) => {
-    const isPacked = record instanceof PackedRecord;
-    const value = isPacked ? null : record.value;
-    if (isPacked ? record.valueLength === NULL_LENGTH : value === null) return record;
-    if (isRequestSource(source)) return record;
-    const bytes = isPacked ? record.values : (value as Buffer);
-    const from = isPacked ? record.valueAt : 0;
-    const to = from + (isPacked ? record.valueLength : bytes.length);
-    return hasHeader(bytes, from, to) ? decode(bytes, from, to, record) : NO_HEADER;
+/** Decodes what has a registry's header. */
+function ofRegistry(part: PayloadPart, decode: DecodeBytes): PartDecoder {
+  const noHeader = undecodable(
+    part,
+    'it does not begin with the magic byte and the id of a schema: its producer uses no schema registry, or puts the id into a header',
+  );
+  return (record) => {
+    const length = part.lengthOf(record);
+    if (length === NULL_LENGTH) return record;
+    const bytes = part.bytesOf(record);
+    const from = part.startOf(record);
+    return hasHeader(bytes, from, from + length) ? decode(record, bytes, from, from + length) : noHeader;
   };
 }
 
@@ -82,21 +111,15 @@ function hasHeader(bytes: Buffer, from: number, to: number): boolean {
   return to - from >= HEADER_BYTES && bytes[from] === 0;
 }
 
-const NO_HEADER = undecodable(
-  'it does not begin with the magic byte and the id of a schema: its producer uses no schema registry, or puts the id into a header',
-);
-
-function idsOf(records: readonly SourcedRecord[]): ReadonlySet<number> {
+function idsOf(part: PayloadPart, records: readonly SourcedRecord[]): ReadonlySet<number> {
   const ids = new Set<number>();
-  const note = (bytes: Buffer, from: number, to: number): void => {
-    if (!hasHeader(bytes, from, to)) return;
-    const id = bytes.readUInt32BE(from + 1);
-    if (id <= ID_MAX) ids.add(id);
-  };
   for (const { source, record } of records) {
     if (isRequestSource(source)) continue;
-    if (record instanceof PackedRecord) note(record.values, record.valueAt, record.valueAt + record.valueLength);
-    else if (record.value !== null) note(record.value, 0, record.value.length);
+    const bytes = part.bytesOf(record);
+    const from = part.startOf(record);
+    if (!hasHeader(bytes, from, from + part.lengthOf(record))) continue;
+    const id = bytes.readUInt32BE(from + 1);
+    if (id <= ID_MAX) ids.add(id);
   }
   return ids;
 }
@@ -113,18 +136,18 @@ const DOCUMENT_BYTES = { fixed: 64 * 1024, ofSchemaMax: 1024 * 1024, max: 64 * 1
 const BATCH_BYTES = { free: 256 * 1024 * 1024, fixed: 1024, perByte: 16 };
 
 interface Encoded {
+  readonly part: PayloadPart;
   readonly schema: UsableSchema;
   readonly id: number;
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
   readonly out: JsonWriter;
-  /** What its batch has become so far. */
-  readonly batch: { documentBytes: number };
+  readonly batch: BatchSize;
 }
 
 function decoded(record: KafkaRecord, encoded: Encoded): KafkaRecord | Rejection {
-  const { schema, id, bytes, from, to, out, batch } = encoded;
+  const { part, schema, id, bytes, from, to, out, batch } = encoded;
   try {
     out.begin(documentBytesMax(encoded));
     schema.decode(bytes, from, to, out);
@@ -132,10 +155,10 @@ function decoded(record: KafkaRecord, encoded: Encoded): KafkaRecord | Rejection
   } catch (error) {
     const why = whyUndecodable(error);
     if (why === null) throw error;
-    return undecodable(`schema ${id}: ${why}`);
+    return undecodable(part, `schema ${id}: ${why}`);
   }
   batch.documentBytes += out.length;
-  return withValue(record, out.bytes, 0, out.length);
+  return part.replaced(record, out.bytes, 0, out.length);
 }
 
 function documentBytesMax({ schema, from, to, batch }: Encoded): number {
@@ -158,22 +181,10 @@ function isEndOfStack(error: unknown): boolean {
 }
 
 /** JSON says itself what it is, so the schema is not needed. */
-const withoutHeader: DecodeValue = (bytes, from, to, record) =>
-  withValue(record, bytes, from + HEADER_BYTES, to - from - HEADER_BYTES);
-
-function withValue(record: KafkaRecord, values: Buffer, valueAt: number, valueLength: number): PackedRecord {
-  const { offset, timestampMs, headers } = record;
-  if (record instanceof PackedRecord) {
-    const { keys, keyAt, keyLength } = record;
-    return new PackedRecord(offset, timestampMs, keys, keyAt, keyLength, values, valueAt, valueLength, headers);
-  }
-  const { key } = record;
-  const keyLength = key === null ? NULL_LENGTH : key.length;
-  return new PackedRecord(offset, timestampMs, key ?? NOTHING, 0, keyLength, values, valueAt, valueLength, headers);
+function withoutHeader(part: PayloadPart): DecodeBytes {
+  return (record, bytes, from, to) => part.replaced(record, bytes, from + HEADER_BYTES, to - from - HEADER_BYTES);
 }
 
-const NOTHING = Buffer.alloc(0);
-
-function undecodable(why: string): Rejection {
-  return { code: REJECTION_CODES.undecodable, message: `the value cannot be decoded: ${why}` };
+function undecodable({ name }: PayloadPart, why: string): Rejection {
+  return { code: REJECTION_CODES.undecodable, message: `the ${name} cannot be decoded: ${why}` };
 }

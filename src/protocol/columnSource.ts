@@ -3,8 +3,8 @@
  */
 
 /**
- * A text in the simple case: `/pointer`, `header:NAME`, `value`, `document`, `headers`, `kind`, or a coordinate of the
- * record. Otherwise a rule. Workers of version 0.1.0 fail on a rule, and on a text that they do not know: they do not
+ * A text in the simple case: `/pointer`, `key:/pointer`, `header:NAME`, `value`, `document`, `headers`, `kind`, or a
+ * coordinate of the record. Otherwise a rule. Workers of version 0.1.0 fail on a rule, and on a text that they do not know: they do not
  * insert other values.
  */
 export type ColumnSource = string | SourceRule;
@@ -36,6 +36,14 @@ export function sourcesOf(source: ColumnSource): readonly string[] {
 /** The JSON pointers into the value that a source has. */
 export function pointersOf(source: ColumnSource): readonly string[] {
   return sourcesOf(source).filter((from) => from.startsWith('/'));
+}
+
+/** What is before a JSON pointer into the key. */
+const INTO_KEY = 'key:';
+
+/** The JSON pointer into the key that a source is. Null if it is another one. */
+export function keyPointer(from: string): string | null {
+  return from.startsWith(`${INTO_KEY}/`) ? from.slice(INTO_KEY.length) : null;
 }
 
 /** A source in a message. */

@@ -112,6 +112,11 @@ export interface Mapping {
   readonly avro?: { readonly bytes: 'raw' | 'base64'; readonly unions: 'plain' | 'named' };
   /** The same for Protobuf. Absent: bytes are raw. */
   readonly protobuf?: { readonly bytes: 'raw' | 'base64' };
+  /**
+   * What keys are, if they are read: JSON, or what a serializer with a schema registry writes. Absent: bytes, which are not
+   * looked into.
+   */
+  readonly key?: { readonly format: KeyFormat };
   /** Set if values are changes of another table's rows. Absent: they are the rows. */
   readonly envelope?: DebeziumEnvelope;
   /** What happens to fields that the table has no column for. An object names the column that they go into. */
@@ -123,8 +128,9 @@ export interface Mapping {
 }
 
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
-export function needsNewerWorker({ format, where, unknownFields, envelope }: Mapping): boolean {
+export function needsNewerWorker({ format, where, unknownFields, envelope, key }: Mapping): boolean {
   return (
+    key !== undefined ||
     isDecoded(format) ||
     hasManyRows(format) ||
     envelope !== undefined ||
@@ -148,7 +154,10 @@ export interface DebeziumEnvelope {
 /** Formats of values that are decoded before they are read as JSON. */
 export type DecodedFormat = 'avro' | 'protobuf' | 'json-schema';
 
-/** Whether values are decoded before they are read as JSON. */
+/** Formats of keys that are read. */
+type KeyFormat = 'json' | DecodedFormat;
+
+/** Whether values or keys are decoded before they are read as JSON. */
 export function isDecoded(format: Mapping['format']): format is DecodedFormat {
   return format === 'avro' || format === 'protobuf' || format === 'json-schema';
 }

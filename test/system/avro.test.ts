@@ -247,6 +247,54 @@ it('what does not decode is rejected alone, with the id and the reason, and its 
   expect(await fixture.query(`SELECT id FROM ${fixture.table}`)).toEqual([{ id: 7 }]);
 }, 600_000);
 
+const KEY = {
+  type: 'record',
+  name: 'Key',
+  fields: [
+    { name: 'tenant', type: 'string' },
+    { name: 'number', type: 'long' },
+  ],
+};
+
+it('keys in Avro are in _key as JSON, and one that does not decode rejects its record alone', async () => {
+  const schema = ORDER([{ name: 'id', type: 'long' }]);
+  const id = await register(registry().url, 'keyed-value', schema);
+  const keyId = await register(registry().url, 'keyed-key', KEY);
+  const textId = await register(registry().url, 'keyed-text-key', 'string');
+  const number = long('9223372036854775807');
+  const [key, text, ...values] = (await writeAvro([
+    { schema: KEY, value: { tenant: 'grün "é"', number } },
+    { schema: 'string', value: 'a "text"' },
+    ...[0, 1, 2, 3].map((value) => ({ schema, value: { id: value } })),
+  ])) as [Buffer, Buffer, ...Buffer[]];
+  const keys = [withSchemaId(keyId, key), withSchemaId(textId, text), Buffer.from('plain'), null];
+  const [fixture] = await start({
+    columns: 'id Int64, tenant String, number Int64',
+    pipeline: { key: { format: 'avro' }, columns: { tenant: 'key:/tenant', number: 'key:/number' } },
+  });
+  await fixture.produce(keys.length, (index) => ({ key: keys[index]!, value: withSchemaId(id, values[index]!) }));
+  await eventually(() => expect(fixture.acks.length).toBe(keys.length));
+  expect(
+    await fixture.query(
+      `SELECT toInt32(id) AS id, tenant, toString(number) AS number, _key FROM ${fixture.table} ORDER BY id`,
+    ),
+  ).toEqual([
+    {
+      id: 0,
+      tenant: 'grün "é"',
+      number: '9223372036854775807',
+      _key: '{"tenant":"grün \\"é\\"","number":9223372036854775807}',
+    },
+    { id: 1, tenant: '', number: '0', _key: 'a "text"' },
+    { id: 3, tenant: '', number: '0', _key: '' },
+  ]);
+  const [letter] = await fixture.deadLetters(1);
+  expect([letter?.key, letter?.value]).toEqual([keys[2], withSchemaId(id, values[2]!)]);
+  expect(fixture.acks.filter(({ status }) => status === 'rejected')).toMatchObject([
+    { code: 'undecodable', message: expect.stringContaining('the key cannot be decoded: it does not begin') as string },
+  ]);
+}, 600_000);
+
 it('ktb check says whether the registry answers, and ktb setup that it cannot propose a table', async () => {
   const at = async (url: string) => {
     const pipeline = { format: 'avro' as const, table: 'no_such_table' };

@@ -217,19 +217,32 @@ message Order {
   await registered('shop/kinds.proto', kinds, ['shop/address.proto']);
   const id = await registered('order-value', orders, ['shop/kinds.proto', 'shop/address.proto']);
   const files = { 'shop/address.proto': address, 'shop/kinds.proto': kinds, 'orders.proto': orders };
+  const keyText = 'syntax = "proto3"; message Key { int64 id = 1; }';
+  const keyId = await registered('order-key', keyText);
   const order = { id: '1', place: { city: 'Bonn', zip: { code: '53113' } }, kind: 'GIFT', raw: base64('ff00') };
-  const payloads = await writeProtobuf([
+  const [key, ...payloads] = await writeProtobuf([
+    { files: { 'key.proto': keyText }, message: 'Key', value: { id: '9223372036854775807' } },
     { files, message: 'shop.Order', value: order },
     { files, message: 'shop.Order.Line', value: { id: '2' } },
     { files, message: 'shop.Other', value: { id: '3' } },
   ]);
   const [fixture] = await start({
     columns: "id Int64, city String, code String, kind String, raw String, state String DEFAULT 'none'",
-    pipeline: { protobuf: { bytes: 'base64' }, columns: { city: '/place/city', code: '/place/zip/code' } },
+    pipeline: {
+      protobuf: { bytes: 'base64' },
+      key: { format: 'protobuf' },
+      columns: { city: '/place/city', code: '/place/zip/code' },
+    },
   });
   const indexes = [[1], [1, 0], [0]];
-  await fixture.produce(3, (index) => ({ value: withMessageIndexes(id, payloads[index]!, indexes[index]) }));
+  await fixture.produce(3, (index) => ({
+    key: index === 0 ? withMessageIndexes(keyId, key!) : null,
+    value: withMessageIndexes(id, payloads[index]!, indexes[index]),
+  }));
   await eventually(() => expect(fixture.acks.map(({ status }) => status)).toEqual(Array(3).fill('inserted')));
+  expect(await fixture.query(`SELECT _key FROM ${fixture.table} WHERE id = 1`)).toEqual([
+    { _key: '{"id":9223372036854775807}' },
+  ]);
   const columns = 'toString(id) AS id, city, code, kind, raw, state';
   expect(await fixture.query(`SELECT ${columns} FROM ${fixture.table} ORDER BY id`)).toEqual([
     { id: '1', city: 'Bonn', code: '53113', kind: 'GIFT', raw: '/wA=', state: 'none' },

@@ -4,6 +4,7 @@
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { Rejection } from '../../protocol/ack.js';
 import {
+  keyPointer,
   sourcesOf,
   sourceText,
   type ColumnSource,
@@ -21,6 +22,7 @@ import type { TableColumns } from '../tableColumns.js';
 import type { JsonObject } from '../values/jsonObject.js';
 import type { JsonPointers } from '../values/jsonPointers.js';
 import { parseColumnType, parseTupleElement } from '../values/columnTypes.js';
+import { keyText } from './jsonKeys.js';
 import { numberTime } from './numberTimes.js';
 import { quote, quoteBytes, quoteLatin1 } from './quoting.js';
 import { notJson, outOfRange, requiredMissing } from './rowRejections.js';
@@ -29,35 +31,40 @@ import { takesTimestamps, timestampWriter } from './timestamps.js';
 /** Returns a column's value as JSON. Undefined if there is none. */
 export type ColumnReader = (source: RecordSource, record: KafkaRecord) => string | Rejection | undefined;
 
-/**
- * @param column its name, for messages
- * @param json reads the value, for columns that need JSON
- * @param pointers must have read the record's value, before the reader is asked
- */
+/** The documents of a record that columns are taken from. */
+export interface RecordDocuments {
+  /** Reads the value, for columns that need JSON. */
+  readonly json: JsonObject;
+  /** Pointers into the value. They must have read it before a reader is asked. */
+  readonly value: JsonPointers;
+  /** The same for the key. */
+  readonly key: JsonPointers;
+  /** Whether keys are JSON. */
+  readonly hasJsonKeys: boolean;
+}
+
+/** @param column its name, for messages */
 export function columnReader(
   column: string,
   from: ColumnSource,
   type: string,
-  json: JsonObject,
-  pointers: JsonPointers,
+  documents: RecordDocuments,
 ): ColumnReader {
-  return typeof from === 'string'
-    ? sourceReader(from, type, json, pointers)
-    : ruleReader(column, from, type, json, pointers);
+  return typeof from === 'string' ? sourceReader(from, type, documents) : ruleReader(column, from, type, documents);
 }
 
-function sourceReader(from: string, type: string, json: JsonObject, pointers: JsonPointers): ColumnReader {
-  if (from.startsWith('/')) {
-    const place = pointers.add(from);
-    return () => pointers.textAt(place);
-  }
+function sourceReader(from: string, type: string, documents: RecordDocuments): ColumnReader {
+  const { json, hasJsonKeys } = documents;
+  if (from.startsWith('/')) return pointerReader(documents.value, from);
+  const ofKey = keyPointer(from);
+  if (ofKey !== null) return pointerReader(documents.key, ofKey);
   if (from.startsWith('header:')) {
     const name = from.slice('header:'.length);
     return (_source, { headers }) => quoteBytes(lastHeader(headers, name) ?? null);
   }
   const timestampText = timestampWriter(type);
   const readers: Record<string, ColumnReader> = {
-    key: (_source, { key }) => quoteBytes(key),
+    key: hasJsonKeys ? (_source, { key }) => keyText(key) : (_source, { key }) => quoteBytes(key),
     value: TAKES_JSON.test(type) ? jsonOfValue(json) : (_source, { value }) => quoteBytes(value),
     topic: ({ topic }) => quote(topic),
     partition: ({ partition }) => String(partition),
@@ -73,6 +80,11 @@ function sourceReader(from: string, type: string, json: JsonObject, pointers: Js
   const reader = readers[from];
   if (reader === undefined) throw new Error(`a column cannot be taken from ${from}`);
   return reader;
+}
+
+function pointerReader(pointers: JsonPointers, pointer: string): ColumnReader {
+  const place = pointers.add(pointer);
+  return () => pointers.textAt(place);
 }
 
 /**
@@ -121,19 +133,13 @@ function headerObject(headers: readonly RecordHeader[]): string {
 }
 
 /** A rule's reader: the first of its sources that leads to something other than null, or what stands for it. */
-function ruleReader(
-  column: string,
-  rule: SourceRule,
-  type: string,
-  json: JsonObject,
-  pointers: JsonPointers,
-): ColumnReader {
+function ruleReader(column: string, rule: SourceRule, type: string, documents: RecordDocuments): ColumnReader {
   const { constant, first = [], unit, required, default: standard } = rule;
   if (constant !== undefined) {
     const text = constantText(constant);
     return () => text;
   }
-  const readers = first.map((from) => sourceReader(from, type, json, pointers));
+  const readers = first.map((from) => sourceReader(from, type, documents));
   const toTime = unit === undefined ? undefined : numberTime(type, unit);
   const inUnit = (json: string): string | Rejection =>
     toTime === undefined ? json : (toTime(json) ?? outOfRange(column));
@@ -185,5 +191,5 @@ export function unfitMappings(
 }
 
 function mayGiveJson(from: string): boolean {
-  return from.startsWith('/') || ['value', 'document', 'headers'].includes(from);
+  return from.startsWith('/') || keyPointer(from) !== null || ['value', 'document', 'headers'].includes(from);
 }

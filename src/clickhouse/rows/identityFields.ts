@@ -5,6 +5,7 @@ import { NO_TIMESTAMP, type KafkaRecord, type RecordSource } from '../../protoco
 import type { IdentityColumn } from '../identityColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import type { TableColumns } from '../tableColumns.js';
+import { keyText } from './jsonKeys.js';
 import { quote, quoteBytes } from './quoting.js';
 import { timestampBytesWriter } from './timestamps.js';
 
@@ -25,8 +26,11 @@ export class IdentityFields {
   #source: RecordSource | undefined;
   #beginning: Buffer = Buffer.alloc(0);
 
+  readonly #hasJsonKeys: boolean;
+
   /** @param identity the columns to write */
-  constructor(identity: readonly IdentityColumn[], table: TableColumns) {
+  constructor(identity: readonly IdentityColumn[], table: TableColumns, hasJsonKeys: boolean) {
+    this.#hasJsonKeys = hasJsonKeys;
     this.#has = new Set(identity);
     this.#hasOffset = this.#has.has('_offset');
     this.#hasTimestamp = this.#has.has('_timestamp');
@@ -49,7 +53,8 @@ export class IdentityFields {
     }
     if (this.#hasKey) {
       writeName(into, KEY);
-      writeKey(into, record);
+      if (this.#hasJsonKeys) into.text(keyText(record.key));
+      else writeKey(into, record);
     }
     if (this.#hasRow) {
       writeName(into, ROW);

@@ -41,6 +41,8 @@ export class LeadingFields {
   readonly #identityFields: IdentityFields;
   readonly #object: JsonObject;
   readonly #pointers = new JsonPointers();
+  readonly #keyPointers = new JsonPointers();
+  readonly #hasJsonKeys: boolean;
 
   /**
    * @param object has read the record's value, if its format is JSON
@@ -50,15 +52,20 @@ export class LeadingFields {
     table: TableColumns,
     columns: Readonly<Record<string, ColumnSource>>,
     object: JsonObject,
-    mapping: Pick<Mapping, 'format' | 'envelope'>,
+    mapping: Pick<Mapping, 'format' | 'envelope' | 'key'>,
   ) {
     this.#object = object;
+    this.#hasJsonKeys = mapping.key !== undefined;
     this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
-    this.#identityFields = new IdentityFields(this.identity, table);
+    this.#identityFields = new IdentityFields(this.identity, table, this.#hasJsonKeys);
+    const documents = {
+      ...{ json: object, value: this.#pointers, key: this.#keyPointers },
+      hasJsonKeys: this.#hasJsonKeys,
+    };
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,
       from,
-      read: columnReader(column, from, table.get(column) ?? '', object, this.#pointers),
+      read: columnReader(column, from, table.get(column) ?? '', documents),
       check: columnCheck(table, column),
     }));
   }
@@ -102,6 +109,7 @@ export class LeadingFields {
   mappedOf(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
     const fields: string[] = [];
     this.#pointers.read(text);
+    if (this.#hasJsonKeys && this.#keyPointers.isUsed) this.#keyPointers.read(record.key?.toString('latin1') ?? '');
     let bytes = 0;
     let checkedBytes = 0;
     for (const { column, read, check } of this.mapped) {

@@ -77,9 +77,14 @@ export class JsonPointers {
     return place;
   }
 
+  /** Whether there are any pointers. */
+  get isUsed(): boolean {
+    return this.#places.length > 0;
+  }
+
   /** Finds all values. Of several members with one name the last counts, as in `JSON.parse`. */
   read(text: string): void {
-    if (this.#places.length === 0) return;
+    if (!this.isUsed) return;
     this.#text = text;
     for (const place of this.#places) place.start = -1;
     this.#find(this.root, skipSpace(text, 0));

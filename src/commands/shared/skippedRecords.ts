@@ -25,7 +25,7 @@ export async function skipTest(destination: Pick<Destination, 'mapping'>): Promi
   const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
   const object = new JsonObject();
   const isJson = format === 'json' || format === 'json-schema';
-  const decode = isJson ? (await prepareDecoding([], mapping, undefined))?.() : undefined;
+  const decode = isJson ? (await prepareDecoding([], { format }, undefined))?.() : undefined;
   return (source, record) => {
     if (isSkipped(record, destination)) return true;
     if (record.value === null) return false;

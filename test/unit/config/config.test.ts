@@ -225,7 +225,9 @@ it('keeps a source that a text can say as a text, as version 0.1.0 reads it, and
   expect(refused('{ constant: 1, required: true }')).toContain('no other key beside constant');
   expect(refused('{ constant: 9007199254740993 }')).toContain('put it in quotes');
   expect(refused('{ from: /x, default: 0.1 }')).toContain('put it in quotes');
-  expect(refused('{ from: offset }')).toContain('must be a JSON pointer such as /customer/id, header:NAME, or key');
+  expect(refused('{ from: offset }')).toContain(
+    'must be a JSON pointer such as /customer/id, key:/id, header:NAME, or key',
+  );
   expect(refused('{ from: /x, unit: min }')).toContain('must be one of s, ms, us, ns');
   expect(refused('{ form: /x }')).toContain('did you mean from?');
   expect(refused('documents')).toContain('must be a JSON pointer such as');
@@ -857,6 +859,8 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
   b: { topics: [y], table: t, avro: { bytes: base64 } }
   c: { topics: [z], table: t, protobuf: { bytes: base64 } }
   d: { topics: [u], table: t, format: protobuf }
+  e: { topics: [v], table: t, key: { format: avro } }
+  f: { topics: [w], table: t, columns: { id: 'key:/id', first: { first: [/a, 'key:/b'] } } }
 `),
   ).toEqual([
     'line 2: pipelines.a.shardBy: leads into the value, which consumers do not decode; use key, partition, or header:NAME',
@@ -864,6 +868,9 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
     'line 3: pipelines.b.avro: is about Avro; the values are json',
     'line 4: pipelines.c.protobuf: is about Protobuf; the values are json',
     'line 5: pipelines.d.format: needs schemaRegistry, which has the schemas',
+    'line 6: pipelines.e.key.format: needs schemaRegistry, which has the schemas',
+    'line 7: pipelines.f.columns.id: leads into the key, and keys are bytes: set key.format',
+    'line 7: pipelines.f.columns.first: leads into the key, and keys are bytes: set key.format',
   ]);
   const text = `schemaRegistry: { url: 'http://u:p@r.example.com?a=b', password: p, token: t, tls: { ca: no } }
 pipelines: { a: { topics: [x], table: t } }`;

@@ -1,0 +1,172 @@
+import { expect, it } from 'vitest';
+import { buildRows } from '../../../../src/clickhouse/batchRows.js';
+import { Decoders } from '../../../../src/formats/decoders.js';
+import { prepareDecoding } from '../../../../src/formats/recordDecoder.js';
+import { RegistryError } from '../../../../src/formats/schemaRegistry.js';
+import { requestSource } from '../../../../src/protocol/request.js';
+import type { Mapping } from '../../../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../../../support/chunks.js';
+import { amongOthers, record } from '../../../support/records.js';
+
+const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
+const TABLE = new Map([
+  ['id', 'Int64'],
+  ['customer', 'Int64'],
+  ['whole', 'String'],
+  ['_row', 'UInt32'],
+  ['_key', 'String'],
+]);
+const COLUMNS = { customer: 'key:/customer/id', whole: 'key' };
+const KEY_SCHEMA = {
+  type: 'record',
+  name: 'Key',
+  fields: [
+    {
+      name: 'customer',
+      type: { type: 'record', name: 'Customer', fields: [{ name: 'id', type: 'long' }] },
+    },
+  ],
+};
+const SCHEMAS: Record<number, string> = { 1: JSON.stringify(KEY_SCHEMA), 2: '"string"', 3: '"null"', 4: '"long"' };
+const decoders = new Decoders({
+  schema: (id) => {
+    const schema = SCHEMAS[id];
+    return Promise.resolve(schema === undefined ? null : { schema, type: 'AVRO', references: [] });
+  },
+});
+
+const withId = (id: number, payload: Buffer) => Buffer.concat([Buffer.of(0, 0, 0, 0, id), payload]);
+
+/** What becomes of a record with this key: its rows, or the reason why it is rejected. The same wherever its bytes are. */
+async function rowsOf(
+  key: Buffer | string | null,
+  mapping: Partial<Mapping>,
+  { value = '{"id":1}', source = SOURCE }: { value?: string; source?: typeof SOURCE } = {},
+) {
+  const whole: Mapping = { ...DEFAULT_MAPPING, ...mapping };
+  const plain = record(5, { key: key === null ? null : Buffer.from(key), value: Buffer.from(value) });
+  const results: unknown[] = [];
+  for (const one of [plain, amongOthers(plain)]) {
+    const records = [{ source, record: one }];
+    const decoder = await prepareDecoding(records, whole, decoders);
+    const { rows, rejected, lines } = await buildRows(records, TABLE, { columns: COLUMNS, mapping: whole, decoder });
+    const written = Array.from({ length: lines.length }, (_, line) => JSON.parse(lines.textOf(line)) as object);
+    results.push(rejected[0]?.rejection ?? written);
+    // Dead letters, acknowledgements and later attempts get the record as it came.
+    expect([...rows, ...rejected].map((row) => row.record)).toEqual([one]);
+  }
+  expect(results[0]).toEqual(results[1]);
+  return results[0];
+}
+
+const AVRO = { key: { format: 'avro' } } as const;
+const JSON_KEYS = { key: { format: 'json' } } as const;
+const cannot = (why: string) => ({ code: 'undecodable', message: `the key cannot be decoded: ${why}` });
+
+it.each<[string, Buffer | string | null, Partial<Mapping>, object]>([
+  [
+    'Avro record',
+    withId(1, Buffer.of(14)),
+    AVRO,
+    { _key: '{"customer":{"id":7}}', whole: '{"customer":{"id":7}}', customer: 7 },
+  ],
+  ['Avro text', withId(2, Buffer.from('\x04a"')), AVRO, { _key: 'a"', whole: 'a"' }],
+  ['Avro null', withId(3, Buffer.alloc(0)), AVRO, { _key: null, whole: null }],
+  ['Avro number', withId(4, Buffer.from('feffffffffffffffff01', 'hex')), AVRO, big('9223372036854775807')],
+  ['no key', null, AVRO, { _key: null, whole: null }],
+  [
+    'JSON object',
+    ' {"customer": {"id":7}}\n',
+    JSON_KEYS,
+    {
+      _key: '{"customer": {"id":7}}',
+      whole: '{"customer": {"id":7}}',
+      customer: 7,
+    },
+  ],
+  ['JSON text', '"\\u0061\\n"', JSON_KEYS, { _key: 'a\n', whole: 'a\n' }],
+  ['JSON number', '12345678901234567890.50', JSON_KEYS, big('12345678901234567890.50')],
+  ['JSON null', 'null', JSON_KEYS, { _key: null, whole: null }],
+  [
+    'JSON with a header',
+    withId(9, Buffer.from('{"customer":{"id":7}}')),
+    { key: { format: 'json-schema' } },
+    {
+      _key: '{"customer":{"id":7}}',
+      whole: '{"customer":{"id":7}}',
+      customer: 7,
+    },
+  ],
+  [
+    'members named so, without an envelope',
+    '{"schema":1,"payload":{"customer":{"id":7}}}',
+    JSON_KEYS,
+    big('{"schema":1,"payload":{"customer":{"id":7}}}'),
+  ],
+])('%s: _key and the sources in the key have its value', async (_name, key, mapping, expected) => {
+  expect(await rowsOf(key, mapping)).toEqual([{ id: 1, ...expected }]);
+});
+
+function big(text: string) {
+  return { _key: text, whole: text };
+}
+
+it.each<[string, Buffer | string, Partial<Mapping>, string]>([
+  ['no header', 'plain', AVRO, 'it does not begin with the magic byte'],
+  ['an unknown schema', withId(8, Buffer.of(2)), AVRO, 'schema 8: the registry has no schema of this id'],
+  ['bytes that end early', withId(1, Buffer.alloc(0)), AVRO, 'schema 1: its bytes end too early for its schema'],
+  ['no JSON', 'plain', JSON_KEYS, 'it is not JSON'],
+  ['no JSON after a header', withId(1, Buffer.from('x')), { key: { format: 'json-schema' } }, 'it is not JSON'],
+  ['half of a character', '{"a":"\\udc00"}', JSON_KEYS, 'it has half of a character'],
+])('a key with %s rejects its record', async (_name, key, mapping, why) => {
+  expect(await rowsOf(key, mapping)).toEqual({
+    ...cannot(''),
+    message: expect.stringContaining(cannot(why).message) as string,
+  });
+});
+
+it('in the key of a change its schema is left out', async () => {
+  const envelope = { type: 'debezium', version: 'ts_ms', truncates: 'reject' } as const;
+  const value = '{"op":"c","after":{"id":1},"source":{"ts_ms":1}}';
+  const payload = '{"customer":{"id":7}}';
+  const row = { id: 1, _key: payload, whole: payload, customer: 7 };
+  for (const key of [payload, `{"schema":{"type":"struct"},"payload":${payload}}`])
+    expect(await rowsOf(key, { ...JSON_KEYS, envelope }, { value })).toEqual([row]);
+  const twice = `{"schema":1,"payload":${payload}}`;
+  expect(await rowsOf(`{"schema":{},"payload":${twice}}`, { ...JSON_KEYS, envelope }, { value })).toEqual([
+    { id: 1, _key: twice, whole: twice },
+  ]);
+  expect(await rowsOf('{"schema":null,"payload":null}', { ...JSON_KEYS, envelope }, { value })).toMatchObject([
+    { _key: null },
+  ]);
+});
+
+it('each row of a record with many has the key, and a key that does not decode rejects all of them', async () => {
+  const many = { ...AVRO, format: 'json-lines' } as const;
+  const value = '{"id":1}\n{"id":2}';
+  expect(await rowsOf(withId(1, Buffer.of(14)), many, { value })).toMatchObject([
+    { id: 1, _row: 0, customer: 7 },
+    { id: 2, _row: 1, customer: 7 },
+  ]);
+  expect(await rowsOf('plain', many, { value })).toMatchObject({ code: 'undecodable' });
+});
+
+it('a workflow gives the key as text, whatever the format of the topic’s keys', async () => {
+  const source = requestSource('ktb:orders:8-key:0', 'e1');
+  for (const key of ['customer 7', '"7"', 'null'])
+    expect(await rowsOf(key, AVRO, { source })).toEqual([{ id: 1, _key: key, whole: key }]);
+  expect(await rowsOf('{"customer":{"id":7}}', AVRO, { source })).toMatchObject([{ customer: 7 }]);
+});
+
+it('keys wait for the registry as values do', async () => {
+  const records = [{ source: SOURCE, record: record(5, { key: withId(1, Buffer.alloc(0)) }) }];
+  const mapping = { ...DEFAULT_MAPPING, ...AVRO };
+  const away = new Decoders({ schema: () => Promise.reject(new RegistryError('away', 'it is away')) });
+  await expect(prepareDecoding(records, mapping, away)).rejects.toMatchObject({ kind: 'away' });
+  await expect(prepareDecoding(records, mapping, undefined)).rejects.toThrow('the pipeline has keys of format avro');
+});
+
+it('a key is decoded whatever its value is', async () => {
+  const key = withId(1, Buffer.of(14));
+  expect(await rowsOf(key, { ...AVRO, format: 'text' }, { value: 'x' })).toMatchObject([{ customer: 7 }]);
+});
