@@ -2,6 +2,7 @@ import protobuf from 'protobufjs';
 import { messageOf } from '../lib/messageOf.js';
 import { ProtobufNames, type ProtobufFile } from './protobufNames.js';
 import { protobufText, type NameCount } from './protobufText.js';
+import { ownName } from './safeNames.js';
 import { SchemaError } from './schemaError.js';
 import type { NamedSchema } from './schemaRegistry.js';
 
@@ -85,8 +86,8 @@ export function parseProtobufSchema(text: string, references: readonly NamedSche
     return indexed(root, own.package);
   } catch (error) {
     // The stack may end at a schema that is right.
-    if (error instanceof RangeError || error instanceof SchemaError) throw error;
-    throw new SchemaError(messageOf(error));
+    if (error instanceof RangeError) throw error;
+    throw new SchemaError(ownName(messageOf(error)));
   }
 }
 
@@ -161,7 +162,7 @@ class Converter {
   #message(type: protobuf.Type): ProtobufMessage {
     let message = this.#messages.get(type);
     if (message === undefined) {
-      message = { name: type.fullName.slice(1), fields: [] };
+      message = { name: ownName(type.fullName.slice(1)), fields: [] };
       this.#messages.set(type, message);
       this.#unfinished.push(type);
     }
@@ -173,7 +174,7 @@ class Converter {
     const isGroup = isBetweenTags(field);
     return {
       // The parser changes only the first letter.
-      name: isGroup && isOfGroup(resolvedType) ? (resolvedType?.name ?? name).toLowerCase() : name,
+      name: ownName(isGroup && isOfGroup(resolvedType) ? (resolvedType?.name ?? name).toLowerCase() : name),
       id,
       type: field instanceof protobuf.MapField ? { kind: 'message', message: this.#entry(field) } : this.#type(field),
       holds: map ? 'map' : repeated ? 'many' : 'one',
@@ -202,10 +203,10 @@ class Converter {
   #enum(type: protobuf.Enum): ProtobufType {
     let made = this.#enums.get(type);
     if (made === undefined) {
-      const symbols = new Map(Object.entries(type.valuesById).map(([id, symbol]) => [Number(id), symbol]));
+      const symbols = new Map(Object.entries(type.valuesById).map(([id, symbol]) => [Number(id), ownName(symbol)]));
       // Numbers as keys would not keep the order of the file.
       const [first = '0'] = Object.keys(type.values);
-      made = { kind: 'enum', name: type.fullName.slice(1), symbols, first };
+      made = { kind: 'enum', name: ownName(type.fullName.slice(1)), symbols, first: ownName(first) };
       this.#enums.set(type, made);
     }
     return made;

@@ -1,3 +1,4 @@
+import { safeName } from './safeNames.js';
 import { SchemaError } from './schemaError.js';
 
 /** What a `.proto` file says about values, in the same lines. */
@@ -22,7 +23,7 @@ export interface NameCount {
 
 /**
  * Removes what says nothing about values: comments, options, services, extensions and what is reserved. Parsers know
- * less of their syntax than compilers do. What is left is not judged here.
+ * less of their syntax than compilers do. What is left is not judged here. Its names are safe, see `safeNames.ts`.
  *
  * @param count of the files of the schema that were read before
  * @throws SchemaError if it defines too much to be parsed
@@ -124,10 +125,8 @@ class Reduction {
         continue;
       }
       if (token === '}') break;
-      // The parser would drop it without a word.
-      if (token === '__proto__') throw new SchemaError('it has a field or a type named __proto__');
       this.#at++;
-      this.#keep(token);
+      this.#keep(/^\w/u.test(token) ? safeName(token) : token);
       if (token === '=' && is !== 'file') this.#countName();
       if (token === ';') break;
       if (token === '{') {

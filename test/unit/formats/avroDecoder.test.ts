@@ -294,3 +294,28 @@ it('an enum of many symbols is prepared once, however many fields are of it', ()
   avroDecoder(type, { bytes: 'raw', unions: 'plain' });
   expect(made.mock.calls.length).toBeLessThan(5_000);
 });
+
+it.each(Object.getOwnPropertyNames(Object.prototype))('anything may be named %s', (name) => {
+  const inner = {
+    type: 'record',
+    name,
+    namespace: name,
+    fields: [{ name, type: { type: 'enum', name: `${name}.E`, symbols: [name] } }],
+  };
+  const schema = {
+    type: 'record',
+    name: 'R',
+    namespace: name,
+    fields: [
+      { name: 'a', type: inner },
+      { name, type: ['null', name] },
+      { name: 'm', type: { type: 'map', values: 'int' } },
+    ],
+  };
+  const map = Buffer.concat([varint(1n), sized(Buffer.from(name)), varint(5n), varint(0n)]);
+  const bytes = Buffer.concat([varint(0n), varint(1n), varint(0n), map]);
+  const decode = decoderOf(schema, { bytes: 'raw', unions: 'named' });
+  expect(jsonOf(decode, bytes)).toBe(
+    `{"a":{"${name}":"${name}"},"${name}":{"${name}.${name}":{"${name}":"${name}"}},"m":{"${name}":5}}`,
+  );
+});

@@ -452,9 +452,23 @@ it.each<[string, string]>([
   ['a message has more than 4000 fields', `message M { oneof o { ${many(4_001, (i) => `int32 f${i} = ${i + 1};`)} } }`],
   ['its files have more than 20000 fields and symbols', `enum E { ${many(20_001, (i) => `S${i} = ${i};`)} }`],
   ['it has more than 2097152 characters, with all that it imports', ' '.repeat(2 * 1024 * 1024)],
-  ['it has a field or a type named __proto__', 'message M { int32 __proto__ = 1; }'],
 ])('a schema that takes too long to read is none: %s', (why, body) => {
   expect(() => parseProtobufSchema(proto3(body))).toThrow(new SchemaError(why));
+});
+
+const IN_ALL_OBJECTS = [...Object.getOwnPropertyNames(Object.prototype), 'constructor__own', '__proto__x'];
+
+it.each(IN_ALL_OBJECTS)('anything may be named %s', (name) => {
+  const text = proto3(`package ${name}.a.${name};
+    message M { N.${name} one = 1; oneof which { int32 ${name} = 2; } map<string, ${name}.T> all = 3; }
+    message N { message ${name} { E ${name} = 1; } enum E { none = 0; ${name}_ = 1; } }
+    message ${name} { enum T { zero = 0; ${name} = 1; } }
+    message Last { oneof ${name} { int32 last = 1; } }`);
+  const payload = Buffer.from([0x0a, 2, 8, 1, 0x10, 5, 0x1a, 5, 0x0a, 1, 0x61, 0x10, 1]);
+  expect(jsonOf(text, payload)).toBe(`{"one":{"${name}":"${name}_"},"${name}":5,"all":{"a":"${name}"}}`);
+  expect(jsonOf(text, Buffer.of(8, 1), [2, 6])).toBe('{"last":1}');
+  const bad = proto3(`message M { ${name}.None f = 1; }`);
+  expect(() => parseProtobufSchema(bad)).toThrow(`it uses a type ${name}.None, which it does not define`);
 });
 
 it('an enum of many symbols is prepared once, however many fields are of it', () => {
