@@ -14,6 +14,7 @@ import { lastRunWith, madeBy, markdown } from './benchmarks.js';
 const PLANS = [
   { bytes: 200, rates: [100, 10_000, 100_000, 1_000_000] },
   { bytes: 1_000, rates: [100, 10_000, 30_000, 100_000] },
+  { bytes: 10_000, rates: [100, 1_000, 3_000, 10_000] },
 ];
 
 const MIB = 1024 * 1024;
@@ -43,6 +44,10 @@ const ASSUMED = {
   insertsPerServer: 10,
   /** List price of Temporal Cloud, before discounts: docs.temporal.io/cloud/pricing. */
   dollarsPerMillionActions: 50,
+  /** The same page: retained storage. */
+  dollarsPerGigabyteHour: 0.00105,
+  /** What `ktb check` asks for. A namespace of Temporal Cloud begins with 30. */
+  retentionDays: 7,
   secondsPerMonth: 30 * 24 * 3_600,
   /** Values of batch.maxDelay and signal.linger to choose from: their default, and up to the longest linger. */
   delaySeconds: [1, 2, 5, 10],
@@ -250,6 +255,8 @@ function assumptionTable(): FigureTable {
       ['bytes of an event beside its records', '`event`', String(ASSUMED.bytesOfEvent)],
       ['inserts a second to a table on one server of ClickHouse', '`inserts`', String(ASSUMED.insertsPerServer)],
       ['dollars for a million actions of Temporal Cloud', '`price`', String(ASSUMED.dollarsPerMillionActions)],
+      ['dollars for a GB of histories and hour', '`storage`', String(ASSUMED.dollarsPerGigabyteHour)],
+      ['days of retention', '`days`', String(ASSUMED.retentionDays)],
     ],
   };
 }
@@ -302,6 +309,11 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
     ],
     ['actions a second', '`signals/s + batches/s × (perBatch + timers)`', ({ actions }) => number(actions)],
     ['dollars a month for them', '`actions/s × 30 days × price ÷ 1e6`', ({ dollars }) => number(dollars)],
+    [
+      'the same, if `maxDelay` and `linger` are 10 s',
+      'with the batchers and the `maxBuffered` for that',
+      ({ slowDollars }) => number(slowDollars),
+    ],
     ['history shards', '`(3 × signals/s + 7 × batches/s) ÷ writes`, a power of two', ({ shards }) => number(shards)],
     [
       'cores of Temporal',
@@ -313,6 +325,7 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
       '`(R × signals ÷ 1e6 × stored + writes/s × event) × 86,400 ÷ 1e9`; the first term twice if a batch has less than 1 MiB of it',
       ({ storedPerDay }) => number(storedPerDay),
     ],
+    ['dollars a month for histories', '`GB × days × 30 × 24 × storage`', ({ storedDollars }) => number(storedDollars)],
     ['inserts a second', 'the larger of `R ÷ rows` and `batchers ÷ maxDelay`', ({ inserts }) => perSecond(inserts)],
     ['shards of ClickHouse', '`inserts/s ÷ inserts`', ({ servers }) => number(servers)],
     [
@@ -332,7 +345,8 @@ function needTable({ rates, costs }: SizeToPlan): FigureTable {
 function plan(rate: number, costs: Measured) {
   const millions = rate / 1_000_000;
   const pods = Math.max(ASSUMED.pods, Math.ceil((millions * costs.mainThreadPerMillion) / ASSUMED.load));
-  const { batchers, delay, bufferedMib } = settingsFor(millions, pods, costs);
+  const { batchers, delay, bufferedMib } = settingsFor(millions, pods, costs, ASSUMED.delaySeconds);
+  const slow = settingsFor(millions, pods, costs, ASSUMED.delaySeconds.slice(-1));
   const { signals, batches, writes } = flow(millions, { pods, batchers, delay, bufferedMib }, costs);
   const full = fullSignals(millions, pods, costs);
   // The costs of a record contain those of a full drain's signals and batches. Only what is more comes on top.
@@ -343,7 +357,15 @@ function plan(rate: number, costs: Measured) {
       moreBatches * (costs.cpuPerBatch[part] ?? 0)) /
     ASSUMED.load;
   const storedBytes = millions * costs.signalsPerMillion * ASSUMED.bytesOfSignal;
-  const actions = signals + batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
+  const actionsOfFlow = (of: { readonly signals: number; readonly batches: number }): number =>
+    of.signals + of.batches * (costs.actionsPerBatch + ASSUMED.timersPerBatch);
+  const dollarsOf = (actions: number): number =>
+    (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000;
+  const actions = actionsOfFlow({ signals, batches });
+  const storedPerDay =
+    ((storedBytes * (storedBytes / batches < ASSUMED.storedOnceBytes ? 2 : 1) + writes * ASSUMED.bytesOfEvent) *
+      86_400) /
+    1e9;
   const inserts = Math.max(rate / costs.rowsPerInsert, batchers / delay);
   const slots = Math.max(ASSUMED.slots, Math.ceil(batchers / pods));
   return {
@@ -363,13 +385,13 @@ function plan(rate: number, costs: Measured) {
     writes,
     coresPerPod: cpu('tested') / pods + costs.idleCores / ASSUMED.load,
     actions,
-    dollars: (actions * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerMillionActions) / 1_000_000,
+    dollars: dollarsOf(actions),
+    slowDollars: dollarsOf(actionsOfFlow(flow(millions, { pods, ...slow }, costs))),
     shards: Math.max(ASSUMED.shardsMin, 2 ** Math.ceil(Math.log2(writes / ASSUMED.writesPerShard))),
     temporalCores: Math.ceil(cpu('temporal')),
-    storedPerDay:
-      ((storedBytes * (storedBytes / batches < ASSUMED.storedOnceBytes ? 2 : 1) + writes * ASSUMED.bytesOfEvent) *
-        86_400) /
-      1e9,
+    storedPerDay,
+    storedDollars:
+      (storedPerDay * ASSUMED.retentionDays * ASSUMED.secondsPerMonth * ASSUMED.dollarsPerGigabyteHour) / 3_600,
     inserts,
     servers: Math.ceil(inserts / ASSUMED.insertsPerServer),
     clickhouseCores: Math.ceil(cpu('clickhouse')),
@@ -383,15 +405,15 @@ interface FlowSettings {
   readonly bufferedMib: number;
 }
 
-/** The settings with which no batcher has more writes than are planned: the shortest delay, then few batchers. */
-function settingsFor(millions: number, pods: number, costs: Measured): FlowSettings {
+/** The settings with which no batcher has more writes than are planned: the shortest delay, then few batchers, then little memory. */
+function settingsFor(millions: number, pods: number, costs: Measured, delays: readonly number[]): FlowSettings {
   const fullWrites = WRITES_A_SIGNAL * fullSignals(1, pods, costs) + WRITES_A_BATCH * costs.batchesPerMillion;
   const fewest = Math.max(
     ASSUMED.batchers,
     Math.ceil((millions * 1_000_000) / (costs.perBatcher * ASSUMED.load)),
     Math.ceil((millions * fullWrites) / ASSUMED.writesPerShard),
   );
-  for (const delay of ASSUMED.delaySeconds)
+  for (const delay of delays)
     for (let batchers = fewest; batchers <= 2 * fewest; batchers++)
       for (const bufferedMib of ASSUMED.bufferedMib) {
         const { writes } = flow(millions, { pods, batchers, delay, bufferedMib }, costs);

@@ -345,7 +345,7 @@ export const pipeline = z.strictObject({
     .prefault('48MiB')
     .describe(
       'Most memory of the records that wait in the consumer for their signals. Above it partitions are paused. A record counts ' +
-        '350 bytes more than its payload, and 200 for each header. Records that arrive together count 2 KB more.',
+        '330 bytes more than its key and value, and 200 for each header. Records that arrive together count 2 KB more.',
     ),
   insert: z
     .strictObject({

@@ -49,15 +49,15 @@ const RUN: Run = {
   sweep: [
     ...['partitions', 'batchers'].map((factor) => ({ factor, point: '1', records: 200_000, ...cost })),
     { factor: 'size', point: '200', records: 1_000_000, ...cost },
-    {
+    ...['1,000', '10,000'].map((point) => ({
       factor: 'size',
-      point: '1,000',
+      point,
       records: 1_000_000,
       ...cost,
       recordsPerSecond: 20_000,
       mainThreadSecondsPerMillion: 30,
       counts: { ...counts, signals: 2_000, flushes: 500, inserts: 500 },
-    },
+    })),
   ],
   latencies: [
     steady({ cpu: { tested: 0.2, temporal: 0.1, clickhouse: 0.05 }, flushes: 50 }),
@@ -109,6 +109,17 @@ it('signals are those of full chunks, which are smaller with 20 pods, or of one 
   expect(lineOf(page, 'batches a second').slice(2)).toEqual(['2.0', '2.0', '10', '100']);
   // Two actions a batch beside its signals, and a timer.
   expect(lineOf(page, 'actions a second').slice(2)).toEqual(['14', '14', '70', '893']);
+});
+
+it('a longer delay costs less, and histories are paid for as long as they are kept', () => {
+  const page = capacityReference([RUN]);
+  // Two batches, 8 signals, 3 actions a batch in a second cost 14 actions; in ten seconds as many.
+  expect(lineOf(page, 'dollars a month for them')[2]).toBe('1,814');
+  expect(lineOf(page, 'the same, if `maxDelay` and `linger` are 10 s')[2]).toBe('181');
+  const [gigabytes, dollars] = ['GB of histories, each day of retention', 'dollars a month for histories'].map((name) =>
+    Number(lineOf(page, name)[5]!.replaceAll(',', '')),
+  );
+  expect(dollars! / gigabytes!).toBeCloseTo(7 * 30 * 24 * 0.00105, 2);
 });
 
 it('records wait longer, and in more memory, where their batcher would get too many signals', () => {
