@@ -117,7 +117,7 @@ export class PayloadCipher {
     const boundTo = textIn(metadata?.[WORKFLOW_METADATA]);
     const purpose = textIn(metadata?.[PURPOSE_METADATA]);
     const isOther = (workflowId !== undefined && workflowId !== boundTo) || purpose === '' || purpose.includes('\n');
-    const plain = isOther ? null : opened(key, data ?? NOTHING, boundTo, purpose);
+    const plain = isOther ? null : opened(key, bytesIn(data), boundTo, purpose);
     if (plain === null) return { ...payload, metadata: { encoding: Buffer.from(REFUSED_ENCODING) } };
     return { ...payload, ...plain, metadata: { ...plain.metadata, [AUTHENTIC_METADATA]: Buffer.from(purpose) } };
   }
@@ -185,7 +185,7 @@ function serialized({ metadata, data }: WirePayload): { readonly head: Uint8Arra
   const writer = protobuf.Writer.create();
   for (const [name, value] of Object.entries(metadata ?? {}))
     if (name !== AUTHENTIC_METADATA) writer.uint32(10).fork().uint32(10).string(name).uint32(18).bytes(value).ldelim();
-  const bytes = data ?? NOTHING;
+  const bytes = bytesIn(data);
   if (bytes.length > 0) writer.uint32(18).uint32(bytes.length);
   return { head: writer.finish(), data: bytes };
 }
@@ -231,8 +231,14 @@ function printable(text: string): string {
   return text.slice(0, NAME_CHARACTERS_MAX).replace(/[^\x21-\x7e]/g, '?');
 }
 
-function textIn(bytes: Uint8Array | undefined): string {
-  return bytes === undefined ? '' : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+function textIn(value: Uint8Array | undefined): string {
+  const bytes = bytesIn(value);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+}
+
+/** Where a payload lacks bytes on the wire, the SDK hands over an empty array in their place, whatever its types say. */
+function bytesIn(value: Uint8Array | null | undefined): Uint8Array {
+  return value && value.length > 0 ? value : NOTHING;
 }
 
 const NOTHING = new Uint8Array(0);

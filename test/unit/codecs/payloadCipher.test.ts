@@ -5,6 +5,8 @@ import { expect, it } from 'vitest';
 import { isEncrypted, MissingKeyError, PayloadCipher, type WirePayload } from '../../../src/codecs/payloadCipher.js';
 import { AUTHENTIC_METADATA, REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
 
+const { Payload } = temporal.api.common.v1;
+
 const keys = new Map([
   ['k1', randomBytes(32)],
   ['k2', randomBytes(32)],
@@ -50,6 +52,35 @@ it('gives back whatever payload it was given, with whatever key, and says that i
   );
 });
 
+/** As the SDK hands it over: it was on its way as Protobuf, and servers leave out what is empty. Then it becomes an array. */
+function received({ metadata, data }: WirePayload): WirePayload {
+  const entries = Object.entries(metadata ?? {});
+  const sent = Payload.encode({
+    metadata: Object.fromEntries(entries.filter(([, value]) => value.length > 0)),
+    ...(data && data.length > 0 ? { data } : {}),
+  }).finish();
+  const names = entries.filter(([, value]) => value.length === 0).map(([name]) => Buffer.from(name));
+  const empty = names.map((name) => Buffer.from([10, name.length + 2, 10, name.length, ...name]));
+  return Payload.decode(Buffer.concat([sent, ...empty]));
+}
+
+it('encrypts a payload without data, such as `undefined`, as the SDK hands it over', () => {
+  const nothing = received({ metadata: { encoding: Buffer.from('binary/null') } });
+  const read = cipher.decrypt(received(cipher.encrypt(nothing, BATCHER)), BATCHER);
+  expect(encodingOf(read)).toBe('binary/null');
+  expect(text(read.data)).toBe('');
+});
+
+it('reads what was encrypted for no workflow, such as the failure of a workflow task, as the SDK hands it over', () => {
+  const read = cipher.decrypt(received(cipher.encrypt(payload('why it failed'), '')));
+  expect(text(read.data)).toBe('why it failed');
+});
+
+it('refuses an encrypted payload from which everything was taken, as the SDK hands it over', () => {
+  const { metadata } = cipher.encrypt(payload('a'), BATCHER);
+  expect(encodingOf(cipher.decrypt(received({ metadata }), BATCHER))).toBe(REFUSED_ENCODING);
+});
+
 it('shows nothing of a payload but its size, the key’s name and the workflow, and never the same bytes twice', () => {
   const secret = payload('a marker', 'json/plain');
   const [one, other] = [cipher.encrypt(secret, BATCHER), cipher.encrypt(secret, BATCHER)];
@@ -61,7 +92,6 @@ it('shows nothing of a payload but its size, the key’s name and the workflow, 
 });
 
 it('encrypts a payload as Temporal’s Protobuf: any library can read it', () => {
-  const { Payload } = temporal.api.common.v1;
   const secret = payload(randomBytes(300));
   const written = Payload.encode(secret).finish();
   // Nonce and tag are 28 bytes.
