@@ -90,8 +90,8 @@ export class RecordSetReader {
   #position: number;
   #current: OpenBatch | null = null;
   #failure: UnreadableBatchError | null = null;
-  /** The present batch, if its checksum is right: its end, and the offset after it. */
-  #asWritten: { readonly end: number; readonly next: number } | null = null;
+  /** The present batch, if its checksum is right: its first offset, its end, and the offset after it. */
+  #asWritten: { readonly first: number; readonly end: number; readonly next: number } | null = null;
   #bytesMax = 0;
   #neededBytes = 0;
   #openBytes = 0;
@@ -143,11 +143,18 @@ export class RecordSetReader {
         goesOn = false;
         if (error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX)
           this.#neededBytes = this.#bytesMax < BATCH_BYTES_MAX ? BATCH_BYTES_MAX : DECOMPRESSED_BYTES_MAX;
-        else this.#failure = this.#describe(error);
+        else this.#noteFailure(error);
       }
     }
     if (this.#failure !== null && this.#position === from) return this.#fail(from, this.#failure);
     return this.#position === from ? null : { from, next: this.#position, records, failure: null };
+  }
+
+  /** What is before the record or batch that cannot be read is a part of its own: nothing is wrong with it. */
+  #noteFailure(error: unknown): void {
+    const first = error instanceof RecordTooLargeError ? error.offset : (this.#asWritten?.first ?? 0);
+    this.#position = Math.max(this.#position, first);
+    this.#failure = this.#describe(error);
   }
 
   #fail(from: number, failure: UnreadableBatchError): RecordSetPart {
@@ -229,8 +236,8 @@ export class RecordSetReader {
     if (magic === 2) return this.#openBatch(at, end, baseOffset);
     if (magic !== 0 && magic !== 1) throw new UnsupportedError(`its format ${magic} is unknown`);
     const wrapper = readMessage(this.#bytes, at + LOG_OVERHEAD_BYTES, end);
-    // A wrapper message has the offset of its last inner message.
-    this.#asWritten = { end, next: baseOffset + 1 };
+    // A wrapper message has the offset of its last inner message. That of its first one is not known yet.
+    this.#asWritten = { first: 0, end, next: baseOffset + 1 };
     return openMessage(wrapper, {
       offset: baseOffset,
       bytes: end - at,
@@ -247,7 +254,7 @@ export class RecordSetReader {
     if (lastOffset < baseOffset || !isOffset(lastOffset))
       throw new MalformedError('its last offset lies before its first');
     if (crc32c(bytes, at + 21, end) !== bytes.readUInt32BE(at + 17)) throw new MalformedError('its checksum is wrong');
-    this.#asWritten = { end, next: lastOffset + 1 };
+    this.#asWritten = { first: baseOffset, end, next: lastOffset + 1 };
     const producerId = bytes.readBigInt64BE(at + 43);
     this.#enterAborted(lastOffset);
     if (attributes & CONTROL_FLAG) {
@@ -296,7 +303,8 @@ export class RecordSetReader {
     const isAsWritten =
       this.#asWritten !== null && error instanceof MalformedError && !(error instanceof UnsupportedError);
     const why = error instanceof MalformedError ? error.message : String(error);
-    const message = `the record batch at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
+    const what = error instanceof RecordTooLargeError ? 'record' : 'record batch';
+    const message = `the ${what} at offset ${this.#position} of ${topic}/${partition} cannot be read: ${why}`;
     return new UnreadableBatchError(message, { cause: error, isAsWritten });
   }
 }

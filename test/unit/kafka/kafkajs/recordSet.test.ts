@@ -279,21 +279,23 @@ it('a first batch that says it is longer than what was given is damaged: brokers
 it('a batch that decompresses to more than is taken is named, and what lies behind it is read', async () => {
   const mebibyte = compress(Buffer.alloc(1024 * 1024));
   const compressed = Buffer.concat(Array.from({ length: 257 }, () => mebibyte));
-  const bomb = recordBatch({ base: 1, codec: 'zstd', lastDelta: 9, count: 10, records: [], compressed });
+  // Compaction has removed what was between.
+  const bomb = recordBatch({ base: 3, codec: 'zstd', lastDelta: 9, count: 10, records: [], compressed });
   const parts = await partsOf(
     Buffer.concat([
       recordBatch({ base: 0, records: numbered(0) }),
       bomb,
-      recordBatch({ base: 11, records: numbered(0) }),
+      recordBatch({ base: 13, records: numbered(0) }),
     ]),
   );
   expect(parts).toMatchObject([
     { records: [{ offset: 0 }], next: 1, failure: null },
-    { from: 1, next: 11, records: [], failure: { isAsWritten: true } },
-    { from: 11, records: [{ offset: 11 }], failure: null },
+    { from: 1, next: 3, records: [], failure: null },
+    { from: 3, next: 13, records: [], failure: { isAsWritten: true } },
+    { from: 13, records: [{ offset: 13 }], failure: null },
   ]);
-  expect(parts[1]?.failure?.message).toMatch(
-    /^the record batch at offset 1 of orders\/3 cannot be read: it may decompress to 2\d+ bytes; 268435456 are taken$/,
+  expect(parts[2]?.failure?.message).toMatch(
+    /^the record batch at offset 3 of orders\/3 cannot be read: it may decompress to 2\d+ bytes; 268435456 are taken$/,
   );
 });
 
@@ -545,7 +547,8 @@ it('a record with millions of headers is passed over alone, however small it is 
     [7, 9, undefined],
   ]);
   expect(parts.flatMap(({ records }) => records.map(({ offset }) => offset))).toEqual([5, 7, 8]);
-  expect(parts[1]?.failure?.message).toContain(`it has ${count} headers; ${HEADERS_MAX} are taken`);
+  const why = `it has ${count} headers; ${HEADERS_MAX} are taken`;
+  expect(parts[1]?.failure?.message).toBe(`the record at offset 6 of orders/3 cannot be read: ${why}`);
   // What lies before the position is nobody's concern any more.
   const behind = await partsOf(rawBatch(5, 3, compressed, 'gzip'), 7);
   expect(behind.map(({ from, failure }) => [from, failure])).toEqual([[7, null]]);
@@ -567,7 +570,7 @@ it.each<[string, (healthy: () => Buffer, large: () => Buffer) => Buffer[], numbe
       () => rawRecord(delta++, { headers }),
     );
     const parts = await partsOf(rawBatch(5, records.length, gzipSync(Buffer.concat(records)), 'gzip'));
-    expect(parts.flatMap(({ failure, from, next }) => (failure === null ? [] : [[Math.max(from, 5), next]]))).toEqual(
+    expect(parts.flatMap(({ failure, from, next }) => (failure === null ? [] : [[from, next]]))).toEqual(
       tooLarge.map((index) => [5 + index, 6 + index]),
     );
     expect(parts.at(-1)?.next).toBe(6 + records.length);
