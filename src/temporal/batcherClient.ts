@@ -17,10 +17,11 @@ import type { RecordSource } from '../protocol/record.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import type { CountRequest } from './requestMetrics.js';
 import type { HistorySize } from './flowControl.js';
-import { canOnlyRead, cipherOf, failureMessage, sealedSignal } from './encryption.js';
+import { canOnlyRead, cipherOf, sealedSignal } from './encryption.js';
 import { isOpen } from './openRuns.js';
 import { payloadsOf, signalWithStart, type SignalledRun } from './signalWithStart.js';
 import type { DueTask } from './stuckTasks.js';
+import { taskFailureOf } from './taskFailure.js';
 
 /** What became of a signal. `bytes`: what it adds to the history of the run. */
 export type SendOutcome =
@@ -47,7 +48,7 @@ export interface BatcherClient {
    * @returns what it found
    */
   startHeir(options: { drained: boolean }): Promise<BatcherCheck>;
-  /** The error that the batcher's repeated workflow task failed with. */
+  /** Why the batcher's repeated workflow task failed, for a person. */
   taskFailure(): Promise<string>;
   /**
    * What the batcher knows about an epoch. Rejects also if no worker answers, or an heir has not read its inheritance
@@ -247,19 +248,8 @@ export class TemporalBatcherClient implements BatcherClient {
     }
   }
 
-  async taskFailure(): Promise<string> {
-    // The failure is the last event, after "scheduled" and "started". Later attempts add no events, and signals are
-    // written only when the task ends.
-    const { history } = await this.#withDeadline(() =>
-      this.#client.workflowService.getWorkflowExecutionHistoryReverse({
-        namespace: this.#client.options.namespace,
-        execution: { workflowId: this.workflowId },
-        maximumPageSize: 3,
-      }),
-    );
-    const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes);
-    const failure = failed?.workflowTaskFailedEventAttributes?.failure;
-    return failure ? failureMessage(this.#client, failure) : 'it times out';
+  taskFailure(): Promise<string> {
+    return taskFailureOf(this.#client, this.workflowId, (run) => this.#withDeadline(run));
   }
 
   /** @param inAnyCase although no key is active */

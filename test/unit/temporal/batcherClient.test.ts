@@ -129,20 +129,40 @@ it('tells the workflow task that is due', async () => {
   expect(await looked(task)).toEqual({ attempt: 4, scheduledAtMs: 1_700_000_000_000 });
 });
 
-it('tells what a workflow task that is repeated failed with, or that it times out', async () => {
-  const failure = async (...events: object[]) => {
+it('tells what a workflow task that is repeated failed with, whatever signals came since', async () => {
+  const pagesOf = async (...pages: object[][]) => {
+    let requests = 0;
+    const page = ({ nextPageToken }: { nextPageToken: Uint8Array }) => {
+      const index = nextPageToken[0] ?? 0;
+      requests++;
+      const next = index + 1 < pages.length ? [index + 1] : [];
+      return Promise.resolve({ history: { events: pages[index] }, nextPageToken: Uint8Array.from(next) });
+    };
     const client = {
       options: { namespace: 'n' },
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
-      workflowService: { getWorkflowExecutionHistoryReverse: () => Promise.resolve({ history: { events } }) },
+      workflowService: { getWorkflowExecutionHistoryReverse: page },
     } as unknown as Client;
     const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
-    return new TemporalBatcherClient(client, options).taskFailure();
+    return { text: await new TemporalBatcherClient(client, options).taskFailure(), requests };
   };
+  const textOf = async (...events: object[]) => (await pagesOf(events)).text;
   const started = { workflowTaskStartedEventAttributes: {} };
+  const signal = { workflowExecutionSignaledEventAttributes: {} };
+  const signals = Array.from({ length: 20 }, () => signal);
   const failed = { workflowTaskFailedEventAttributes: { failure: { message: 'Nondeterminism error' } } };
-  expect(await failure(failed, started)).toBe('Nondeterminism error');
-  expect(await failure({ workflowTaskTimedOutEventAttributes: {} }, started)).toBe('it times out');
+  const forceClosed = { workflowTaskFailedEventAttributes: { cause: 17 } };
+  expect(await textOf(failed, started)).toBe('Nondeterminism error');
+  expect(await textOf({ workflowTaskTimedOutEventAttributes: {} }, started)).toBe('it times out');
+  expect(await textOf(signal, signal, signal, failed)).toBe('Nondeterminism error');
+  expect(await textOf({ workflowTaskFailedEventAttributes: { cause: 3 } })).toBe('Temporal failed it (cause 3)');
+  const { text, requests } = await pagesOf(signals, signals, [...signals.slice(1), forceClosed], [started]);
+  expect(text).toMatch(/^more signals came while a worker had it than Temporal gathers .* It goes on by itself/);
+  expect(requests).toBe(3);
+  expect(await pagesOf(...Array.from({ length: 50 }, () => signals))).toEqual({
+    text: 'the end of its history does not say why',
+    requests: 8,
+  });
 });
 
 it('says whether a signal has begun the first run, asks for none after a closed one, and has its requests counted', async () => {
