@@ -8,7 +8,7 @@ import {
   type RecordMark,
   type Segment,
 } from '../protocol/chunk.js';
-import { encodeColumns, type SegmentColumns } from './columns.js';
+import { encodeColumns, type SegmentColumns } from './encodeColumns.js';
 import type { RecordColumns } from './recordColumns.js';
 import { Scratch } from './scratch.js';
 import { decodeColumns } from './decodeColumns.js';

@@ -1,7 +1,7 @@
 import { asBuffer } from '../lib/asBuffer.js';
 import { PackedRecord } from '../protocol/packedRecord.js';
 import { NO_HEADERS, type RecordHeader } from '../protocol/record.js';
-import type { SegmentColumns } from './columns.js';
+import type { SegmentColumns } from './encodeColumns.js';
 
 /** The opposite of `encodeColumns`. Keys and values share the columns' memory. */
 export function decodeColumns(columns: SegmentColumns): PackedRecord[] {

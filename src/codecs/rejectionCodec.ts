@@ -4,7 +4,7 @@ import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
-import { encodeRecords, type SegmentColumns } from './columns.js';
+import { encodeRecords, type SegmentColumns } from './encodeColumns.js';
 import { decodeColumns } from './decodeColumns.js';
 import { packCompressed, unpackCompressed } from './packing.js';
 import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';

@@ -7,7 +7,7 @@ import { Packr } from 'msgpackr';
 import { compress } from '../../../src/codecs/compression.js';
 import { UnencodableRecordError } from '../../../src/codecs/encodable.js';
 import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/codecs/chunkCodec.js';
-import { encodeRecords } from '../../../src/codecs/columns.js';
+import { encodeRecords } from '../../../src/codecs/encodeColumns.js';
 import { RecordColumns } from '../../../src/codecs/recordColumns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
 import { chunkOf } from '../../support/chunks.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { encodeColumns, encodeRecords } from '../../../src/codecs/columns.js';
+import { encodeColumns, encodeRecords } from '../../../src/codecs/encodeColumns.js';
 import { decodeColumns } from '../../../src/codecs/decodeColumns.js';
 import { RecordColumns } from '../../../src/codecs/recordColumns.js';
 import { Scratch } from '../../../src/codecs/scratch.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Kafka, Message, PartitionerArgs, PartitionMetadata, ProducerConfig, ProducerRecord } from 'kafkajs';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Acknowledgements } from '../../../src/activities/acks.js';
-import { encodeRecords } from '../../../src/codecs/columns.js';
+import { encodeRecords } from '../../../src/codecs/encodeColumns.js';
 import { decodeColumns } from '../../../src/codecs/decodeColumns.js';
 import { OutgoingBatch } from '../../../src/kafka/kafkajs/outgoingBatch.js';
 import { encodeRequest } from '../../../src/kafka/kafkajs/produceRequest.js';
