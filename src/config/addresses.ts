@@ -11,6 +11,12 @@ export const ADDRESS = new RegExp(`^${HOST}(?::\\d{1,5})?$`);
 
 const PORT_MAX = 65_535;
 
+/** The parts of an {@link ADDRESS}. The host is without brackets, as sockets take it. */
+export function splitAddress(address: string, defaultPort: number): { readonly host: string; readonly port: number } {
+  const [, host = address, port = defaultPort] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(address) ?? [];
+  return { host, port: Number(port) };
+}
+
 /** The addresses in a text that {@link BROKER_LIST} matches, each as `host:port`. */
 export function brokersOf(text: string): string[] {
   return text

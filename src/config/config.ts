@@ -7,7 +7,7 @@ import {
   type Mapping,
   type TableChoice,
 } from '../protocol/settings.js';
-import { brokersOf } from './addresses.js';
+import { brokersOf, splitAddress } from './addresses.js';
 import { connectionsNeeded } from '../lib/clickhouseConnections.js';
 import { parseKey } from '../lib/encryptionKey.js';
 import type { ParsedConfig } from './schema.js';
@@ -180,7 +180,6 @@ export type TemporalEnvironment = Partial<Pick<TemporalConfig, 'address' | 'name
 export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment = {}): Config {
   const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
   const apiKey = temporal.apiKey ?? environment.apiKey ?? null;
-  const portAt = http.listen.lastIndexOf(':');
   const ownTopics = new Set(
     Object.entries(parsed.pipelines).flatMap(([name, pipeline]) => outputTopics(name, pipeline)),
   );
@@ -226,10 +225,9 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       withEncryption(toPipelineConfig(name, pipeline, ownTopics), parsed),
     ),
     worker,
-    // An IPv6 address has brackets in the configuration, but not when it is passed to `listen`.
     http: {
-      host: http.listen.slice(0, portAt).replace(/^\[(.*)\]$/, '$1'),
-      port: Number(http.listen.slice(portAt + 1)),
+      // The schema has made sure that there is a port.
+      ...splitAddress(http.listen, 0),
       metricsToken: http.metricsToken ?? null,
       temporalListen: http.temporalListen ?? null,
     },

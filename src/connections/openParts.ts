@@ -1,5 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { NativeConnection } from '@temporalio/worker';
+import { splitAddress } from '../config/addresses.js';
 import type { ClickHouseConfig, KafkaConfig, SaslConfig, TemporalConfig } from '../config/config.js';
 import { serversOf } from '../clickhouse/servers.js';
 import { GRPC_STATUS } from '../temporal/grpcStatus.js';
@@ -13,6 +14,9 @@ import { isLoginRefusal } from '../kafka/userRefusal.js';
 
 /** kafkajs tries for some 20 s, and says why only then. */
 const KAFKA_WITHIN_MS = 6_000;
+
+/** The port of an address of Temporal that names none. Addresses of brokers always have one. */
+const TEMPORAL_PORT = 7233;
 
 /**
  * Connects to Kafka.
@@ -44,7 +48,7 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
   if (ofToken !== null) return new Error(`${at} cannot be used without a token. ${ofToken.message}`);
   if (isLoginRefusal(error)) return new Error(`${at} ${refusal(sasl, messageOf(error))}`);
   const problems = await Promise.all(
-    brokers.map((broker) => handshakeProblem({ ...addressOf(broker), tls: ssl, key: 'kafka.ssl' })),
+    brokers.map((broker) => handshakeProblem({ ...splitAddress(broker, TEMPORAL_PORT), tls: ssl, key: 'kafka.ssl' })),
   );
   return new Error(
     explained(at, problems) ??
@@ -88,7 +92,7 @@ export async function temporalProblem({ address, tls, apiKey }: TemporalConfig, 
     return new Error(
       `${at} refuses ${apiKey === null ? 'a client without an API key' : 'the API key'} (${messageOf(error)}): check temporal.apiKey and temporal.namespace`,
     );
-  const endpoint = { ...addressOf(address), tls, key: 'temporal.tls', protocols: ['h2'] };
+  const endpoint = { ...splitAddress(address, TEMPORAL_PORT), tls, key: 'temporal.tls', protocols: ['h2'] };
   return new Error(
     explained(at, [await handshakeProblem(endpoint)]) ??
       `${at} does not answer (${messageOf(error)}); is it running, and are address, tls and apiKey right?`,
@@ -137,10 +141,4 @@ export async function reachClickHouse(client: ClickHouseClient, clickhouse: Clic
 function explained(at: string, problems: readonly (string | null)[]): string | null {
   const problem = problems.find((candidate) => candidate !== null);
   return problem === undefined ? null : `${at} cannot be used: ${problem}`;
-}
-
-/** The parts of `host:port` or `[::1]:7233`. Without a port it is 7233, Temporal's default. */
-function addressOf(address: string): { host: string; port: number } {
-  const [, host = address, port = '7233'] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(address) ?? [];
-  return { host, port: Number(port) };
 }

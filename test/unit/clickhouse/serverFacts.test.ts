@@ -1,12 +1,11 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { uniqueIds, type UniqueIds } from '../../../src/clickhouse/serverFacts.js';
+import { startHttpServer } from '../../support/httpServer.js';
 
 /** The ids that are found on a server that answers one of the two questions, or both, with an error. */
 async function idsIf(fails: (query: string) => boolean, code: number): Promise<UniqueIds> {
-  const server = createServer((request, response) => {
+  const url = await startHttpServer((request, response) => {
     request.on('error', () => undefined);
     let query = '';
     request.on('data', (part: Buffer) => (query += part.toString()));
@@ -21,15 +20,8 @@ async function idsIf(fails: (query: string) => boolean, code: number): Promise<U
       else response.end(`${JSON.stringify(answer)}\n`);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const client = createClient({
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    log: { level: ClickHouseLogLevel.OFF },
-  });
-  onTestFinished(async () => {
-    await client.close();
-    server.close();
-  });
+  const client = createClient({ url, log: { level: ClickHouseLogLevel.OFF } });
+  onTestFinished(() => client.close());
   return uniqueIds(client, 'default', ['orders']);
 }
 

@@ -1,10 +1,10 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
 import { NO_UUID } from '../../../src/clickhouse/namedTables.js';
 import { createClickHouse } from '../../../src/clickhouse/clients.js';
 import { INSERT_SETTINGS_IF_KNOWN } from '../../../src/config/insertSettings.js';
+import { startHttpServer } from '../../support/httpServer.js';
 
 interface Server {
   /** Of `system.settings`. */
@@ -72,18 +72,13 @@ async function tablesOf(does: Server) {
       response.end(`${JSON.stringify(['UTC', 1900, 2299, knownSettings, ...doesWithValues])}\n`);
     }
   };
-  const server = createServer((request, response) => void answer(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = await startHttpServer((request, response) => void answer(request, response));
   const client = createClickHouse({
-    ...{ urls: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`], username: 'default', password: '' },
+    ...{ urls: [url], username: 'default', password: '' },
     ...{ database: 'default', accessToken: null, tls: null, settings: {}, maxConnections: 1 },
     ...{ requestTimeoutMs: 5_000, lookUpTimeoutMs: 5_000 },
   });
-  onTestFinished(async () => {
-    await client.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  onTestFinished(() => client.close());
   return { tables: new ClickHouseTables(client, 'default', does.settings), inserts };
 }
 

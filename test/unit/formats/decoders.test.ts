@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Decoders } from '../../../src/formats/decoders.js';
 import { prepareDecoding } from '../../../src/formats/recordDecoder.js';
@@ -9,6 +8,7 @@ import type { KafkaRecord, SourcedRecord } from '../../../src/protocol/record.js
 import { requestSource } from '../../../src/protocol/request.js';
 import { DEFAULT_MAPPING } from '../../support/chunks.js';
 import { amongOthers, record } from '../../support/records.js';
+import { startHttpServer } from '../../support/httpServer.js';
 
 const CHOICES = { format: 'avro', bytes: 'raw', unions: 'plain' } as const;
 const AVRO = { ...DEFAULT_MAPPING, format: 'avro' } as const;
@@ -28,22 +28,17 @@ async function registryThat(
   config: object = {},
 ): Promise<{ registry: SchemaRegistry; asked: string[] }> {
   const asked: string[] = [];
-  const server = createServer((request, response) => {
+  const address = await startHttpServer((request, response) => {
     asked.push(request.url ?? '');
     const answer = answers(request.url ?? '', request);
     if (answer === undefined) return;
     const [status, body, headers] = answer;
     response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`;
+  const url = `${address}/api/`;
   const defaults = { username: null, password: '', token: null, tls: null, requestTimeoutMs: 10_000 };
   const registry = new SchemaRegistry({ url, ...defaults, ...config }, PATIENCE);
-  onTestFinished(() => {
-    registry.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  onTestFinished(() => registry.close());
   return { registry, asked };
 }
 

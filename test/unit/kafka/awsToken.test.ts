@@ -1,10 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { signToken } from '../../../src/kafka/awsToken.js';
 import { TokenRefusedError, TokenUnavailableError } from '../../../src/kafka/tokenErrors.js';
+import { startHttpServer } from '../../support/httpServer.js';
 
 const KEY = 'AKIDEXAMPLE';
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
@@ -66,17 +64,11 @@ it('a token is a signed request to connect, of this region and for a quarter of 
 /** Security Token Service, as far as a role is assumed. */
 async function fakeSts(status: number, body: string): Promise<string[]> {
   const asked: string[] = [];
-  const server = createServer((request, response) => {
+  const address = await startHttpServer((request, response) => {
     request.on('data', (part: Buffer) => asked.push(part.toString()));
     request.on('end', () => response.writeHead(status, { 'content-type': 'text/xml' }).end(body));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  vi.stubEnv('AWS_ENDPOINT_URL_STS', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  vi.stubEnv('AWS_ENDPOINT_URL_STS', address);
   return asked;
 }
 
