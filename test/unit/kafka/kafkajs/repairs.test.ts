@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { Offsets } from 'kafkajs';
 import { expect, it, vi } from 'vitest';
 import { internalModule, type Repairable } from '../../../../src/kafka/kafkajs/internals.js';
 import {
@@ -32,4 +33,14 @@ it('repairs kafkajs once in a process, also where there is another copy of the r
   expect(copy.repairKafkajs).not.toBe(repairKafkajs);
   copy.repairKafkajs();
   expect(prototype.fetch).toBe(fetch);
+});
+
+it('a commit of a consumer that has crashed is rejected as its group rejects it, and does not count as done', async () => {
+  repairKafkajs();
+  const { prototype } = internalModule('consumer/runner') as Repairable<{
+    commitOffsets: (this: object, offsets: Offsets) => Promise<void>;
+  }>;
+  const consumerGroup = { commitOffsets: () => Promise.reject(new Error('no connection')) };
+  const crashed = { running: false, consumerGroup, logger: { debug: () => undefined } };
+  await expect(prototype.commitOffsets.call(crashed, { topics: [] })).rejects.toThrow('no connection');
 });
