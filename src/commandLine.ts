@@ -130,6 +130,15 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
       'configuration whose keys decrypt (temporal.encryption); without it nothing is decrypted',
     )
     .option('--user-header <name>', 'header in which a proxy says who asks, for the log')
+    .option('--oidc-issuer <url>', 'OpenID Connect issuer whose users may ask with their own access tokens')
+    .option('--oidc-audience <name>', 'audience that these tokens must have')
+    .option(
+      '--oidc-allow <claim=value>',
+      'only tokens with this value in this claim; may be repeated: one of them',
+      collect,
+    )
+    .option('--oidc-user-claim <claim>', 'claim of these tokens that says who asks, for the log; default: sub')
+    .option('--oidc-jwks <url>', "address of the issuer's keys; default: as its discovery document says")
     .addHelpText('after', LONG_HELP.codecServer)
     .action(async ({ origin = DEFAULT_UI_ORIGINS, ...options }: Partial<CodecServerOptions> & { listen: string }) => {
       const { codecServer } = await import('./commands/codecServer/codecServer.js');

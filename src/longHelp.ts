@@ -158,21 +158,38 @@ It keeps five bytes for each offset, for at most 100 million offsets.`,
 Signals and flushes carry packed records, which Temporal shows as bytes. This
 serves Temporal's codec server protocol (/decode, /encode), also under a path
 such as /<namespace>/decode. It shows topic, partition, offset, key, headers and
-value of each record (up to 1,000 for each payload). It connects to nothing. A
-large flush only names its chunks: its records are in the signals before it.
+value of each record (up to 1,000 for each payload). A large flush only names its
+chunks: its records are in the signals before it.
 
   KTB_CODEC_TOKEN=... ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com
   temporal --codec-endpoint http://localhost:8081 --codec-auth "Bearer ..." workflow show ...
 
 Whoever may send it requests can read all records whose packed form they have. So
-without a token it listens only on this machine. With a token, requests need the
-header "Authorization: Bearer <token>". The UI can only send its user's own
-access token. Let a proxy check that token and replace it by this one.
+it listens only on this machine, unless requests need a token. There are two kinds.
+Both come as "Authorization: Bearer <token>", and either or both may be set:
+
+- The token of --token, one for all: for the Temporal CLI, and for a proxy that knows
+  its users. Who asked says the header of --user-header, which the proxy sets.
+- A user's own access token, which the Temporal UI sends ("pass access token"). It
+  must be a JWT with an asymmetric signature (RS256, PS256, ES256, EdDSA and so on)
+  by the issuer, for the audience, and valid now. Clocks may differ by 30 s.
+
+  ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com \\
+    --oidc-issuer https://login.example.com --oidc-audience temporal \\
+    --oidc-allow groups=payload-readers --oidc-user-claim email
+
+--oidc-allow is for a claim that is a text or a list; "/a/b" is claim b within a. If it
+is repeated, one of the values is enough. Without it each user of the issuer who gets
+a token for the audience may read records.
+
+The issuer's keys are kept for 10 minutes, and fetched again earlier if a token names
+another key, at most every 30 s. If they cannot be had, the answer is 503, and the log
+says why. It connects to nothing else. The issuer's address must be https, except on
+this machine. NODE_EXTRA_CA_CERTS names a file with your own certificate authority.
 
 If payloads are encrypted (temporal.encryption), --config names the file with the
 keys. Nothing else of it is read. Each decoding is logged: who asked, from where,
-how many payloads, and how many of them were decrypted. Who it was says the header
-of --user-header, which the proxy sets. Otherwise it is whoever has the token.
+how many payloads, and how many of them were decrypted.
 
 Browsers may send requests only from pages of --origin (default: the UI of
 Temporal's dev server, http://localhost:8233).`,

@@ -1,5 +1,6 @@
 import type { TokenSasl } from '../config/config.js';
 import { messageOf } from '../lib/messageOf.js';
+import { readAtMost } from '../lib/readAtMost.js';
 import { TokenRefusedError, TokenUnavailableError } from './tokenErrors.js';
 
 /** A token, and how long it can be used from now on. */
@@ -57,7 +58,7 @@ export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<
       }),
     });
     status = response.status;
-    text = await readAll(response);
+    text = await readAtMost(response, ANSWER_BYTES_MAX);
   } catch (error) {
     throw new TokenUnavailableError(
       `${at} does not answer (${reasonOf(error)}); is it running, and is kafka.sasl.tokenUrl right?`,
@@ -89,18 +90,6 @@ function basic(user: string, password: string): string {
 /** As in a form (RFC 6749, 2.3.1). */
 function encoded(text: string): string {
   return new URLSearchParams({ '': text }).toString().slice(1);
-}
-
-/** @throws Error if the answer is too long */
-async function readAll({ body }: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += part.length;
-    if (bytes > ANSWER_BYTES_MAX) throw new Error(`its answer is longer than ${ANSWER_BYTES_MAX} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString();
 }
 
 function asMapping(text: string): Readonly<Record<string, unknown>> {

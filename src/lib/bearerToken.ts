@@ -1,12 +1,16 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
+/** The token of an `Authorization` header. The scheme may be in any case (RFC 9110, 11.1). Null if there is none. */
+export function bearerOf(header: string | undefined): string | null {
+  return /^Bearer +(\S.*)$/i.exec(header ?? '')?.[1] ?? null;
+}
+
 /**
- * Whether an `Authorization` header has this bearer token. The scheme may be in any case (RFC 9110, 11.1). It takes the
- * same time for every wrong token, so that nobody finds it out letter by letter.
+ * Whether an `Authorization` header has this bearer token. It takes the same time for every wrong token, so that nobody
+ * finds it out letter by letter.
  */
 export function hasToken(header: string | undefined, token: string): boolean {
-  const given = /^Bearer +(\S.*)$/i.exec(header ?? '')?.[1] ?? '';
-  return timingSafeEqual(digest(given), digest(token));
+  return timingSafeEqual(digest(bearerOf(header) ?? ''), digest(token));
 }
 
 function digest(text: string): Buffer {

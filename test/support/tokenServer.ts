@@ -1,4 +1,4 @@
-import { createPublicKey, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, createSign, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,7 +12,7 @@ export interface TokenAsk {
 
 /**
  * An authorization server that gives signed tokens (RS256) to one client, by the grant `client_credentials`, and tells
- * their key at `/jwks`. It can be away for a while.
+ * their key at `/jwks`, which its discovery document of OpenID Connect names. It can be away for a while.
  */
 export class TokenServer {
   readonly client = 'ktb-client';
@@ -23,12 +23,17 @@ export class TokenServer {
   lifeS = 3_600;
   /** Answers with this instead, if set. */
   answer: { readonly status: number; readonly body: string } | null = null;
-  readonly #key: KeyObject;
+  /** The paths that were asked for by GET. */
+  readonly read: string[] = [];
+  /** What its discovery document has instead. */
+  discovery: Readonly<Record<string, unknown>> = {};
+  #key = newKey();
+  /** The name of the key. */
+  #kid = 'one';
   readonly #server: Server;
   #port = 0;
 
   private constructor() {
-    this.#key = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
@@ -60,12 +65,36 @@ export class TokenServer {
     await once(this.#server, 'close');
   }
 
+  /** The key of its tokens, as it tells it. */
+  get publicKey(): JsonWebKey {
+    return { ...createPublicKey(this.#key).export({ format: 'jwk' }), kid: this.#kid, use: 'sig', alg: 'RS256' };
+  }
+
+  /** From now on it signs with another key, and tells only that one. */
+  rotate(kid: string): void {
+    this.#key = newKey();
+    this.#kid = kid;
+  }
+
   token(lifeS = this.lifeS, audience = this.audience): string {
     const nowS = Math.floor(Date.now() / 1_000);
-    const header = { alg: 'RS256', typ: 'JWT', kid: 'one' };
-    const claims = { iss: this.url, aud: audience, sub: this.client, iat: nowS, exp: nowS + lifeS };
-    const text = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-    return `${text}.${createSign('RSA-SHA256').update(text).sign(this.#key).toString('base64url')}`;
+    return this.sign({ iss: this.url, aud: audience, sub: this.client, iat: nowS, exp: nowS + lifeS });
+  }
+
+  /**
+   * A token with these claims.
+   *
+   * @param signature makes the signature of a text. Default: that of its key
+   */
+  sign(
+    claims: Readonly<Record<string, unknown>>,
+    header: Readonly<Record<string, unknown>> = {},
+    signature = (text: string): Buffer => createSign('RSA-SHA256').update(text).sign(this.#key),
+  ): string {
+    const text = [{ alg: 'RS256', typ: 'JWT', kid: this.#kid, ...header }, claims]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    return `${text}.${signature(text).toString('base64url')}`;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -73,9 +102,12 @@ export class TokenServer {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
     };
-    if (request.url === '/jwks') {
-      const key = { ...createPublicKey(this.#key).export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'RS256' };
-      reply(200, { keys: [key] });
+    if (request.method === 'GET') {
+      this.read.push(request.url ?? '');
+      if (request.url === '/jwks') reply(200, { keys: [this.publicKey] });
+      else if (request.url === '/.well-known/openid-configuration')
+        reply(200, { issuer: this.url, jwks_uri: `${this.url}/jwks`, ...this.discovery });
+      else reply(404, {});
       return;
     }
     const parts: Buffer[] = [];
@@ -98,4 +130,8 @@ export class TokenServer {
       reply(200, { access_token: token, token_type: 'Bearer', expires_in: this.lifeS });
     }
   }
+}
+
+function newKey(): KeyObject {
+  return generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
 }

@@ -5,32 +5,29 @@ import { PayloadCipher } from '../../codecs/payloadCipher.js';
 import { isPort, PORT_TOO_HIGH } from '../../config/addresses.js';
 import { loadEncryption } from '../../config/load.js';
 import { createLogger, type Logger } from '../../telemetry/logging.js';
+import { Authorization, type AuthorizationOptions } from './authorization.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
-import { hasToken } from '../../lib/bearerToken.js';
 import { listen as listenOn } from '../../lib/listening.js';
 import { UsageError } from '../../lib/usageError.js';
 
-export interface CodecServerOptions {
-  /** `address:port`; port 0 takes a free one. */
+type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
+
+export interface CodecServerOptions extends AuthorizationOptions {
+  /** `address:port`; port 0 takes a free one. Open to other machines only if requests need a token. */
   readonly listen: string;
-  /** The token that requests need as `Authorization: Bearer`. Without it only this machine is served. */
-  readonly token?: string;
   /** Origins of the pages that may ask: addresses of the Temporal UI. */
   readonly origin: readonly string[];
   /** The configuration whose keys decrypt. Nothing else of it is read. Without it nothing is decrypted. */
   readonly config?: string;
-  /** The header in which a proxy says who asks. It is believed only with a token. */
-  readonly userHeader?: string;
   /** Default: the standard output. */
-  readonly logger?: Pick<Logger, 'info' | 'warn'>;
+  readonly logger?: Log;
 }
 
 /** What answers requests. */
 interface Answering {
-  readonly token: string | undefined;
+  readonly authorization: Authorization;
   readonly cipher: PayloadCipher;
-  readonly userHeader: string | undefined;
-  readonly logger: Pick<Logger, 'info' | 'warn'>;
+  readonly logger: Log;
 }
 
 /** Payloads of one event, in Base64. Each has at most 2 MiB in Temporal. */
@@ -56,23 +53,22 @@ export async function codecServer(options: CodecServerOptions): Promise<void> {
  */
 export async function startCodecServer({
   listen,
-  token,
   origin: origins,
   config,
-  userHeader,
   logger = createLogger({ level: 'info', format: 'auto' }),
+  ...who
 }: CodecServerOptions): Promise<{ server: Server; port: number }> {
   const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(listen) ?? [];
   if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
   if (!isPort(listen)) throw new UsageError(`--listen ${listen} ${PORT_TOO_HIGH}`);
-  if (token === undefined && !LOOPBACK.test(host))
+  const authorization = new Authorization(who);
+  if (authorization.isOpen && !LOOPBACK.test(host))
     throw new UsageError(
-      `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN, or listen on 127.0.0.1`,
+      `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN or --oidc-issuer, or listen on 127.0.0.1`,
     );
-  if (token === undefined && userHeader !== undefined)
-    throw new UsageError('--user-header is believed only of a proxy that has the token: set KTB_CODEC_TOKEN');
   const keys = config === undefined ? NO_KEYS : { ...loadEncryption(config), active: null };
-  const answering = { token, cipher: new PayloadCipher(keys), userHeader, logger };
+  await tryIssuer(authorization, logger);
+  const answering = { authorization, cipher: new PayloadCipher(keys), logger };
   const server = createServer((request, response) => {
     const { origin } = request.headers;
     response.setHeader('vary', 'origin');
@@ -114,18 +110,26 @@ const PREFLIGHT: Answer = {
 
 const NO_KEYS = { keys: new Map<string, Uint8Array>(), active: null };
 
+/** A wrong address shows at once, and not when the first user asks. An issuer that is away may come back. */
+async function tryIssuer(authorization: Authorization, logger: Log): Promise<void> {
+  const problem = await authorization.problem();
+  if (problem !== null) logger.error({ problem }, 'The issuer gives no keys: until it does, its users are refused');
+  if (authorization.isForAllUsers)
+    logger.warn('Each user of the issuer who gets a token for the audience may read records: --oidc-allow limits it');
+}
+
 async function answerTo(request: IncomingMessage, answering: Answering): Promise<Answer> {
-  const { token, cipher, logger } = answering;
+  const { authorization, cipher, logger } = answering;
   const [, step] = /^[^?]*\/(decode|encode)(?:\?|$)/.exec(request.url ?? '') ?? [];
   if (step === undefined) return refusal(404, 'there are /decode and /encode');
   if (request.method !== 'POST') return refusal(405, 'POST it');
-  const asking = whoAsks(request, answering);
-  if (token !== undefined && !hasToken(request.headers.authorization, token)) {
-    logger.warn(
-      { from: asking.from, namespace: asking.namespace },
-      'Refused: a bearer token is missing, or is another one',
-    );
-    return refusal(401, 'a bearer token is missing, or is another one');
+  const asked = whereFrom(request);
+  const verdict = await authorization.verdictOn(request);
+  const by = verdict.by === undefined ? {} : { by: shortened(verdict.by) };
+  if ('status' in verdict) {
+    const { status, reason } = verdict;
+    logger[status === 503 ? 'error' : 'warn']({ ...by, ...asked, reason: shortened(reason) }, 'Refused');
+    return refusal(status, reason);
   }
   const body = await readBody(request);
   if (body === null) return refusal(413, `more than ${BODY_BYTES_MAX} bytes`);
@@ -133,7 +137,7 @@ async function answerTo(request: IncomingMessage, answering: Answering): Promise
   if (payloads === null) return refusal(400, 'no JSON with a list of payloads');
   if (step === 'encode') return found(payloads);
   const { payloads: plain, decrypted } = decryptPayloads(payloads, cipher);
-  logger.info({ ...asking, payloads: payloads.length, decrypted }, 'Decoded');
+  logger.info({ ...by, ...asked, payloads: payloads.length, decrypted }, 'Decoded');
   return found(decodePayloads(plain));
 }
 
@@ -141,18 +145,9 @@ function found(payloads: readonly WirePayload[]): Answer {
   return { status: 200, headers: JSON_TYPE, body: JSON.stringify({ payloads }) };
 }
 
-/** Who asks, for the log. Never what is asked for. */
-function whoAsks(
-  { headers, socket }: IncomingMessage,
-  { token, userHeader }: Answering,
-): Readonly<Record<'by' | 'from' | 'namespace', string>> {
-  const user = userHeader === undefined ? undefined : headers[userHeader.toLowerCase()];
-  const holder = token === undefined ? 'this machine' : 'who has the token';
-  return {
-    by: shortened(String(user ?? holder)),
-    from: socket.remoteAddress ?? '',
-    namespace: shortened(String(headers['x-namespace'] ?? '')),
-  };
+/** Where a request comes from and what it is about, for the log. Never what is asked for. */
+function whereFrom({ headers, socket }: IncomingMessage): Readonly<Record<'from' | 'namespace', string>> {
+  return { from: socket.remoteAddress ?? '', namespace: shortened(String(headers['x-namespace'] ?? '')) };
 }
 
 function shortened(text: string): string {

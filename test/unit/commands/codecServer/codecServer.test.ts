@@ -7,13 +7,14 @@ import { startCodecServer, type CodecServerOptions } from '../../../../src/comma
 import { encryptionCodec } from '../../../../src/temporal/payloadCodec.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
 import { newKey } from '../../../support/encryption.js';
+import { TokenServer } from '../../../support/tokenServer.js';
 import { record } from '../../../support/records.js';
 import { chunkOf } from '../../../support/chunks.js';
 
 const UI = 'http://localhost:8233';
 
 async function serve(options: Partial<CodecServerOptions> = {}) {
-  const logger = { info: () => undefined, warn: () => undefined };
+  const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const { server, port } = await startCodecServer({ listen: '127.0.0.1:0', origin: [UI], logger, ...options });
   onTestFinished(() => {
     server.close();
@@ -122,7 +123,12 @@ it('decrypts with the keys of its configuration, and logs who asked and how much
   );
   const lines: string[] = [];
   const log = (...line: unknown[]): void => void lines.push(JSON.stringify(line));
-  const ask = await serve({ config, token: 'hunter2', userHeader: 'X-User', logger: { info: log, warn: log } });
+  const ask = await serve({
+    config,
+    token: 'hunter2',
+    userHeader: 'X-User',
+    logger: { info: log, warn: log, error: log },
+  });
   const body = JSON.stringify({ payloads: sent });
   const headers = { authorization: 'Bearer hunter2', 'x-user': 'ada@example.com', 'x-namespace': 'default' };
   const answer = await ask('/decode', { method: 'POST', headers, body });
@@ -136,4 +142,82 @@ it('decrypts with the keys of its configuration, and logs who asked and how much
   ]);
   expect(lines.join()).not.toMatch(/marker|hunter2/);
   await expect(serve({ userHeader: 'X-User' })).rejects.toThrow(UsageError);
+});
+
+it('takes access tokens of an issuer’s users beside the token, and logs who each of them is', async () => {
+  const issuer = await TokenServer.start();
+  onTestFinished(() => issuer.close());
+  const lines: string[] = [];
+  const log = (level: string) => (line: unknown, text?: string) =>
+    void lines.push(`${level} ${text ?? ''} ${JSON.stringify(line)}`);
+  const ask = await serve({
+    token: 'hunter2',
+    userHeader: 'X-User',
+    oidcIssuer: issuer.url,
+    oidcAudience: issuer.audience,
+    oidcAllow: ['groups=payload-readers', '/realm_access/roles=admin'],
+    oidcUserClaim: 'email',
+    logger: { info: log('info'), warn: log('warn'), error: log('error') },
+  });
+  const tokens: string[] = [];
+  const asUser = async (claims: Record<string, unknown>): Promise<number> => {
+    const exp = Math.floor(Date.now() / 1_000) + 60;
+    const token = issuer.sign({ iss: issuer.url, aud: issuer.audience, email: 'ada@example.com', exp, ...claims });
+    tokens.push(token, token.split('.')[2] ?? '');
+    // Such a header is of a proxy that has the other token.
+    return (await ask('/decode', post({ authorization: `Bearer ${token}`, 'x-user': 'mallory' }))).status;
+  };
+  expect(await asUser({ groups: ['readers', 'payload-readers'] })).toBe(200);
+  expect(await asUser({ realm_access: { roles: ['admin'] } })).toBe(200);
+  expect(await asUser({ groups: ['readers'] })).toBe(403);
+  expect(await asUser({ groups: ['payload-readers'], email: 7 })).toBe(401);
+  expect(await asUser({ groups: ['payload-readers'], aud: 'others' })).toBe(401);
+  expect((await ask('/decode', post({ authorization: 'Bearer hunter2', 'x-user': 'grace' }))).status).toBe(200);
+  expect((await ask('/decode', post())).status).toBe(401);
+  expect((await ask('/decode', { method: 'OPTIONS', headers: { origin: UI } })).status).toBe(204);
+  expect(lines).toEqual([
+    expect.stringMatching(/^info Decoded {"by":"ada@example.com",/),
+    expect.stringMatching(/^info Decoded {"by":"ada@example.com",/),
+    expect.stringMatching(/^warn Refused {"by":"ada@example.com",.*--oidc-allow/),
+    expect.stringMatching(/^warn Refused {"from":.*it has no claim email/),
+    expect.stringMatching(/^warn Refused {"from":.*aud/),
+    expect.stringMatching(/^info Decoded {"by":"grace",/),
+    expect.stringMatching(/^warn Refused {"from":.*a bearer token is missing/),
+  ]);
+  for (const secret of ['hunter2', 'mallory', ...tokens]) expect(lines.join()).not.toContain(secret);
+});
+
+it('answers 503, and says why in the log, while the issuer is away', async () => {
+  const issuer = await TokenServer.start();
+  const token = issuer.token();
+  await issuer.close();
+  const errors: string[] = [];
+  const logger = {
+    info: () => undefined,
+    warn: () => undefined,
+    error: (line: unknown, text?: string) => void errors.push(`${text} ${JSON.stringify(line)}`),
+  };
+  const ask = await serve({ oidcIssuer: issuer.url, oidcAudience: issuer.audience, logger });
+  const answer = await ask('/decode', post({ authorization: `Bearer ${token}` }));
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toEqual({
+    message: expect.stringMatching(/^no token can be checked now: .*ECONNREFUSED/),
+  });
+  expect(errors).toEqual([
+    expect.stringMatching(/^The issuer gives no keys.*ECONNREFUSED/),
+    expect.stringMatching(/^Refused.*ECONNREFUSED/),
+  ]);
+});
+
+it('refuses options of an issuer that do not fit together', async () => {
+  const oidcIssuer = 'https://login.example.com';
+  const wrong: Partial<CodecServerOptions>[] = [
+    { oidcIssuer },
+    { oidcIssuer, oidcAudience: '' },
+    { oidcAudience: 'temporal' },
+    { oidcAllow: ['groups=readers'] },
+    { oidcIssuer, oidcAudience: 'temporal', oidcAllow: ['readers'] },
+    { oidcIssuer, oidcAudience: 'temporal', userHeader: 'X-User' },
+  ];
+  for (const options of wrong) await expect(serve(options), JSON.stringify(options)).rejects.toThrow(UsageError);
 });

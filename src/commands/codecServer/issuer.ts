@@ -1,0 +1,195 @@
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  jwtVerify,
+  type FetchImplementation,
+  type JWTPayload,
+  type RemoteJWKSet,
+} from 'jose';
+import { asError } from '../../lib/asError.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { readAtMost } from '../../lib/readAtMost.js';
+import { UsageError } from '../../lib/usageError.js';
+
+/** How access tokens of an OpenID Connect issuer are checked. */
+export interface IssuerOptions {
+  /** The claim `iss` of its tokens, letter by letter. */
+  readonly issuer: string;
+  /** One of the audiences (`aud`) that its tokens must have. */
+  readonly audience: string;
+  /** Where its keys are (RFC 7517). Default: where its discovery document says. */
+  readonly jwks?: string | undefined;
+  /** An unknown key is looked for at most once in this time. Default: 30 s. */
+  readonly cooldownMs?: number;
+}
+
+/** A token is not valid here. A retry with the same token does not help. The message says why, and shows nothing of it. */
+export class TokenRefusedError extends Error {
+  override readonly name = 'TokenRefusedError';
+}
+
+/** The issuer's keys cannot be had, so nothing can be said about a token. A retry may help. */
+export class IssuerUnavailableError extends Error {
+  override readonly name = 'IssuerUnavailableError';
+}
+
+/**
+ * Only those with a key pair. With a shared secret the public key could be taken for that secret, and `none` signs
+ * nothing (RFC 8725, 2.1 and 3.1).
+ */
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+/** The clocks of issuer and codec server may differ by this. */
+const CLOCK_TOLERANCE_SECONDS = 30;
+
+/** For the discovery document and the keys together. */
+const TIMEOUT_MS = 5_000;
+
+const COOLDOWN_MS = 30_000;
+
+/** Keys are fetched again after this time, so a key that the issuer withdraws is believed no longer. */
+const KEYS_MAX_AGE_MS = 600_000;
+
+/** After a failure nobody asks the issuer again for this long, however many requests come. */
+const FAILURE_PAUSE_MS = 1_000;
+
+/** More than any issuer's keys or document take. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+/** Checks access tokens of an OpenID Connect issuer, with its keys, which are fetched when they are needed and then kept. */
+export class Issuer {
+  readonly #options: IssuerOptions;
+  readonly #keys: RemoteJWKSet;
+  #failed: { readonly error: Error; readonly until: number } | null = null;
+
+  /** @throws UsageError if an address is none, or is neither https nor of this machine */
+  constructor(options: IssuerOptions) {
+    const { issuer, jwks, cooldownMs = COOLDOWN_MS } = options;
+    if (options.audience === '') throw new UsageError('--oidc-audience is empty');
+    const discovery = new URL(`${addressOf('--oidc-issuer', issuer).href.replace(/\/$/, '')}${DISCOVERY_PATH}`);
+    this.#options = options;
+    this.#keys = createRemoteJWKSet(jwks === undefined ? discovery : addressOf('--oidc-jwks', jwks), {
+      timeoutDuration: TIMEOUT_MS,
+      cooldownDuration: cooldownMs,
+      cacheMaxAge: KEYS_MAX_AGE_MS,
+      [customFetch]: (url, request) => this.#fetchKeys(url, request),
+    });
+  }
+
+  /**
+   * Fetches the keys, whether they are known or not.
+   *
+   * @throws IssuerUnavailableError
+   */
+  async fetchKeys(): Promise<void> {
+    try {
+      await this.#keys.reload();
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  /**
+   * The claims of a token whose signature, issuer, audience and time are right.
+   *
+   * @throws TokenRefusedError
+   * @throws IssuerUnavailableError
+   */
+  async claimsOf(token: string): Promise<JWTPayload> {
+    const { issuer, audience } = this.#options;
+    try {
+      const { payload } = await jwtVerify(token, this.#keys, {
+        issuer,
+        audience,
+        algorithms: ALGORITHMS,
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        requiredClaims: ['exp'],
+      });
+      return payload;
+    } catch (error) {
+      // Only these are about the token. Whatever else goes wrong is about the keys.
+      if (error instanceof errors.JOSEError && !isOfKeys(error)) throw new TokenRefusedError(error.message);
+      throw unavailable(error);
+    }
+  }
+
+  /** Fetches from the address that was given, or from the one that the discovery document names by now. */
+  async #fetchKeys(url: string, { signal }: Parameters<FetchImplementation>[1]): Promise<Response> {
+    if (this.#failed !== null && performance.now() < this.#failed.until) throw this.#failed.error;
+    try {
+      const address = this.#options.jwks ?? (await this.#keysAddress(url, signal));
+      const keys = Response.json(await fetchJson(address, signal));
+      this.#failed = null;
+      return keys;
+    } catch (reason) {
+      const error = unavailable(reason);
+      this.#failed = { error, until: performance.now() + FAILURE_PAUSE_MS };
+      throw error;
+    }
+  }
+
+  /** By OpenID Connect Discovery 1.0. The document must name the same issuer (4.3), or another one could sign for it. */
+  async #keysAddress(url: string, signal: AbortSignal): Promise<string> {
+    const { issuer, jwks_uri: keys } = ((await fetchJson(url, signal)) ?? {}) as Readonly<Record<string, unknown>>;
+    if (issuer !== this.#options.issuer)
+      throw new IssuerUnavailableError(`${url} is of another issuer: --oidc-issuer must be as it is written there`);
+    if (typeof keys !== 'string') throw new IssuerUnavailableError(`${url} does not say where the keys are (jwks_uri)`);
+    return addressOf(`jwks_uri of ${url}`, keys).href;
+  }
+}
+
+const DISCOVERY_PATH = '/.well-known/openid-configuration';
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** @throws UsageError if somebody on the network could change what it answers */
+function addressOf(option: string, text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.test(url.hostname));
+  if (url === null || !isSafe) throw new UsageError(`${option} ${text} is no https:// address`);
+  if (url.username !== '' || url.password !== '') throw new UsageError(`${option} has a user or a password in it`);
+  return url;
+}
+
+async function fetchJson(url: string, signal: AbortSignal): Promise<unknown> {
+  try {
+    // The server may close a connection that it kept open in the moment when it is used again.
+    const headers = { accept: 'application/json', connection: 'close' };
+    // Keys come from where they were asked for, and from nowhere else.
+    const response = await fetch(url, { signal, redirect: 'error', headers });
+    if (response.status !== 200) throw new Error(`status ${response.status}`);
+    return JSON.parse(await readAtMost(response, ANSWER_BYTES_MAX)) as unknown;
+  } catch (error) {
+    throw new IssuerUnavailableError(`${url} gives no JSON (${reasonOf(error)})`);
+  }
+}
+
+/** What `fetch` rejects with says why only in its cause. */
+function reasonOf(error: unknown): string {
+  const { name, cause } = asError(error);
+  if (name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
+  return cause instanceof Error ? messageOf(cause) : messageOf(error);
+}
+
+/** The keys, as the issuer gives them, are no set of keys. */
+function isOfKeys(error: errors.JOSEError): boolean {
+  return error instanceof errors.JWKSInvalid || error instanceof errors.JWKInvalid;
+}
+
+function unavailable(error: unknown): IssuerUnavailableError {
+  if (error instanceof IssuerUnavailableError) return error;
+  return new IssuerUnavailableError(`the keys of the issuer cannot be used: ${messageOf(error)}`);
+}
