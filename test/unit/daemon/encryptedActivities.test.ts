@@ -32,15 +32,24 @@ it('activities take only arguments that ktb has encrypted as such, and count wha
     [read(SPEC, 'own'), read(BODIES)],
     [read(SPEC, 'request'), read(BODIES, 'request')],
     [read(SPEC, 'own'), read(BODIES, 'signal:records:1:x')],
+    ['a text', 'another'],
+    [7, null],
+    [],
   ])
     expect(() => insert(...args)).toThrow('insertBatch was scheduled with arguments that are not encrypted');
-  expect(refused).toBe(4);
+  expect(refused).toBe(7);
   void insert(read(SPEC, 'own'), read(BODIES, 'own'));
   void insert('a text', read(SPEC, 'own'));
   expect(done).toEqual([
     [SPEC, BODIES],
     ['a text', SPEC],
   ]);
+});
+
+it('an activity that only reads may get nothing but texts, as a batcher schedules it', async () => {
+  const readInheritance = (...args: string[]) => Promise.resolve(args);
+  const activities = encryptedActivities({ readInheritance } as unknown as FlushActivities, () => undefined);
+  expect(await activities.readInheritance('ktb:orders:8-key:3', 'run')).toEqual(['ktb:orders:8-key:3', 'run']);
 });
 
 it('the converter reads and writes what the default one does', () => {
