@@ -460,6 +460,21 @@ it('a chunk without records brings only settings', () => {
   expect(state.status(QUIET)).toMatchObject({ bufferedRecords: 0, counters: { signals: 1, duplicateChunks: 0 } });
 });
 
+it('settings that it does not know come with the next batch and the next run: a newer worker may need them', () => {
+  const state = fresh();
+  const { destination, ...known } = settings();
+  const newer = {
+    ...known,
+    later: 1,
+    batch: { ...known.batch, later: 2 },
+    destination: { ...destination, later: 3, mapping: { ...destination.mapping, later: 4 } },
+  };
+  state.accept({ ...chunk({ from: -1, to: 4 }), settings: newer }, BODY, 0);
+  const next = continued(state);
+  expect(next.settings).toEqual(newer);
+  expect(next.takeBatch('delay', 0).spec.destination).toEqual(newer.destination);
+});
+
 const LARGEST_REQUEST = { ...REQUEST, value: 'x'.repeat(REQUEST_LIMITS.bytes - 600) };
 
 it.each([
