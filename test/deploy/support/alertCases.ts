@@ -166,6 +166,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   KtbLogTruncated: ofEvent('ktb_log_truncations_total', `${P},topic="orders"`),
   KtbBatchUnreadable: ofEvent('ktb_unreadable_batches_total', `${P},topic="orders"`),
   KtbSignalsRefused: ofEvent('ktb_refused_signals_total', P),
+  KtbActivitiesRefused: ofEvent('ktb_refused_activities_total', POD),
   KtbEncryptionKeyMissing: {
     // Temporal waits longer and longer between two attempts.
     at: '40m',
