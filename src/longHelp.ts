@@ -48,7 +48,8 @@ checks
   limit, against what a signal and a dead letter can hold; whether the group may
   be read;
 - Temporal: the namespace's retention, within which a closed run must be taken
-  over, and whether workers poll for work;
+  over, whether workers poll for work, and whether batchers encrypt with a key that
+  the configuration lacks;
 - ClickHouse: mapped columns, identity columns, their types, whether they can be
   looked up quickly, the deduplication window, topics that share a table because
   of their names, and whether the user may insert and look up (by an insert

@@ -6,6 +6,7 @@ import { ConfigError } from '../../config/problems.js';
 import { inputTopics } from '../../config/topics.js';
 import { answerOf } from '../shared/answer.js';
 import { checkTables } from './checkClickHouse.js';
+import { checkEncryption } from './checkEncryption.js';
 import { checkInstallation } from './checkInstallation.js';
 import { checkKafkaTopics, existingTopics } from './checkKafka.js';
 import { checkRegistry } from './checkRegistry.js';
@@ -44,7 +45,7 @@ export async function check({ config: file, json }: { config: string; json: bool
   const { schemaRegistry: registry } = config;
   const parts = await Promise.all([
     findings(`Kafka at ${config.kafka.brokers.join(', ')}`, checkKafkaTopics(config)),
-    findings(`Temporal at ${config.temporal.address}`, checkNamespace(config)),
+    findings(`Temporal at ${config.temporal.address}`, checkTemporalParts(config)),
     findings(
       `ClickHouse at ${config.clickhouse.urls.join(', ')}`,
       checkTables(config, existing, filled),
@@ -59,6 +60,10 @@ export async function check({ config: file, json }: { config: string; json: bool
   ];
   print(all, json);
   if (all.some(({ level }) => level === 'wrong')) process.exitCode = 1;
+}
+
+async function checkTemporalParts(config: Config): Promise<Finding[]> {
+  return [...(await checkNamespace(config)), ...(await checkEncryption(config))];
 }
 
 /** The findings about one part, or that it does not answer. */

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../lib/messageOf.js';
+import type { StateLog } from '../telemetry/logging.js';
+import type { UnreadableBatcher } from '../temporal/unreadableBatcher.js';
+
+const ASK_AGAIN_MS = 10_000;
+
+/**
+ * Keeps a consumer that has no keys from reading, while its batchers encrypt: what it would send may be refused, and its
+ * offsets would be committed. It begins if nobody says so: without a worker no batcher answers.
+ *
+ *     asking ──unreadable──► held ──readable, no answer──► begun
+ *        └──readable, no answer──► begun
+ */
+export class MissingKeyHold {
+  readonly #pipeline: string;
+  readonly #ask: () => Promise<UnreadableBatcher | null>;
+  readonly #stateLog: Pick<StateLog, 'problem' | 'well'>;
+  #problem: string | null = null;
+
+  constructor(
+    pipeline: string,
+    ask: () => Promise<UnreadableBatcher | null>,
+    stateLog: Pick<StateLog, 'problem' | 'well'>,
+  ) {
+    this.#pipeline = pipeline;
+    this.#ask = ask;
+    this.#stateLog = stateLog;
+  }
+
+  /** What stands in the way of readiness. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /**
+   * Ends when the consumer may begin, or when the process ends. Never rejects.
+   *
+   * @param askAgainMs while it is held
+   */
+  async untilReadable(ending: AbortSignal, askAgainMs = ASK_AGAIN_MS): Promise<void> {
+    const what = `encryption of ${this.#pipeline}`;
+    while (!ending.aborted) {
+      const unreadable = await this.#ask().catch(() => null);
+      if (unreadable === null) break;
+      this.#problem = `pipeline ${this.#pipeline} is not read, because its batchers encrypt, and would refuse what comes without encryption: ${messageOf(unreadable.error)}`;
+      this.#stateLog.problem(what, this.#problem);
+      await sleep(askAgainMs, undefined, { signal: ending, ref: false }).catch(() => undefined);
+    }
+    this.#problem = null;
+    this.#stateLog.well(what, `The batchers of pipeline ${this.#pipeline} can be read`);
+  }
+}

@@ -1,0 +1,42 @@
+import { expect, it } from 'vitest';
+import { MissingKeyError } from '../../../src/codecs/payloadCipher.js';
+import { MissingKeyHold } from '../../../src/daemon/missingKeyHold.js';
+import type { UnreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
+
+const UNREADABLE = { workflowId: 'ktb:orders:2-key:0', error: new MissingKeyError('k1:9f3a1c22', false) };
+
+function hold(answers: (UnreadableBatcher | null | Error)[]) {
+  const lines: string[] = [];
+  const log = (_what: string, message: string) => void lines.push(message);
+  const asked = new MissingKeyHold(
+    'orders',
+    () => {
+      const answer = answers.shift() ?? null;
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    },
+    { problem: log, well: log },
+  );
+  return { asked, answers, lines };
+}
+
+it('a consumer without keys is held while its batchers encrypt, and says with which key', async () => {
+  const { asked, answers, lines } = hold([UNREADABLE, UNREADABLE, null, UNREADABLE]);
+  const begun = asked.untilReadable(new AbortController().signal, 10);
+  await begun;
+  expect(asked.problem).toBeNull();
+  expect(answers).toHaveLength(1);
+  const held = expect.stringMatching(/pipeline orders is not read, .* key k1:9f3a1c22, which is not here/) as string;
+  expect(lines).toEqual([held, held, 'The batchers of pipeline orders can be read']);
+});
+
+it('it begins if nobody can say anything, and ends with the process', async () => {
+  const away = hold([new Error('Temporal is away')]);
+  await away.asked.untilReadable(new AbortController().signal, 10);
+  expect(away.asked.problem).toBeNull();
+  const ending = new AbortController();
+  const held = hold([UNREADABLE]);
+  const ended = held.asked.untilReadable(ending.signal, 600_000);
+  await expect.poll(() => held.asked.problem).not.toBeNull();
+  ending.abort();
+  await ended;
+});
