@@ -93,6 +93,25 @@ it('hands over user, password and API key from Secrets', async () => {
   expect(config.clickhouse).toMatchObject({ username: 'clickhouse user', password: 'clickhouse password' });
 });
 
+it('hands over the same as files, to setup, too, and no secret as a variable, if that is wanted', async () => {
+  const setup = {
+    enabled: true,
+    credentials: { kafka: { sasl: { existingSecret: 'ktb-kafka', usernameKey: 'username', passwordKey: 'password' } } },
+  };
+  const from = { files: [ciFile('existing-secrets-values.yaml')], values: { credentialFiles: true, setup } };
+  const manifests = await render(from);
+  const usual = await loadFrom({ files: from.files });
+  const loaded = await load(one(manifests, 'Deployment'), manifests);
+  expect(loaded.config).toEqual(usual.config);
+  const variables = Object.entries(loaded.environment).filter(([name]) => /USER|PASS|KEY|TOKEN/.test(name));
+  expect(variables).toEqual([]);
+  for (const job of all(manifests, 'Job')) {
+    const { kafka, clickhouse } = (await load(job, manifests)).config;
+    expect(kafka.sasl).toMatchObject({ password: 'kafka password' });
+    expect(clickhouse).toMatchObject({ password: 'clickhouse password' });
+  }
+});
+
 it('hands over the token of /metrics, to setup, too, which has the same configuration', async () => {
   const manifests = await render({
     files: [ciFile('minimal-values.yaml')],

@@ -93,6 +93,19 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 ) -}}
 {{- end -}}
 
+{{/* The files that stand for these variables with `credentialFiles`: a list of the sources of a projected volume. */}}
+{{- define "ktb.credentialSources" -}}
+{{- $sources := list -}}
+{{- if .Values.credentialFiles -}}
+{{- range include "ktb.secretVariables" . | fromYamlArray -}}
+{{- if and .secret (not .isGiven) -}}
+{{- $sources = append $sources (dict "secret" (dict "name" .secret "items" (list (dict "key" .secretKey "path" .name)))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $sources -}}
+{{- end -}}
+
 {{/* The daemon's configuration: references to the credentials, and over them what `config` says. */}}
 {{- define "ktb.config" -}}
 {{- $given := include "ktb.givenConfig" . | fromYaml -}}
@@ -101,7 +114,8 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 {{- $sasl := dict -}}
 {{- range include "ktb.secretVariables" . | fromYamlArray -}}
 {{- if .secret -}}
-{{- $_ := set (eq .part "kafka" | ternary $sasl (get $references .part)) .key (printf "${%s}" .name) -}}
+{{- $reference := ternary (printf "${file:/etc/ktb/credentials/%s}" .name) (printf "${%s}" .name) $.Values.credentialFiles -}}
+{{- $_ := set (eq .part "kafka" | ternary $sasl (get $references .part)) .key $reference -}}
 {{- end -}}
 {{- end -}}
 {{- if $sasl -}}{{- $_ := set $references.kafka "sasl" $sasl -}}{{- end -}}

@@ -3,7 +3,7 @@
 - name: KTB_CONFIG
   value: /etc/ktb/config/ktb.yaml
 {{- range include "ktb.secretVariables" .root | fromYamlArray }}
-{{- if and .secret (or .value (not .isGiven)) }}
+{{- if and .secret (or .value (not (or .isGiven $.root.Values.credentialFiles))) }}
 - name: {{ .name }}
   {{- if .value }}
   value: {{ .value | quote }}
@@ -151,6 +151,11 @@ containers:
         readOnly: true
       {{- end }}
       {{- end }}
+      {{- if include "ktb.credentialSources" $root | fromYamlArray }}
+      - name: credentials
+        mountPath: /etc/ktb/credentials
+        readOnly: true
+      {{- end }}
       {{- with $values.extraVolumeMounts }}
       {{- tpl (toYaml .) $root | nindent 6 }}
       {{- end }}
@@ -182,6 +187,13 @@ volumes:
       sources:
         {{- toYaml . | nindent 8 }}
   {{- end }}
+  {{- end }}
+  {{- with include "ktb.credentialSources" $root | fromYamlArray }}
+  - name: credentials
+    projected:
+      defaultMode: 0440
+      sources:
+        {{- toYaml . | nindent 8 }}
   {{- end }}
   {{- with $values.extraVolumes }}
   {{- tpl (toYaml .) $root | nindent 2 }}
