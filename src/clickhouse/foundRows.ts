@@ -5,7 +5,7 @@ import { countRows, type BatchRow } from './batchRows.js';
 import { canLookUp, rowColumnFault } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
-import type { BatchInsertOptions } from './insertOptions.js';
+import { NO_JOURNAL, type BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './tableColumns.js';
 import { recordName } from './lookUps.js';
 
@@ -23,11 +23,8 @@ export class FoundRows {
   readonly #partly = new Map<BatchRow, ReadonlySet<number>>();
   /** An insert of this batch may still be running. */
   #mayBeRunning: boolean;
-  readonly #mustBeWhole: boolean;
 
-  /** @param mustBeWhole whether a replica that lags is waited for, since what is not found is inserted. Default: it is */
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns, mustBeWhole = true) {
-    this.#mustBeWhole = mustBeWhole;
+  constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.canLookUp =
@@ -131,21 +128,31 @@ export class FoundRows {
    * Otherwise the rest would be sent as another set, whose token is not known.
    *
    * For the same reason, if only some are found, a replica that lags is waited for: it may have one partition of an insert
-   * that another replica has taken, and get the others later. If none is found, their own token tells.
+   * that another replica has taken, and get the others later. If none is found, their own token tells. Nothing is waited
+   * for if nothing is left to send.
    *
+   * @param unsent rows that are not sent, whatever is found
    * @throws InsertError if one may be running, or the table cannot be asked
    */
-  async lookUp(rows: readonly BatchRow[]): Promise<void> {
+  async lookUp(rows: readonly BatchRow[], unsent: readonly BatchRow[] = []): Promise<void> {
     if (!this.canLookUp) return;
     if (this.#mayBeRunning) {
       await this.#mustNotBeRunning();
       this.#mayBeRunning = false;
     }
-    await this.#ask(rows);
-    const missing = this.missing(rows);
-    const isPart = missing.length > 0 && (missing.length < rows.length || this.hasPartOf(missing));
+    const all = unsent.length === 0 ? rows : [...rows, ...unsent];
+    await this.#ask(all);
+    if (this.missing(rows).length === 0) return;
+    const left = this.missing(all);
+    const isPart = left.length < all.length || this.hasPartOf(left);
     const { tables, table } = this.#options;
-    if (this.#mustBeWhole && isPart && (await tables.caughtUp(table))) await this.#ask(missing);
+    if (isPart && (await tables.caughtUp(table, this.#ageMs()))) await this.#ask(left);
+  }
+
+  /** How old rows of the batch in the table may be. A rewind also finds those of other batches. */
+  #ageMs(): number {
+    const { journal = NO_JOURNAL, fill } = this.#options;
+    return journal.onlyThisActivity && fill === undefined ? journal.ageMs() : Infinity;
   }
 
   async #ask(rows: readonly BatchRow[]): Promise<void> {

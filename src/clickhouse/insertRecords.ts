@@ -212,10 +212,10 @@ export async function giveUpRecords(
   });
   const { rows, rejected } = batchRows;
   const repeated = { ...options, repeated: true };
-  // Nothing is inserted, and a batch can be given up also while a replica is away for good.
-  const found = new FoundRows(repeated, tableColumns ?? new Map(), false);
+  const found = new FoundRows(repeated, tableColumns ?? new Map());
   batchRows.lines.release();
-  await found.lookUp([...rows, ...rejected]);
+  // Nothing is sent, so a batch can be given up also while a replica is away for good.
+  await found.lookUp([], [...rows, ...rejected]);
   return {
     inserted: [...rows.filter((row) => found.has(row)), ...found.among(rejected)],
     rejected: [

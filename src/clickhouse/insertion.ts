@@ -61,7 +61,7 @@ export class Insertion {
   async #insert(): Promise<RefusedRow[]> {
     const { repeated, fill, overdue } = this.#options;
     const { rows, rejected } = this.#batchRows;
-    if (repeated || fill !== undefined) await this.found.lookUp(rejected.length === 0 ? rows : [...rows, ...rejected]);
+    if (repeated || fill !== undefined) await this.found.lookUp(rows, rejected);
     if (repeated) await this.#views.settleEarlier();
     const missing = this.found.missing(rows);
     const refused = await findRefused(missing, (part) => this.#send(part), this.#partsOf(missing));
@@ -75,7 +75,10 @@ export class Insertion {
     await this.#sendLost();
     const verdicts = [...certain, ...confirmed];
     // A row in the table is inserted, even if its last attempt ended with an error.
-    if (verdicts.length > 0) await this.found.lookUp(verdicts.map(({ item }) => item));
+    if (verdicts.length > 0) {
+      const refusedRows = verdicts.map(({ item }) => item);
+      await this.found.lookUp([], refusedRows);
+    }
     return verdicts.filter(({ item }) => !this.found.has(item));
   }
 

@@ -8,35 +8,99 @@ import { queryRows, unlessDenied } from './queries.js';
 const CATCH_UP_MS = 10_000;
 const ASK_AGAIN_MS = 250;
 
+/** The clocks of replicas, Temporal and workers may differ by so much. If they differ by more, a row may come twice. */
+export const CLOCKS_DIFFER_MS = 600_000;
+
 /**
  * Resolves when the server has all rows that the other replicas of a table had when this was called. At once if the table
  * is not replicated, or the user may not ask: that must not hold a batch for ever.
  *
- * @param waitMs how long it is waited for
+ * What others take later is not waited for: under load there is always something.
+ *
+ *     call ──► the end of the log in Keeper is noted ──all up to it is in the replica's queue──► the end of the queue is
+ *     noted ──nothing up to it waits──► caught up
+ *
+ * @param options.ageMs the rows that matter are no older. What has waited for longer cannot have them: its source may
+ *   never come back. Default: they may be of any age
+ * @param options.pause waits for some milliseconds. Default: a timer
  * @throws InsertError if the server does not have them by then. The next attempt may be luckier
  */
-export async function caughtUp(client: ClickHouseClient, table: NamedTable, waitMs = CATCH_UP_MS): Promise<void> {
+export async function caughtUp(
+  client: ClickHouseClient,
+  table: NamedTable,
+  {
+    ageMs = Infinity,
+    pause = sleep,
+  }: { readonly ageMs?: number; readonly pause?: (delayMs: number) => Promise<unknown> } = {},
+): Promise<void> {
   const sinceMs = performance.now();
-  while (await lags(client, table)) {
-    await sleep(ASK_AGAIN_MS);
-    if (performance.now() - sinceMs < waitMs) continue;
-    const message = `a part of the batch is in table ${table.table}, and this replica still lacks what others have taken: the rest may be among it`;
-    // It is no answer about the batch, so the time does not count for `insert.retryFor`.
-    throw new InsertError('transient', { code: 'replica_lags', message, answered: false });
+  const others = new OtherReplicas(client, table, ageMs);
+  while (!(await others.areReached())) {
+    if (performance.now() - sinceMs >= CATCH_UP_MS) {
+      const message = `a part of the batch is in table ${table.table}, and this replica still lacks what others have taken: the rest may be among it`;
+      // It is no answer about the batch, so the time does not count for `insert.retryFor`.
+      throw new InsertError('transient', { code: 'replica_lags', message, answered: false });
+    }
+    await pause(ASK_AGAIN_MS);
   }
 }
 
-/**
- * Whether parts wait in the queue of this replica, or entries of the log in Keeper are not in its queue yet.
- *
- * Source: `system.replicas` in ClickHouse's documentation.
- */
-async function lags(client: ClickHouseClient, { database, name }: NamedTable): Promise<boolean> {
-  const asked = queryRows<[number]>(
-    client,
-    `SELECT is_session_expired OR inserts_in_queue > 0 OR log_pointer <= log_max_index FROM system.replicas
-     WHERE database = {database:String} AND table = {table:String}`,
-    { database, table: name },
-  );
-  return (await unlessDenied(asked, [])).some(([isBehind]) => isBehind !== 0);
+/** What the other replicas of a table had at the first question. */
+class OtherReplicas {
+  readonly #client: ClickHouseClient;
+  readonly #parameters: Record<string, unknown>;
+  /** The last entry of the log at the first question. */
+  #logEnd: number | undefined;
+  #isQueued = false;
+  /** The last entry of the queue at the first look at it. */
+  #queueEnd: string | undefined;
+
+  constructor(client: ClickHouseClient, { database, name }: NamedTable, ageMs: number) {
+    this.#client = client;
+    const seconds = Math.min(Math.ceil((ageMs + CLOCKS_DIFFER_MS) / 1000), Number.MAX_SAFE_INTEGER);
+    this.#parameters = { database, table: name, seconds };
+  }
+
+  /** Whether this replica has it by now. To be asked again, a moment later, until it has. */
+  async areReached(): Promise<boolean> {
+    const [replica] = await unlessDenied(queryRows<Replica>(this.#client, REPLICA, this.#parameters), []);
+    if (replica === undefined) return true;
+    const [knowsLog, logPointer, logMaxIndex, inserts] = replica;
+    if (this.#isQueued) return this.#areDone(inserts);
+    if (knowsLog === 0) return false;
+    this.#logEnd ??= Number(logMaxIndex);
+    // Keeper has the pointer before the server has the entries in its queue. So the queue is looked at a moment later.
+    this.#isQueued = Number(logPointer) > this.#logEnd;
+    return false;
+  }
+
+  /** @param inserts how many wait in the queue */
+  async #areDone(inserts: number): Promise<boolean> {
+    if (inserts === 0) return true;
+    const asked = queryRows<[string, string]>(this.#client, WAITING_INSERTS, this.#parameters);
+    const queue = await unlessDenied(asked, null);
+    if (queue === null) return false;
+    const [first, last] = queue[0] ?? ['', ''];
+    this.#queueEnd ??= last;
+    return first === '' || first > this.#queueEnd;
+  }
 }
+
+type Replica = readonly [knowsLog: number, logPointer: number | string, logMaxIndex: number | string, inserts: number];
+
+/** Source: `system.replicas` in ClickHouse's documentation, and `StorageReplicatedMergeTree::getStatus`. */
+const REPLICA = `
+  SELECT NOT is_session_expired AND zookeeper_exception = '', log_pointer, log_max_index, inserts_in_queue
+  FROM system.replicas WHERE database = {database:String} AND table = {table:String}`;
+
+/**
+ * The first and the last entry that brings rows: names of one length, which count up. Empty if there is none. An entry
+ * without a time may be of any age.
+ *
+ * Source: `system.replication_queue` in ClickHouse's documentation. The types are those that `inserts_in_queue` counts.
+ */
+export const WAITING_INSERTS = `
+  SELECT min(node_name), max(node_name) FROM system.replication_queue
+  WHERE database = {database:String} AND table = {table:String} AND type IN ('GET_PART', 'ATTACH_PART')
+    AND (toUnixTimestamp(create_time) = 0
+      OR toUnixTimestamp(now()) - toUnixTimestamp(create_time) <= {seconds:Int64})`;

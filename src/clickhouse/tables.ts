@@ -144,12 +144,13 @@ export class ClickHouseTables {
   /**
    * Waits until the server that is used has what the others of `clickhouse.urls` have taken, see {@link caughtUp}.
    *
+   * @param ageMs the rows that matter are no older. Default: they may be of any age
    * @returns false if there are no others, so nothing was waited for
    * @throws InsertError
    */
-  async caughtUp(table: string): Promise<boolean> {
+  async caughtUp(table: string, ageMs?: number): Promise<boolean> {
     if (this.#others().length === 0) return false;
-    await caughtUp(this.#client, this.#named(table));
+    await caughtUp(this.#client, this.#named(table), ageMs === undefined ? {} : { ageMs });
     return true;
   }
 

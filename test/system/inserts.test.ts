@@ -13,6 +13,8 @@ import { insertRecords } from '../../src/clickhouse/insertRecords.js';
 import type { SourcedRecord } from '../../src/protocol/record.js';
 import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
 import { COLUMNS_MAX_AGE_MS } from '../../src/clickhouse/knownColumns.js';
+import { queryRows } from '../../src/clickhouse/queries.js';
+import { WAITING_INSERTS } from '../../src/clickhouse/replicas.js';
 import { deniedSystemTables } from '../../src/clickhouse/serverFacts.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import {
@@ -283,6 +285,9 @@ describe('an insert whose outcome is unknown leaves one row of each record', () 
     const table = await createTable('id Int64');
     expect(await new ClickHouseTables(several, 'default').caughtUp(table)).toBe(true);
     expect(await tables.caughtUp(table)).toBe(false);
+    // Only a replica is asked for its queue.
+    const parameters = { database: 'default', table, seconds: Number.MAX_SAFE_INTEGER };
+    expect(await queryRows(client, WAITING_INSERTS, parameters)).toEqual([['', '']]);
   });
 
   it('where ClickHouse is killed while it inserts', async () => {
@@ -564,7 +569,8 @@ describe('a materialized view that fails', () => {
   });
 
   it('a user who may not read the server’s own tables is told so, and not knowing tokens is not having forgotten them', async () => {
-    const system = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts', 'replicas', 'processes'];
+    const windows = ['merge_tree_settings', 'replicated_merge_tree_settings', 'parts'];
+    const system = [...windows, 'replicas', 'replication_queue', 'processes'];
     const { table } = await withViews();
     const by = (await tables.rememberedBy(table)) ?? '';
     expect(await deniedSystemTables(client)).toEqual([]);

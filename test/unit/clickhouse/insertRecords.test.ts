@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { giveUpRecords, insertRecords } from '../../../src/clickhouse/insertRecords.js';
 import { buildRows } from '../../../src/clickhouse/batchRows.js';
-import type { BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
+import { NO_JOURNAL, type BatchInsertOptions } from '../../../src/clickhouse/insertOptions.js';
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { InsertSizes } from '../../../src/clickhouse/insertSizes.js';
 import { recordName } from '../../../src/clickhouse/lookUps.js';
@@ -102,6 +102,55 @@ it('a replica that has a part of an insert, and gets the rest later, is waited f
   await insertRecords([records[0]!], { ...options, repeated: true, tables });
   await giveUpRecords(records, { ...options, repeated: true, tables }, { code: 'parked', message: 'by me' });
   expect(waits).toBe(1);
+});
+
+it('a batch whose rows are all in the table waits for no replica, also if records are left out or rejected', async () => {
+  const table = new FakeTable();
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const records = [
+    { source, record: record(0) },
+    { source, record: record(1, { value: Buffer.from('no JSON') }) },
+  ];
+  const waits: unknown[] = [];
+  const options: BatchInsertOptions = {
+    tables: {
+      ...table.tables,
+      caughtUp: (...asked) => {
+        waits.push(asked);
+        return Promise.resolve(true);
+      },
+    },
+    ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
+    mustBeAlive: () => undefined,
+  };
+  table.rows.push({ _topic: 'orders', _partition: 0, _epoch: 'e1', _offset: 0 });
+  expect(await insertRecords(records, options)).toMatchObject({ found: 1, rejected: [{ record: { offset: 1 } }] });
+  expect(waits).toEqual([]);
+  // Something is left to send.
+  await insertRecords([...records, { source, record: record(2) }], options);
+  expect(waits).toEqual([['t', Infinity]]);
+});
+
+it('a replica is waited for only as far as it may have rows of the batch: of any age, if others may have sent them', async () => {
+  const table = new FakeTable();
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const ages: unknown[] = [];
+  const insert = (offset: number, onlyThisActivity: boolean, fill?: BatchInsertOptions['fill']) =>
+    insertRecords(
+      [0, offset].map((at) => ({ source, record: record(at) })),
+      {
+        tables: { ...table.tables, caughtUp: (_table, ageMs) => Promise.resolve(ages.push(ageMs) > 0) },
+        ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
+        mustBeAlive: () => undefined,
+        journal: { ...NO_JOURNAL, onlyThisActivity, ageMs: () => 7_000 },
+        ...(fill === undefined ? {} : { fill }),
+      },
+    );
+  table.rows.push({ _topic: 'orders', _partition: 0, _epoch: 'e1', _offset: 0 });
+  await insert(1, true);
+  await insert(2, false);
+  await insert(3, true, { sources: new Set(), salt: 's' });
+  expect(ages).toEqual([7_000, Infinity, Infinity]);
 });
 
 it('a batch of which a replica that lags has a part is held', async () => {

@@ -1,24 +1,30 @@
 import type { ClickHouseClient } from '@clickhouse/client';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { namedTable } from '../../../src/clickhouse/namedTables.js';
 import { queryRows } from '../../../src/clickhouse/queries.js';
-import { caughtUp } from '../../../src/clickhouse/replicas.js';
+import { caughtUp, CLOCKS_DIFFER_MS } from '../../../src/clickhouse/replicas.js';
 import { clientOfServers, Servers } from '../../../src/clickhouse/servers.js';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
 
 type Rows = readonly (readonly unknown[])[];
 
+interface Question {
+  readonly query: string;
+  readonly query_params: Readonly<Record<string, unknown>>;
+}
+
 /** Servers that answer each query with rows. */
-function serversThat(answers: Readonly<Record<string, () => Rows | Promise<Rows>>>) {
+function serversThat(answers: Readonly<Record<string, (question: Question) => Rows | Promise<Rows>>>) {
   const asked: string[] = [];
   const servers = new Servers(Object.keys(answers));
   const client = clientOfServers(servers, (url) => {
-    const query = (): Promise<unknown> => {
+    const query = (question: Question): Promise<unknown> => {
       asked.push(url);
       return Promise.resolve({
         response_headers: { 'x-clickhouse-query-id': 'one' },
         stream: async function* () {
-          yield ((await answers[url]?.()) ?? []).map((row) => ({ json: () => row }));
+          yield ((await answers[url]?.(question)) ?? []).map((row) => ({ json: () => row }));
         },
       });
     };
@@ -46,14 +52,106 @@ it('an insert that still runs at another server than the one that is used is fou
   });
 });
 
-it('a server is waited for until it has what the others have, or for so long', async () => {
-  let asked = 0;
-  const { tables } = serversThat({ a: () => [[++asked < 3 ? 1 : 0]], b: none });
-  expect(await tables.caughtUp('orders')).toBe(true);
-  expect(asked).toBe(3);
-  const { client } = serversThat({ a: () => [[1]], b: none });
-  await expect(caughtUp(client, namedTable('orders', 'default'), 100)).rejects.toMatchObject({
-    ...{ code: 'replica_lags', kind: 'transient', answered: false },
+/** A replica whose log in Keeper and queue a test changes. */
+class FakeReplica {
+  knowsLog = 1;
+  logPointer = 1;
+  logMaxIndex = 0;
+  /** Entries that wait in the queue. The test says of each how old it is. */
+  readonly queue: { readonly number: number; readonly ageSeconds: number }[] = [];
+  mayReadQueue = true;
+  /** What happens before each question. */
+  tick: (question: number) => void = () => undefined;
+  questions = 0;
+
+  readonly answer = ({ query, query_params }: Question): Rows => {
+    if (!query.includes('system.replication_queue')) {
+      this.tick(this.questions++);
+      return [[this.knowsLog, String(this.logPointer), String(this.logMaxIndex), this.queue.length]];
+    }
+    if (!this.mayReadQueue) throw new InsertError('structural', { code: '497', message: 'not granted' });
+    const numbers = this.queue
+      .filter(({ ageSeconds }) => ageSeconds <= Number(query_params['seconds']))
+      .map(({ number }) => `queue-${String(number).padStart(10, '0')}`)
+      .sort();
+    return [[numbers[0] ?? '', numbers.at(-1) ?? '']];
+  };
+
+  /** Waits as a batch does whose first attempt is so old. */
+  async caughtUp(options: { readonly ageMs?: number } = {}): Promise<void> {
+    const { client } = serversThat({ a: this.answer, b: none });
+    const pause = (delayMs: number): Promise<void> => Promise.resolve(void vi.advanceTimersByTime(delayMs));
+    await caughtUp(client, namedTable('orders', 'default'), { ...options, pause });
+  }
+}
+
+const LAGS = { code: 'replica_lags', kind: 'transient', answered: false };
+
+describe('a server is waited for', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('until it has what the others had: first in its queue, then in the table', async () => {
+    const replica = new FakeReplica();
+    Object.assign(replica, { logPointer: 5, logMaxIndex: 7 });
+    const steps: (() => void)[] = [
+      () => undefined,
+      () => (replica.logPointer = 8),
+      () => replica.queue.push({ number: 7, ageSeconds: 0 }, { number: 8, ageSeconds: 0 }),
+      () => replica.queue.shift(),
+      () => replica.queue.shift(),
+    ];
+    replica.tick = (question) => steps[question]?.();
+    await replica.caughtUp();
+    expect(replica.questions).toBe(steps.length);
+  });
+
+  it('or for so long', async () => {
+    const log = new FakeReplica();
+    log.logMaxIndex = 1;
+    await expect(log.caughtUp()).rejects.toMatchObject(LAGS);
+    const queue = new FakeReplica();
+    queue.queue.push({ number: 0, ageSeconds: 0 });
+    await expect(queue.caughtUp()).rejects.toMatchObject(LAGS);
+    // Without Keeper the server does not know what the others have.
+    const lost = new FakeReplica();
+    Object.assign(lost, { knowsLog: 0, logPointer: 0 });
+    await expect(lost.caughtUp()).rejects.toMatchObject(LAGS);
+  });
+
+  it('and not for what others take meanwhile: under load its queue and the log are never at their end', async () => {
+    const replica = new FakeReplica();
+    Object.assign(replica, { logPointer: 100, logMaxIndex: 104 });
+    for (let number = 90; number < 100; number++) replica.queue.push({ number, ageSeconds: 0 });
+    replica.tick = () => {
+      replica.logMaxIndex += 4;
+      for (let entry = 0; entry < 4; entry++) {
+        replica.queue.push({ number: replica.logPointer++, ageSeconds: 0 });
+        replica.queue.shift();
+      }
+    };
+    await replica.caughtUp();
+    expect(replica.queue).toHaveLength(10);
+  });
+
+  it('and not for an entry that is older than the batch: its source may never come back', async () => {
+    const replica = new FakeReplica();
+    replica.logMaxIndex = replica.logPointer - 1;
+    replica.queue.push({ number: 3, ageSeconds: 86_400 });
+    await replica.caughtUp({ ageMs: 3_600_000 });
+    // It may have rows of a batch that is as old, or of which that is not known.
+    await expect(replica.caughtUp({ ageMs: 86_400_000 })).rejects.toMatchObject(LAGS);
+    await expect(replica.caughtUp({ ageMs: 86_400_000 - CLOCKS_DIFFER_MS })).rejects.toMatchObject(LAGS);
+    await expect(replica.caughtUp()).rejects.toMatchObject(LAGS);
+  });
+
+  it('until its queue is empty, if the user may not read the queue', async () => {
+    const replica = new FakeReplica();
+    replica.mayReadQueue = false;
+    replica.queue.push({ number: 3, ageSeconds: 86_400 });
+    await expect(replica.caughtUp({ ageMs: 0 })).rejects.toMatchObject(LAGS);
+    replica.queue.shift();
+    await replica.caughtUp({ ageMs: 0 });
   });
 });
 
