@@ -33,11 +33,12 @@ export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPR
   try {
     return await decompressor(data, bytesMax);
   } catch (error) {
-    if (error instanceof MalformedError) throw error;
+    if (error instanceof TooLargeError) throw error;
     if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
       throw new TooLargeError(`it decompresses to more than ${bytesMax} bytes`, { cause: error });
-    // Brokers decompress what they accept, so another version may be able to read it.
-    throw new UnsupportedError('it cannot be decompressed', { cause: error });
+    // Brokers decompress what they accept, so another version may be able to read it: also if it seems malformed.
+    const why = error instanceof MalformedError ? `: ${error.message}` : '';
+    throw new UnsupportedError(`it cannot be decompressed${why}`, { cause: error });
   }
 }
 
@@ -116,16 +117,23 @@ function gzipBody(data: Buffer, at: number): number | null {
 
 /**
  * Snappy has two formats. librdkafka writes one raw block. Kafka's Java clients write snappy-java's stream format: a
- * header (magic and two version numbers), then the length of a block and the block in turn, big-endian.
+ * header (magic and two version numbers), then the length of a block and the block in turn, big-endian. Several such
+ * streams may follow each other. Up to three bytes at the end are no length, and are passed over.
+ *
+ * Source: `SnappyInputStream.hasNextChunk` of snappy-java, with which brokers read what they accept.
  */
 async function decompressSnappy(data: Buffer, bytesMax: number): Promise<Buffer> {
-  if (!data.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) {
+  if (!isXerialHeader(data, 0)) {
     mustFit(snappyBytes(data), bytesMax);
     return uncompressBlock(data);
   }
   const blocks: Buffer[] = [];
   let bytes = 0;
-  for (const cursor = new Cursor(data, XERIAL_HEADER_BYTES); cursor.remaining > 0;) {
+  for (const cursor = new Cursor(data); cursor.remaining >= XERIAL_LENGTH_BYTES;) {
+    if (isXerialHeader(data, cursor.at)) {
+      cursor.skip(XERIAL_HEADER_BYTES);
+      continue;
+    }
     const block = cursor.int32Bytes();
     if (block === null) throw new MalformedError('a block has no length');
     bytes += snappyBytes(block);
@@ -133,6 +141,10 @@ async function decompressSnappy(data: Buffer, bytesMax: number): Promise<Buffer>
     blocks.push(await uncompressBlock(block));
   }
   return Buffer.concat(blocks);
+}
+
+function isXerialHeader(data: Buffer, at: number): boolean {
+  return data.subarray(at, at + XERIAL_MAGIC.length).equals(XERIAL_MAGIC);
 }
 
 async function uncompressBlock(block: Buffer): Promise<Buffer> {
@@ -154,6 +166,7 @@ function snappyBytes(block: Buffer): number {
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
+const XERIAL_LENGTH_BYTES = 4;
 
 // ── LZ4 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

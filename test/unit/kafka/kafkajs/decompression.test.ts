@@ -4,7 +4,7 @@ import snappy from 'snappy';
 import { expect, it } from 'vitest';
 import { compress as zstdCompress } from '../../../../src/codecs/compression.js';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from '../../../../src/kafka/kafkajs/decompression.js';
-import { MalformedError } from '../../../../src/kafka/kafkajs/cursor.js';
+import { MalformedError, UnsupportedError } from '../../../../src/kafka/kafkajs/cursor.js';
 
 const CODECS = {
   gzip: { id: 1, compress: (data: Buffer) => gzipSync(data, { level: 1 }) },
@@ -38,10 +38,21 @@ for (const [name, { id, compress }] of Object.entries(CODECS)) {
     }
   });
 
-  it(`${name}: what is cut off is malformed`, async () => {
+  it(`${name}: what is cut off or changed is not taken for what no version can read`, async () => {
     const whole = compress(Buffer.from('records '.repeat(50_000)));
     for (const length of [1, 5, Math.floor(whole.length / 2), whole.length - 5])
-      await expect(decompress(id, whole.subarray(0, length)), `${length} bytes`).rejects.toThrow(MalformedError);
+      await expect(decompress(id, whole.subarray(0, length)), `${length} bytes`).rejects.toThrow(UnsupportedError);
+    const small = compress(Buffer.from('records '.repeat(100)));
+    for (let at = 0; at < Math.min(small.length, 32); at++) {
+      for (const byte of [0x00, 0xff]) {
+        const changed = Buffer.from(small);
+        changed[at] = byte;
+        // It may be readable by chance, or say that it is too large.
+        const error = await decompress(id, changed).catch((reason: unknown) => reason);
+        if (!Buffer.isBuffer(error) && !(error instanceof TooLargeError))
+          expect(error).toBeInstanceOf(UnsupportedError);
+      }
+    }
   });
 }
 
@@ -67,6 +78,17 @@ for (const [name, { id }] of Object.entries(CODECS)) {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(DECOMPRESSED_BYTES_MAX);
   });
 }
+
+it('snappy: streams of Java clients that follow each other are read as one, as brokers read them', async () => {
+  const parts = ['one '.repeat(20_000), 'two', ''].map((text) => Buffer.from(text));
+  const data = Buffer.concat([...parts.map(xerial), Buffer.of(1, 2, 3)]);
+  expect((await decompress(2, data)).equals(Buffer.concat(parts))).toBe(true);
+  // A header of another version is none.
+  const other = xerial(Buffer.from('three'));
+  await expect(decompress(2, Buffer.concat([data.subarray(0, -3), other.subarray(0, 12)]))).rejects.toThrow(
+    UnsupportedError,
+  );
+});
 
 it('an unknown codec is malformed', async () => {
   await expect(decompress(5, Buffer.alloc(10))).rejects.toThrow('codec 5 is unknown');
