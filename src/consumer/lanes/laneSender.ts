@@ -66,7 +66,8 @@ export class LaneSender {
   /** The settings that the batcher got last. Null if they have to be sent. */
   #settingsSent: BatcherSettings | null = null;
   #lastRunId: string | null = null;
-  #acceptedAtMs = -Infinity;
+  /** Since when the next signal may become larger: since the last one, or since the group has changed. */
+  #growsSinceMs = performance.now();
   readonly #stop = new LaneStop();
   /** Since when the lane lingers, and nothing else keeps it from being sent. Null if it does not. */
   #lingersSinceMs: number | null = null;
@@ -117,6 +118,8 @@ export class LaneSender {
     this.#flow.limits = flowControlLimits(this.#flowLimits, members);
     // Another member may have sent other settings meanwhile.
     this.#settingsSent = null;
+    // After a rebalance all members begin at once.
+    this.#growsSinceMs = performance.now();
   }
 
   /** Ends {@link run} after the signal in flight. What is still queued is not sent. */
@@ -145,6 +148,8 @@ export class LaneSender {
       if (head === null) {
         // Packed only now, because a rebalance may have cleared the lane while the history was read.
         if (this.#lane.records === 0) return;
+        // What flow control allows may be less than before the lane was stopped.
+        this.#lane.chunkBytesGoal = this.#chunkBytesGoal();
         const pack = this.#lane.pack(maxRecords);
         const chunk = this.#encode(pack);
         if ('refusal' in chunk) {
@@ -160,6 +165,8 @@ export class LaneSender {
         ({ maxRecords } = await this.#shrink(head.pack, TOO_LARGE));
         head = null;
       } else await this.#waitAfter(outcome, delays);
+      // After the stop all lanes go on at once, so its head is packed again, smaller.
+      if (outcome.type === 'full') head = null;
     }
   }
 
@@ -179,7 +186,7 @@ export class LaneSender {
     // Another member may have started the run with older settings.
     this.#settingsSent = meta.settings !== undefined || runId === this.#lastRunId ? settings : null;
     this.#lastRunId = runId;
-    this.#acceptedAtMs = performance.now();
+    this.#growsSinceMs = performance.now();
     this.#flow.sent(runId, bytes);
     this.#resumed('accepted');
     this.#lane.accepted(pack);
@@ -253,11 +260,13 @@ export class LaneSender {
 
   /**
    * What flow control allows for the next signal. It grows with the pause since the last one. If it grew at once when the
-   * pause is over, a lane whose small signals follow each other faster than that would never send larger ones.
+   * pause is over, a lane whose small signals follow each other faster than that would never send larger ones. It does not
+   * grow while the lane is stopped: others were stopped for the same reason, and all go on at once.
    */
   get #signalBytesMax(): number {
     const { signalBytesMax, closeSignalBytesMax } = this.#flow.limits;
-    const share = Math.min(1, (performance.now() - this.#acceptedAtMs) / CLOSE_MS);
+    if (this.#stop.cause !== null) return closeSignalBytesMax;
+    const share = Math.min(1, (performance.now() - this.#growsSinceMs) / CLOSE_MS);
     return Math.max(closeSignalBytesMax, signalBytesMax * share);
   }
 

@@ -164,14 +164,14 @@ it('counts the metadata of chunks: 8 members with 1,000 partitions send less tha
 });
 
 /** A sender to a batcher that accepts all, and how large its signals are. */
-function startMeasured() {
+function startMeasured(outcomes: SendOutcome[] = [], batcher: Partial<BatcherClient> = {}) {
   const sizes: number[] = [];
   const send = (meta: ChunkMeta, body: Uint8Array) => {
     const bytes = chunkBytes(meta.segments, [], body.length);
     sizes.push(bytes);
-    return Promise.resolve<SendOutcome>({ type: 'accepted', bytes, runId: 'r', started: false });
+    return Promise.resolve<SendOutcome>(outcomes.shift() ?? { type: 'accepted', bytes, runId: 'r', started: false });
   };
-  const { lane, sender } = start([], {}, { send }, { maxRecords: 10_000, lingerMs: 60_000 });
+  const { lane, sender } = start([], {}, { send, ...batcher }, { maxRecords: 10_000, lingerMs: 60_000 });
   return { sizes, lane, sender };
 }
 
@@ -179,6 +179,9 @@ it('follows what flow control allows by what a signal takes once it is packed, a
   const { sizes, lane, sender } = startMeasured();
   // Of 100 members each may send 62 KB, and 10 KB after a signal that was accepted just before.
   sender.setMembers(100);
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 1_000);
+  onTestFinished(() => clock.mockRestore());
   const { signalBytesMax, closeSignalBytesMax } = flowControlLimits(
     { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 },
     100,
@@ -216,6 +219,46 @@ it('sends full signals at a steady rate, of which small ones would follow each o
   }
   expect(sizes.length).toBeGreaterThan(3);
   expect(Math.min(...sizes.slice(1))).toBeGreaterThan(closeSignalBytesMax * 2);
+});
+
+it.each<[string, SendOutcome[], number]>([
+  ['a stop at the mark of the history', [], 1],
+  ['a refusal of a full history', [{ type: 'full', message: 'too many signals' }], 0],
+])('begins with a small signal after %s: all lanes go on at once', async (_, outcomes, refusals) => {
+  let nowMs = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  onTestFinished(() => clock.mockRestore());
+  const attempts = outcomes.length;
+  const { sizes, lane, sender } = startMeasured(outcomes, {
+    history: () => Promise.resolve(refusals-- > 0 ? { runId: 'r', bytes: 2 ** 40, events: 0 } : null),
+  });
+  sender.setMembers(15);
+  const { closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 15);
+  nowMs = 60_000;
+  const source = tracker();
+  const values = Array.from({ length: 200 }, () => randomBytes(5_000));
+  lane.add(source, inColumns(values.map((value, offset) => record(offset, { value }))), nowMs);
+  source.advanceTo(values.length);
+  sender.wake();
+  await eventually(() => expect(sizes.length).toBeGreaterThan(attempts));
+  expect(sizes[attempts]).toBeLessThanOrEqual(closeSignalBytesMax);
+  for (const refused of sizes.slice(0, attempts)) expect(refused).toBeGreaterThan(closeSignalBytesMax * 2);
+});
+
+it('begins with a small signal after a rebalance: all members go on at once', async () => {
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+  onTestFinished(() => clock.mockRestore());
+  const { sizes, lane, sender } = startMeasured();
+  clock.mockReturnValue(60_000);
+  sender.setMembers(15);
+  const { closeSignalBytesMax } = flowControlLimits({ historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 }, 15);
+  const source = tracker();
+  const values = Array.from({ length: 200 }, () => randomBytes(5_000));
+  lane.add(source, inColumns(values.map((value, offset) => record(offset, { value }))), 60_000);
+  source.advanceTo(values.length);
+  sender.wake();
+  await eventually(() => expect(sizes.length).toBeGreaterThan(0));
+  expect(sizes[0]).toBeLessThanOrEqual(closeSignalBytesMax);
 });
 
 it('halves a pack that became larger than flow control allows, but sends one record in any case', async () => {
