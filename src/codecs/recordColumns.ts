@@ -42,7 +42,8 @@ export class RecordColumns implements Columns {
   /** Bytes that the records take in this process's memory. */
   readonly memoryBytes: number;
 
-  private constructor(columns: Columns) {
+  /** @param sharedBytes the memory that its bytes are parts of, if it shares that. Default: they are its own */
+  private constructor(columns: Columns, sharedBytes = 0) {
     const { offsets, keys, values, headers } = columns;
     this.offsets = offsets;
     this.timestampsMs = columns.timestampsMs;
@@ -61,7 +62,8 @@ export class RecordColumns implements Columns {
         headerCount += list.length;
       }
     this.bytes = bytes;
-    this.memoryBytes = COLUMNS_BYTES + memoryBytesOf({ records: offsets.length, headers: headerCount }, bytes);
+    const counts = { records: offsets.length, headers: headerCount };
+    this.memoryBytes = COLUMNS_BYTES + memoryBytesOf(counts, Math.max(bytes, sharedBytes));
   }
 
   /** Copies records into columns. */
@@ -111,11 +113,12 @@ export class RecordColumns implements Columns {
   }
 
   /**
-   * A single record in columns that share its bytes. For one that is so large that a copy might not find the memory.
+   * A single record in columns that share its bytes. For one that is so large that a copy might not find the memory. It
+   * counts all memory that it keeps alive: what was fetched, or decompressed, may be much larger.
    */
   static sharing(record: KafkaRecord): RecordColumns {
     const { offset, timestampMs, keyLength, valueLength, key, value, headers } = packedOf(record);
-    return new RecordColumns({
+    const columns: Columns = {
       offsets: Float64Array.of(offset),
       timestampsMs: Float64Array.of(timestampMs),
       keyLengths: Int32Array.of(keyLength),
@@ -124,7 +127,11 @@ export class RecordColumns implements Columns {
       values: value ?? NOTHING,
       headers: headers.length === 0 ? null : [headers],
       exceptions: isStub(record) || !isEncodable(record) ? new Map([[0, record]]) : NONE,
-    });
+    };
+    const shared = new Set([key, value, ...headers.map(([, bytes]) => bytes)].map((bytes) => bytes?.buffer));
+    let sharedBytes = 0;
+    for (const buffer of shared) sharedBytes += buffer?.byteLength ?? 0;
+    return new RecordColumns(columns, sharedBytes);
   }
 
   get length(): number {

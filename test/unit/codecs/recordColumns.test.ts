@@ -71,3 +71,12 @@ it('a stub is the same object again, with the checksum of its original', () => {
   expect(columns.first).toBe(stub);
   expect(columns.last).toBe(stub);
 });
+
+it('a record that shares what was decompressed counts all that it keeps alive, once', () => {
+  const fetched = Buffer.alloc(100_000);
+  const [key, value] = [fetched.subarray(0, 10), fetched.subarray(10, 60_000)];
+  const one = record(0, { key, value, headers: [['trace', fetched.subarray(60_000, 60_010)]] });
+  const own = memoryBytes(one, 0) + COLUMNS_BYTES;
+  expect(RecordColumns.sharing(one).memoryBytes).toBe(own + fetched.length);
+  expect(RecordColumns.of([one]).memoryBytes).toBe(own + recordBytes(one));
+});
