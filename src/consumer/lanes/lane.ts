@@ -65,8 +65,11 @@ export class Lane {
   #bytes = 0;
   #memoryBytes = 0;
   #generation = 0;
-  /** By tracker, the last offset that an accepted chunk of this lane covers. */
-  #coveredTo = new Map<PartitionTracker, number>();
+  /**
+   * By tracker, the last offset that an accepted chunk of this lane covers. Weak, because partitions get new trackers
+   * between rebalances, too.
+   */
+  #coveredTo = new WeakMap<PartitionTracker, number>();
 
   constructor(index: number, limits: LaneLimits) {
     this.index = index;
@@ -221,7 +224,7 @@ export class Lane {
     this.#bytes = 0;
     this.#memoryBytes = 0;
     this.#generation++;
-    this.#coveredTo = new Map();
+    this.#coveredTo = new WeakMap();
   }
 
   /** Payload of the next signal. */

@@ -323,3 +323,20 @@ it('keeps records together beside one that is too large to be copied', () => {
   expect(sets.map(({ offsets }) => [...offsets])).toEqual([[0, 1], [2], [3, 4]]);
   expect(inColumns([])).toEqual([]);
 });
+
+it('keeps nothing of a partition whose tracker was replaced, once all of it is accepted', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const lane = new Lane(0, LIMITS);
+  const replaced = (): WeakRef<object> => {
+    const source = tracker(0);
+    hand(lane, source, 0);
+    lane.accepted(lane.pack());
+    return new WeakRef(source);
+  };
+  const gone = replaced();
+  // A WeakRef keeps its object until the end of the turn.
+  await setImmediate();
+  collect();
+  expect(gone.deref()).toBeUndefined();
+});
