@@ -21,6 +21,7 @@ import { UnservedPartitions } from './partitions/unservedPartitions.js';
 import { Lag } from './partitions/lag.js';
 import { MissingRecords } from './partitions/missingRecords.js';
 import { PartitionOpening } from './partitions/opening.js';
+import { ReadEpochs } from './partitions/readEpochs.js';
 import { ReadingPlans } from './partitions/readingPlans.js';
 import { Fetching } from './partitions/fetching.js';
 
@@ -108,7 +109,8 @@ export class PipelineConsumer {
       replaced: () => this.#applyBackpressure(),
     });
     const missing = new MissingRecords({ pipeline, metrics, logger, held: this.#held });
-    const parts = { fetching: this.#fetching, plans: this.#plans, commits: this.#commits, missing, logger };
+    const readEpochs = new ReadEpochs();
+    const parts = { fetching: this.#fetching, plans: this.#plans, commits: this.#commits, missing, readEpochs, logger };
     const moved = (assignment: Assignment): void => {
       this.#plans.finish(assignment);
       this.#applyBackpressure();

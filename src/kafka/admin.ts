@@ -7,6 +7,7 @@ import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { byTopic } from './byTopic.js';
 import { toOffset } from './fromKafka.js';
 import {
+  askEpochEnd,
   askMetadata,
   askOffsets,
   askTopicNames,
@@ -48,6 +49,11 @@ export interface KafkaLookups {
    * of what may be read.) Partitions that do not answer are left out.
    */
   fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Where the records of a leader epoch, and of all before, end in a log: the next offset. Null if that is not known: the brokers
+   * are older than Kafka 2.1, or the leader knows no such epoch. Rejects if the leader does not answer, or has moved.
+   */
+  fetchEpochEnd(partition: TopicPartition, leaderEpoch: number): Promise<number | null>;
   /**
    * The first offsets at or after a time, by partition. -1 if there is none. A time before 1970 stands for the start of
    * the log: Kafka looks up no such time, and takes -1 for the end. Rejects if one of them cannot be found out now.
@@ -134,6 +140,7 @@ export function createAdmin(kafka: Kafka): KafkaAdmin {
     listTopics: () => lookups.listTopics(),
     fetchLogs: (topics, options) => lookups.fetchLogs(topics, options),
     fetchHighWatermarks: (topic) => lookups.fetchHighWatermarks(topic),
+    fetchEpochEnd: (partition, leaderEpoch) => lookups.fetchEpochEnd(partition, leaderEpoch),
     fetchOffsetsAt: (partitions, timestampMs) => lookups.fetchOffsetsAt(partitions, timestampMs),
     fetchCommits: (groupId, partitions) => lookups.fetchCommits(groupId, partitions),
   };
@@ -239,6 +246,24 @@ class Lookups implements KafkaLookups {
     const partitions = (known.get(topic)?.partitions ?? []).map(({ partition }) => ({ topic, partition }));
     const answers = await this.#fetchOffsets(partitions, { timestamp: LATEST, known, isolation: 'uncommitted' });
     return new Map([...answers].flatMap(([name, end]) => (typeof end === 'number' ? [[name, end] as const] : [])));
+  }
+
+  async fetchEpochEnd({ topic, partition }: TopicPartition, leaderEpoch: number): Promise<number | null> {
+    for (let tries = 1; ; tries++) {
+      const { topics } = await this.describeTopics([topic]);
+      const leader = topics.get(topic)?.partitions.find((each) => each.partition === partition)?.leader ?? null;
+      if (leader === null) throw new Error(`${partitionName({ topic, partition })}: ${NO_LEADER}`);
+      const answer = await askEpochEnd(
+        await this.#cluster.findBroker({ nodeId: leader }),
+        topic,
+        partition,
+        leaderEpoch,
+      );
+      if (answer === null) return null;
+      if (answer.errorCode === 0) return answer.endOffset < 0 ? null : answer.endOffset;
+      if (tries >= TRIES_MAX) throw errorOfCode(answer.errorCode);
+      await sleep(tries * RETRY_PAUSE_MS);
+    }
   }
 
   async fetchOffsetsAt(

@@ -3,6 +3,7 @@ import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import type { PartitionState } from './commitMetadata.js';
 import type { Comparison } from './partitionStarts.js';
+import type { LogCut } from './readEpochs.js';
 import type { PartitionTracker } from './tracker.js';
 
 /**
@@ -73,6 +74,8 @@ export class AssignedPartition implements TopicPartition {
   shortSinceMs: number | null = null;
   /** When its topic was first seen to be another one than the committed epoch's, by `performance.now()`. Null if it is not. */
   otherSinceMs: number | null = null;
+  /** Where its log was seen to be cut. Null if it was not. */
+  cut: LogCut | null = null;
   /**
    * The id of the topic whose log is read, as it was before the start was asked for. Null if Kafka does not tell it, or
    * was not asked.

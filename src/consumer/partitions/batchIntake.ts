@@ -3,7 +3,7 @@ import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload } from 'ka
 import { markOf } from '../../codecs/chunkCodec.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { toOffset } from '../../kafka/fromKafka.js';
-import { askTopicOf, failureOf, recordsOf, startOf } from '../../kafka/kafkajs/fetchedBatch.js';
+import { askTopicOf, failureOf, leaderEpochsOf, recordsOf, startOf } from '../../kafka/kafkajs/fetchedBatch.js';
 import { findLogOffsets } from '../../kafka/offsets.js';
 import type { RecordMark } from '../../protocol/chunk.js';
 import type { KafkaRecord, TopicPartition } from '../../protocol/record.js';
@@ -16,6 +16,7 @@ import type { LogVerdict } from './logComparison.js';
 import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
+import { cutOf, type ReadEpochs } from './readEpochs.js';
 import type { ReadingPlans } from './readingPlans.js';
 import type { Fetching } from './fetching.js';
 import type { PartitionTracker } from './tracker.js';
@@ -24,12 +25,13 @@ const ASK_AGAIN_MS = 1_000;
 
 export interface BatchIntakeOptions {
   readonly pipeline: string;
-  readonly admin: Pick<KafkaAdmin, 'fetchLogs'>;
+  readonly admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchEpochEnd'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
   readonly plans: Pick<ReadingPlans, 'finish'>;
+  readonly readEpochs: Pick<ReadEpochs, 'of' | 'note'>;
   /** Queues records in their lanes. */
   readonly handOver: (tracker: PartitionTracker, records: readonly KafkaRecord[]) => void;
   /** Called when records were handed over or a plan has ended. There may be less room. */
@@ -73,8 +75,9 @@ export class BatchIntake {
     // It was opened while another partition's epoch was being committed. Its own epoch is committed with the next
     // batch.
     if (partition.committed === null) return;
+    const end = await this.#endFor(assignment, partition, tracker, batch);
+    if (end === null || !assignment.goesOn()) return;
     missing.readsOn(partition);
-    const { end } = tracker.plan;
     const next = toOffset(batch.lastOffset()) + 1;
     if (failure !== null) {
       // It was fetched while the partition was leaving its layout, and was opened since.
@@ -86,9 +89,12 @@ export class BatchIntake {
       if (!missing.mayPassBatch(assignment, partition, lost, failure.message)) return;
     }
     const records = recordsOf(batch);
-    handOver(tracker, end === null ? records : records.filter(({ offset }) => offset < end));
-    tracker.advanceTo(Math.min(next, end ?? Infinity));
-    if (!tracker.handedOver) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
+    handOver(tracker, end === Infinity ? records : records.filter(({ offset }) => offset < end));
+    tracker.advanceTo(Math.min(next, end));
+    const epochs = leaderEpochsOf(batch);
+    if (epochs !== undefined && next <= end) this.#options.readEpochs.note(tracker, epochs.last, next);
+    // What comes after the end is not resolved, so it is fetched again.
+    if (!tracker.handedOver && next <= end) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
     moved(assignment);
   }
 
@@ -201,6 +207,35 @@ export class BatchIntake {
     const isGone = (other: AssignedPartition): boolean =>
       other === gone || (other.topic === gone.topic && other.isTopicRecreated(topicId));
     this.#options.opening.topicGone(assignment, assignment.partitions.filter(isGone));
+  }
+
+  /**
+   * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written it than what
+   * was read last, the log may have lost some of that in an unclean election, and has other records there. So the leader is
+   * asked where the records of the earlier leader end. Rejects if it does not answer.
+   *
+   * @returns null if nothing is due under this tracker any more: reading goes on where the log was cut, under a new epoch
+   */
+  async #endFor(
+    assignment: Assignment,
+    partition: AssignedPartition,
+    tracker: PartitionTracker,
+    batch: Batch,
+  ): Promise<number | null> {
+    const end = tracker.plan.end ?? Infinity;
+    const { admin, opening, readEpochs } = this.#options;
+    const read = readEpochs.of(tracker);
+    const first = leaderEpochsOf(batch)?.first;
+    if (read === null || first === undefined || first <= read.leaderEpoch) return end;
+    const { next } = tracker;
+    const cut = await cutOf(admin, partition, read);
+    if (!assignment.has(partition) || partition.tracker !== tracker || tracker.next !== next) return null;
+    if (cut === null) return end;
+    // What comes before it is still due under the old epoch.
+    if (next < cut.at) return Math.min(end, cut.at);
+    partition.cut = cut;
+    opening.findStartAgain(assignment, partition);
+    return null;
   }
 
   /** The tracker that a batch continues. Null if the batch is dropped. */

@@ -70,11 +70,11 @@ export class MissingRecords {
       metrics.truncations.inc({ pipeline: pipeline.name, topic: partition.topic });
       logger.warn(
         { ...this.#fieldsOf(partition), ...lost, offset },
-        'The log of a partition ends before what was read of it: records were lost in Kafka. Reading goes on at its end, under a new epoch',
+        'The log of a partition lacks what was read of it: records were lost in Kafka. Reading goes on where it was cut, under a new epoch',
       );
     }
     if (pipeline.onGap === 'continue') return true;
-    const problem = `its log ends at ${lost.from}, before what was read of it. Set \`onGap: continue\` to go on at its end, or reset the offset`;
+    const problem = `its log lacks what was read of it, from ${lost.from} on. Set \`onGap: continue\` to go on there, or reset the offset`;
     this.#options.held.hold(assignment, partition, 'truncated', problem);
     return false;
   }

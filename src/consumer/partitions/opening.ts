@@ -21,6 +21,7 @@ import {
   type PartitionStartsOptions,
 } from './partitionStarts.js';
 import { newEpoch } from './epoch.js';
+import type { ReadEpochs } from './readEpochs.js';
 import type { ReadingPlans } from './readingPlans.js';
 import type { SameEpoch, ShortLog } from './startPosition.js';
 import type { Fetching } from './fetching.js';
@@ -39,6 +40,7 @@ export interface OpeningOptions {
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
+  readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt'>;
   /** Called with the number of members of the group. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
   /** Called when partitions are open. Their plans may be finished already, and there may be less room. */
@@ -142,6 +144,7 @@ export class PartitionOpening {
       if (partition === undefined) continue;
       partition.shortSinceMs = null;
       partition.otherSinceMs = null;
+      partition.cut = null;
       this.#readFrom(assignment, partition, start);
     }
     this.#options.moved(assignment);
@@ -181,8 +184,11 @@ export class PartitionOpening {
   }
 
   #memoryOf(assignment: Assignment, where: TopicPartition): Memory {
+    const partition = assignment.get(where);
     return {
-      position: assignment.get(where)?.tracker?.next ?? 0,
+      position: partition?.tracker?.next ?? 0,
+      cut: partition?.cut ?? null,
+      readOf: (epoch) => this.#options.readEpochs.of({ ...where, epoch }),
       formerEpochOf: (topicId) => {
         const former = this.#former.get(partitionName(where));
         return former === undefined || topicId === undefined || former.topicId === topicId ? null : former.epoch;
@@ -211,10 +217,10 @@ export class PartitionOpening {
   }
 
   #readFrom(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
-    const { missing, plans, held } = this.#options;
+    const { missing, plans, held, readEpochs } = this.#options;
+    if ('epoch' in start) readEpochs.startsAt(start, start.offset);
     if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
-    if ('lost' in start && start.lost !== null && !missing.mayPassLoss(assignment, partition, start.offset, start.lost))
-      return;
+    if ('lost' in start && start.lost && !missing.mayPassLoss(assignment, partition, start.offset, start.lost)) return;
     switch (start.type) {
       case 'continue': {
         const tracker = new PartitionTracker(start, start.offset, plans.reading);

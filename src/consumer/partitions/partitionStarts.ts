@@ -9,7 +9,9 @@ import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import { LogComparison, type LogVerdict } from './logComparison.js';
+import { cutOf, type LogCut, type ReadEpoch } from './readEpochs.js';
 import {
+  afterCut,
   afterShortLog,
   afterUnknownCluster,
   knownPosition,
@@ -60,6 +62,10 @@ export interface PartitionStarts {
 export interface Memory {
   /** How far it has read the partition. The commit may be lower. */
   readonly position: number;
+  /** See {@link startPosition}. */
+  readonly cut: LogCut | null;
+  /** How far it was read under an epoch, and under which leader epoch. Null if that is not known. */
+  readonly readOf: (epoch: string) => ReadEpoch | null;
   /** See {@link startPosition}. */
   readonly formerEpochOf: (topicId: string | undefined) => string | null;
 }
@@ -121,10 +127,22 @@ export async function findPartitionStarts(
     const position = startPosition(facts, {
       ...{ layout, clusterId, highWatermark, formerEpoch },
       position: memory.position,
+      cut: memory.cut,
     });
     switch (position.type) {
+      case 'shortLog': {
+        const read = memory.readOf(position.epoch);
+        // If others have read further, what is remembered says nothing.
+        const isLast = read !== null && read.to >= (facts.committedOffset ?? 0);
+        const cut = await cutOf(admin, facts, isLast ? read : null).catch(messageOf);
+        if (typeof cut === 'string')
+          unknown.push({ ...where, problem: `its leader does not say where it was cut (${cut})` });
+        else if (cut === null) doubts.push({ facts, position, formerEpoch });
+        else
+          starts.push({ ...where, ...afterCut({ ...cut, to: Math.max(cut.to, position.position) }, facts.logStart) });
+        break;
+      }
       case 'askBatchers':
-      case 'shortLog':
       case 'unknownCluster':
         doubts.push({ facts, position, formerEpoch });
         break;
@@ -141,7 +159,7 @@ export async function findPartitionStarts(
   return { clusterId, starts, doubts, unknown, topicIds };
 }
 
-const NOTHING: Memory = { position: 0, formerEpochOf: () => null };
+const NOTHING: Memory = { position: 0, cut: null, readOf: () => null, formerEpochOf: () => null };
 
 async function fetchHighWatermarks(
   admin: Pick<KafkaAdmin, 'fetchHighWatermarks'>,

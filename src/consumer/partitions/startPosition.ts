@@ -6,6 +6,7 @@ import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
 import { hasReadOtherTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
+import type { LogCut } from './readEpochs.js';
 
 /** What is known about a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
@@ -45,6 +46,8 @@ export type StartPosition =
        * broker may not know yet that it was created again.
        */
       readonly isOtherTopic?: true;
+      /** Offsets that were read and are gone, both ends included. */
+      readonly lost?: { readonly from: number; readonly to: number };
     }
   /**
    * Nothing is committed, or only where to start if no batcher knows the partition. What the batchers know decides, see
@@ -92,6 +95,7 @@ export type NewEpochReason =
  * @param position how far this member has read, by its own memory. The commit may be lower
  * @param highWatermark the end of the log including records of open transactions
  * @param formerEpoch the epoch under which this member has read another topic of this name. Null if it has not
+ * @param cut where the log has lost what this member has read of it, and how far that was. Null if it has not
  */
 export function startPosition(
   { committedOffset, committedMetadata, logStart, logEnd, topicId }: PartitionFacts,
@@ -101,12 +105,14 @@ export function startPosition(
     position = 0,
     highWatermark = logEnd,
     formerEpoch = null,
+    cut = null,
   }: {
     layout: Layout;
     clusterId: string | null;
     position?: number;
     highWatermark?: number;
     formerEpoch?: string | null;
+    cut?: LogCut | null;
   },
 ): StartPosition {
   if (committedOffset === null) return { type: 'askBatchers' };
@@ -132,6 +138,7 @@ export function startPosition(
   if (hasReadOtherTopic(epoch, topicId, formerEpoch))
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const reached = Math.max(committedOffset, position);
+  if (cut !== null) return afterCut({ ...cut, to: Math.max(cut.to, reached) }, logStart);
   if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
   const goingOn = ((): GoingOn => {
@@ -144,6 +151,15 @@ export function startPosition(
   })();
   const isKnown = clusterId !== null && metadata.clusterId !== '';
   return isKnown ? goingOn : { type: 'unknownCluster', epoch, ifSame: goingOn };
+}
+
+/**
+ * Where a partition continues whose log has lost what was read of it, at a known offset. Under the old epoch the batchers would
+ * take what is at these offsets now for what they have had, and drop it.
+ */
+export function afterCut({ at, to }: LogCut, logStart: number) {
+  const lost = { from: at, to: to - 1 };
+  return { type: 'newEpoch', offset: Math.max(at, logStart), reason: 'the log was truncated', lost } as const;
 }
 
 /**

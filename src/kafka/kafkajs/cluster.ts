@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import { internalModule } from './internals.js';
 import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
+import { EPOCH_END_VERSION, epochEndRequest, OFFSET_FOR_LEADER_EPOCH, type RawEpochEnd } from './leaderEpochs.js';
 import { METADATA, TOPIC_IDS_VERSION, topicIdsRequest } from './topicIds.js';
 
 interface Connection {
@@ -119,9 +120,24 @@ async function asked(
   return send(broker, { request, response: { decode: read, parse: (data) => Promise.resolve(data) } });
 }
 
-function knowsTopicIds({ versions }: Broker): boolean {
-  const known = versions?.[METADATA];
-  return known !== undefined && known.minVersion <= TOPIC_IDS_VERSION && TOPIC_IDS_VERSION <= known.maxVersion;
+/** Asks a leader where the records of a leader epoch end in a log. Null if the broker does not know such questions. */
+export async function askEpochEnd(
+  broker: Broker,
+  topic: string,
+  partition: number,
+  leaderEpoch: number,
+): Promise<RawEpochEnd | null> {
+  if (!knows(broker, OFFSET_FOR_LEADER_EPOCH, EPOCH_END_VERSION)) return null;
+  return (await send(broker, epochEndRequest(topic, partition, leaderEpoch))) as RawEpochEnd;
+}
+
+function knowsTopicIds(broker: Broker): boolean {
+  return knows(broker, METADATA, TOPIC_IDS_VERSION);
+}
+
+function knows({ versions }: Broker, apiKey: number, version: number): boolean {
+  const known = versions?.[apiKey];
+  return known !== undefined && known.minVersion <= version && version <= known.maxVersion;
 }
 
 async function send<Answer>(broker: Broker, request: ProtocolRequest<Answer>): Promise<unknown> {

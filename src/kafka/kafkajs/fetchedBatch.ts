@@ -52,6 +52,11 @@ export function startOf(batch: Batch): number {
   return partOf(batch).from;
 }
 
+/** The leader epochs of the first and the last record batch. Undefined if their format has none. */
+export function leaderEpochsOf(batch: Batch): RecordSetPart['leaderEpochs'] {
+  return partOf(batch).leaderEpochs;
+}
+
 /** Asks for the id that the batch's topic has now. @throws Error if the batch was not fetched by the repaired kafkajs */
 export function askTopicOf(batch: Batch): TopicQuestion {
   const { askTopic } = batch as unknown as FetchedBatch;

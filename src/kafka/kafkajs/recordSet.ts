@@ -37,6 +37,10 @@ export interface RecordSetPart {
   readonly next: number;
   readonly records: readonly PackedRecord[];
   /**
+   * The leader epochs of its first record batch and of its last one. Missing if its format has none (before Kafka 0.11).
+   */
+  readonly leaderEpochs?: { readonly first: number; readonly last: number };
+  /**
    * Set if the batch or record at `from` cannot be read. Such a part has no records. Reading continues after it only if
    * its producer wrote it so.
    */
@@ -67,6 +71,7 @@ export class UnreadableBatchError extends Error {
 
 /** Bytes of offset and length, which the length field does not count. */
 const LOG_OVERHEAD_BYTES = 12;
+const LEADER_EPOCH_AT = 12;
 const MAGIC_AT = 16;
 const TRANSACTIONAL_FLAG = 0x10;
 const CONTROL_FLAG = 0x20;
@@ -92,6 +97,10 @@ export class RecordSetReader {
   #failure: UnreadableBatchError | null = null;
   /** The present batch, if its checksum is right: its first offset, its end, and the offset after it. */
   #asWritten: { readonly first: number; readonly end: number; readonly next: number } | null = null;
+  /** Of the batch that is being handed out, or of the last one. Null if its format has none. */
+  #leaderEpoch: number | null = null;
+  /** Of the batches of the next part. */
+  #leaderEpochs: RecordSetPart['leaderEpochs'];
   #bytesMax = 0;
   #neededBytes = 0;
   #openBytes = 0;
@@ -131,6 +140,8 @@ export class RecordSetReader {
     if (this.#ended) return null;
     const from = this.#position;
     const records: PackedRecord[] = [];
+    this.#leaderEpochs = undefined;
+    if (this.#current !== null) this.#noteLeaderEpoch();
     let goesOn = this.#failure === null;
     for (let rounds = 0; goesOn; rounds++) {
       // There may be much before the position, and other work has to run.
@@ -147,7 +158,17 @@ export class RecordSetReader {
       }
     }
     if (this.#failure !== null && this.#position === from) return this.#fail(from, this.#failure);
-    return this.#position === from ? null : { from, next: this.#position, records, failure: null };
+    if (this.#position === from) return null;
+    return this.#withLeaderEpochs({ from, next: this.#position, records, failure: null });
+  }
+
+  #withLeaderEpochs(part: RecordSetPart): RecordSetPart {
+    return this.#leaderEpochs === undefined ? part : { ...part, leaderEpochs: this.#leaderEpochs };
+  }
+
+  #noteLeaderEpoch(): void {
+    const last = this.#leaderEpoch;
+    if (last !== null) this.#leaderEpochs = { first: this.#leaderEpochs?.first ?? last, last };
   }
 
   /** What is before the record or batch that cannot be read is a part of its own: nothing is wrong with it. */
@@ -235,6 +256,7 @@ export class RecordSetReader {
   async #openAt(at: number, end: number, baseOffset: number, magic: number): Promise<OpenBatch | number> {
     if (magic === 2) return this.#openBatch(at, end, baseOffset);
     if (magic !== 0 && magic !== 1) throw new UnsupportedError(`its format ${magic} is unknown`);
+    this.#leaderEpoch = null;
     const wrapper = readMessage(this.#bytes, at + LOG_OVERHEAD_BYTES, end);
     // A wrapper message has the offset of its last inner message. That of its first one is not known yet.
     this.#asWritten = { first: 0, end, next: baseOffset + 1 };
@@ -255,6 +277,9 @@ export class RecordSetReader {
       throw new MalformedError('its last offset lies before its first');
     if (crc32c(bytes, at + 21, end) !== bytes.readUInt32BE(at + 17)) throw new MalformedError('its checksum is wrong');
     this.#asWritten = { first: baseOffset, end, next: lastOffset + 1 };
+    const leaderEpoch = bytes.readInt32BE(at + LEADER_EPOCH_AT);
+    this.#leaderEpoch = leaderEpoch < 0 ? null : leaderEpoch;
+    if (lastOffset >= this.#position) this.#noteLeaderEpoch();
     const producerId = bytes.readBigInt64BE(at + 43);
     this.#enterAborted(lastOffset);
     if (attributes & CONTROL_FLAG) {

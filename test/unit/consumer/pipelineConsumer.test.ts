@@ -43,6 +43,8 @@ interface Log {
   tooLarge?: readonly [first: number, last: number];
   /** Offsets at which there is a control record. */
   control?: readonly number[];
+  /** Its leaders, and where the records of each begin. */
+  leaders?: readonly { readonly epoch: number; readonly from: number }[];
   /** Where a transaction begins that is still open: nothing is read from there on. */
   openFrom?: number;
 }
@@ -218,6 +220,10 @@ class World {
         Promise.resolve(
           new Map(this.logs.map(({ writtenMs }, partition) => [`${TOPIC}/${partition}`, writtenMs.length])),
         ),
+      fetchEpochEnd: ({ partition }: TopicPartition, epoch: number) => {
+        const { leaders = [], writtenMs } = this.logs[partition]!;
+        return Promise.resolve(leaders.find((leader) => leader.epoch > epoch)?.from ?? writtenMs.length);
+      },
       fetchOffsetsAt: (partitions: readonly TopicPartition[], timestampMs: number) => {
         const at = ({ partition }: TopicPartition) =>
           this.logs[partition]!.writtenMs.findIndex((writtenMs) => writtenMs >= timestampMs);
@@ -316,7 +322,10 @@ class World {
       const highWatermark = String(log.writtenMs.length);
       const batch = new FetchedBatch(
         { ...where, highWatermark, fetchedOffset: String(from), rawMessages: [], askTopic },
-        { from, next: isAsWritten ? last + 1 : from + records.length, records, failure },
+        {
+          ...{ from, next: isAsWritten ? last + 1 : from + records.length, records, failure },
+          ...(log.leaders === undefined ? {} : { leaderEpochs: leaderEpochsOf(log.leaders, from, to) }),
+        },
       );
       const member = this.#members;
       await eachBatch({
@@ -389,6 +398,12 @@ class World {
         void this.#positions.set(partitionName({ topic, partition }), Number(offset)),
     };
   }
+}
+
+/** Of records from one offset to before another one. */
+function leaderEpochsOf(leaders: NonNullable<Log['leaders']>, from: number, to: number) {
+  const at = (offset: number): number => leaders.findLast((leader) => leader.from <= offset)?.epoch ?? 0;
+  return { first: at(from), last: at(to - 1) };
 }
 
 /** Sorted: each lane has its own order. */
@@ -786,11 +801,44 @@ it.each([
       expect(world.consumer.problem).toContain('its log ends at 40, before the position 50 in it'),
     );
     passTenSeconds();
-    await eventually(() => expect(world.output.join('')).toContain('ends before what was read of it'));
+    await eventually(() => expect(world.output.join('')).toContain('lacks what was read of it'));
     world.write(0, 20);
     await eventually(() => expect(world.committed(0)).toBe(60));
     expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(60).slice(40)));
     expect(world.epochOf(0)).not.toBe(epoch);
+    expect(await truncations(world)).toEqual([1]);
+  },
+);
+
+it.each([
+  ['and is longer again before anybody has looked', 30, false],
+  ['and is longer again, at a rebalance', 30, true],
+  ['and is still shorter', 5, false],
+])(
+  'a log that an election has cut, %s: all records in the place of the lost ones are read, and nothing comes again',
+  async (_, written, rebalances) => {
+    const world = new World(1);
+    world.topicId = 'aaaaaaaa';
+    world.logs[0]!.leaders = [{ epoch: 5, from: 0 }];
+    world.write(0, 50, Date.now() - 60_000);
+    await world.consumer.start();
+    await eventually(() => expect(world.committed(0)).toBe(50));
+    const epoch = world.epochOf(0);
+    world.logs[0]!.writtenMs.length = 40;
+    world.logs[0]!.leaders = [...world.logs[0]!.leaders, { epoch: 7, from: 40 }];
+    world.write(0, written);
+    if (rebalances) world.rebalance();
+    await eventually(() => expect(world.committed(0)).toBe(40 + written));
+    expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(40 + written).slice(40)));
+    expect(world.epochOf(0)).not.toBe(epoch);
+    expect(await truncations(world)).toEqual([1]);
+    expect(world.output.join('')).toContain('"from":40,"to":49');
+    // Another leader that has lost nothing begins no epoch.
+    const next = world.epochOf(0);
+    world.logs[0]!.leaders = [...world.logs[0]!.leaders, { epoch: 8, from: 40 + written }];
+    world.write(0, 5);
+    await eventually(() => expect(world.committed(0)).toBe(45 + written));
+    expect(world.epochOf(0)).toBe(next);
     expect(await truncations(world)).toEqual([1]);
   },
 );

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
+import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
 import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js';
@@ -17,6 +18,7 @@ it('a damaged batch is asked for again, also if its partition was opened while a
   const told: string[] = [];
   // What the intake does not get to here is left out.
   const intake = new BatchIntake({
+    readEpochs: new ReadEpochs(),
     commits: {
       use: () => undefined,
       // Meanwhile the change to the old layout ends.
@@ -111,6 +113,7 @@ function ofTopics(topicIds: readonly [string, string], logOf?: string) {
         told.push(`gone: ${gone.map(({ name }) => name).join()}`),
     },
     missing: { readsOn: () => undefined },
+    readEpochs: new ReadEpochs(),
     plans: { finish: () => undefined },
     handOver: (tracker: PartitionTracker, { length }: readonly object[]) =>
       told.push(`${length} of ${tracker.partition} from ${tracker.next} under ${tracker.epoch}`),
@@ -193,4 +196,90 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
   await world.take(0, 0, { type: 'topic', topicId: 'aaaa' }, askedAtMs);
   await world.take(0, 1, { type: 'topic', topicId: 'bbbb' });
   expect(world.told).toEqual(['1 of 0 from 0 under e0.aaaa', 'gone: orders/0,orders/1']);
+});
+
+/**
+ * A partition of which 50 offsets were read under leader epoch 5, and a batch of ten records at 50 or another offset.
+ *
+ * @param endOfFive where the records of that epoch end in the log. Null if the leader does not know
+ */
+function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
+  const layout = { batchers: 2, keyFunction: 'key' } as const;
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const assignment = new Assignment({ orders: [0] });
+  const partition = assignment.get(source)!;
+  partition.topicId = topicId;
+  partition.topicSeen(Infinity);
+  const readEpochs = new ReadEpochs();
+  readEpochs.note(source, 5, 50);
+  const told: string[] = [];
+  const note = (what: string) => void told.push(what);
+  const intake = new BatchIntake({
+    admin: {
+      fetchEpochEnd: (_: object, leaderEpoch: number) => {
+        note(`where does ${leaderEpoch} end?`);
+        return Promise.resolve(endOfFive);
+      },
+    },
+    commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
+    opening: {
+      findStartAgain: (_: Assignment, { cut }: { cut: object | null }) => note(`cut ${JSON.stringify(cut)}`),
+    },
+    missing: { readsOn: () => undefined },
+    readEpochs,
+    handOver: (_: PartitionTracker, records: readonly { offset: number }[]) =>
+      note(`${records[0]?.offset} to ${records.at(-1)?.offset}`),
+    moved: () => undefined,
+  } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
+  const take = async (from: number, leaderEpochs?: { first: number; last: number }) => {
+    partition.open(new PartitionTracker(source, from, { layout, state: READING, end: null }), from);
+    const records = Array.from({ length: 10 }, (_, index) => fetchedRecord(from + index, 1, null, Buffer.from('{}')));
+    const fetched = {
+      topic: 'orders',
+      partition: 0,
+      highWatermark: '99',
+      fetchedOffset: String(from),
+      rawMessages: [],
+    };
+    const part = { from, next: from + 10, records, failure: null, ...(leaderEpochs ? { leaderEpochs } : {}) };
+    await intake.take(assignment, {
+      batch: new FetchedBatch(fetched, part),
+      resolveOffset: (offset: string) => note(`resolved ${offset}`),
+      commitOffsetsIfNecessary: () => Promise.resolve(),
+    } as never);
+    return told;
+  };
+  return { take, partition, readOf: () => readEpochs.of(source) };
+}
+
+it('what another leader has written is taken if the log still has all that was read, and is asked for once', async () => {
+  const { take, readOf } = ofLeaders(50);
+  expect(await take(50, { first: 7, last: 8 })).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
+  expect(readOf()).toMatchObject({ leaderEpoch: 8, to: 60 });
+  expect((await take(60, { first: 8, last: 8 })).slice(3)).toEqual(['60 to 69', 'resolved 69']);
+});
+
+it('nothing is taken of a log that has lost what was read, though it is long enough again', async () => {
+  const { take, partition, readOf } = ofLeaders(40);
+  expect(await take(50, { first: 7, last: 7 })).toEqual(['where does 5 end?', 'cut {"at":40,"to":50}']);
+  expect(partition.tracker?.next).toBe(50);
+  expect(readOf()).toMatchObject({ leaderEpoch: 5, to: 50 });
+});
+
+it('what comes before the cut is taken, and nothing of the batch after it', async () => {
+  const { take, partition } = ofLeaders(45);
+  expect(await take(41, { first: 7, last: 7 })).toEqual(['where does 5 end?', '41 to 44']);
+  expect(partition.tracker?.next).toBe(45);
+});
+
+it.each<[string, ReturnType<typeof ofLeaders>, { first: number; last: number } | undefined, boolean]>([
+  ['the same leader has written it', ofLeaders(40), { first: 5, last: 7 }, false],
+  ['its format names no leaders', ofLeaders(40), undefined, false],
+  ['the leader does not know the epoch', ofLeaders(null), { first: 7, last: 7 }, true],
+  ['the topic may be another one, as Kafka tells no ids', ofLeaders(40, null), { first: 7, last: 7 }, false],
+])('a batch is taken if %s', async (_, { take }, leaderEpochs, isAsked) => {
+  expect(await take(50, leaderEpochs)).toEqual([
+    ...(isAsked ? ['where does 5 end?'] : []),
+    ...['50 to 59', 'resolved 59'],
+  ]);
 });

@@ -47,6 +47,18 @@ it('goes on at the log start where retention removed what was due, and says how 
   });
 });
 
+it('goes on where a log was cut, under a new epoch, and names all that was read and is gone', () => {
+  const start = { type: 'newEpoch', reason: 'the log was truncated' };
+  const cut = { at: 30, to: 55 };
+  expect(startPosition(facts(), { ...context, cut })).toEqual({ ...start, offset: 30, lost: { from: 30, to: 54 } });
+  // It has read further since, or retention has removed what came after the cut.
+  expect(startPosition(facts(), { ...context, cut, position: 70 })).toMatchObject({ lost: { from: 30, to: 69 } });
+  expect(startPosition(facts({ logStart: 40 }), { ...context, cut })).toMatchObject({ offset: 40 });
+  // Another topic has the name now.
+  const other = startPosition(facts(), { ...context, cut, formerEpoch: 'e1' });
+  expect(other).toMatchObject({ reason: OTHER_LOG, offset: 0 });
+});
+
 it('reads a topic from its start that was created again, whatever was committed for the one before', () => {
   const epoch = newEpoch('aaaaaaaa00');
   const committedMetadata = formatCommitMetadata({ epoch, layout: LAYOUT, clusterId: 'c1', state: READING });

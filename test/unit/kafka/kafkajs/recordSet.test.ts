@@ -578,6 +578,35 @@ it.each<[string, (healthy: () => Buffer, large: () => Buffer) => Buffer[], numbe
   },
 );
 
+it('says which leaders have taken the batches of a part: of those before the requested offset nothing, and of old formats', async () => {
+  const by = (leaderEpoch: number, batch: Buffer): Buffer => {
+    batch.writeInt32BE(leaderEpoch, 12);
+    return batch;
+  };
+  const set = () =>
+    Buffer.concat([
+      by(3, recordBatch({ base: 0, records: numbered(0, 1) })),
+      by(5, transactionEnd(2, 7n, 'commit')),
+      by(6, recordBatch({ base: 3, records: numbered(0) })),
+    ]);
+  const epochsOf = async (bytes: Buffer, position = 0) =>
+    (await partsOf(bytes, position)).map((part) => part.leaderEpochs);
+  expect(await epochsOf(set())).toEqual([{ first: 3, last: 6 }]);
+  expect(await epochsOf(set(), 1)).toEqual([{ first: 3, last: 6 }]);
+  expect(await epochsOf(set(), 2)).toEqual([{ first: 5, last: 6 }]);
+  expect(await epochsOf(set(), 3)).toEqual([{ first: 6, last: 6 }]);
+  expect(await epochsOf(by(-1, recordBatch({ base: 0, records: numbered(0) })))).toEqual([undefined]);
+  expect(await epochsOf(oldMessage({ offset: 0, magic: 1, value: bytes('x') }))).toEqual([undefined]);
+});
+
+it('each part of a large batch says which leader has taken it', async () => {
+  const many = recordBatch({ base: 0, records: numbered(...Array.from({ length: 20_000 }, (_, delta) => delta)) });
+  many.writeInt32BE(4, 12);
+  const parts = await partsOf(many);
+  expect(parts.length).toBeGreaterThan(1);
+  for (const { leaderEpochs } of parts) expect(leaderEpochs).toEqual({ first: 4, last: 4 });
+});
+
 // ── Transactions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 it('transactions that interleave and abort leave no record, in whatever order the broker lists them', async () => {

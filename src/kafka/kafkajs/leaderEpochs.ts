@@ -1,0 +1,59 @@
+import { Cursor } from './cursor.js';
+import { internalModule } from './internals.js';
+import type { ProtocolRequest } from './metadata.js';
+
+/** The key of the API OffsetForLeaderEpoch. */
+export const OFFSET_FOR_LEADER_EPOCH = 23;
+/** It asks for no epoch of the asker's own, and is known since Kafka 2.1. Kafka 4 knows no earlier one. */
+export const EPOCH_END_VERSION = 2;
+
+/** Up to where a leader's log has what the leaders of an epoch, and of all before, have written. */
+export interface RawEpochEnd {
+  readonly errorCode: number;
+  /** The next offset. -1: the leader does not know the epoch. */
+  readonly endOffset: number;
+}
+
+interface Encoding {
+  writeInt32: (value: number) => Encoding;
+  writeString: (value: string) => Encoding;
+}
+
+/**
+ * Asks where the records of a leader epoch end in a log. If an unclean election has cut the log, they end earlier than they
+ * were read.
+ *
+ * @see https://kafka.apache.org/protocol.html#The_Messages_OffsetForLeaderEpoch and KIP-320
+ */
+export function epochEndRequest(topic: string, partition: number, leaderEpoch: number): ProtocolRequest<RawEpochEnd> {
+  return {
+    request: {
+      apiKey: OFFSET_FOR_LEADER_EPOCH,
+      apiVersion: EPOCH_END_VERSION,
+      apiName: 'OffsetForLeaderEpoch',
+      encode: () => Promise.resolve(encode(topic, partition, leaderEpoch)),
+    } as ProtocolRequest<RawEpochEnd>['request'],
+    response: { decode: (raw) => Promise.resolve(raw).then(decodeEpochEnd), parse: (data) => Promise.resolve(data) },
+  };
+}
+
+const NO_EPOCH = -1;
+
+function encode(topic: string, partition: number, leaderEpoch: number): Encoding {
+  const Encoder = internalModule('protocol/encoder') as new () => Encoding;
+  const one = new Encoder().writeInt32(1).writeString(topic).writeInt32(1);
+  return one.writeInt32(partition).writeInt32(NO_EPOCH).writeInt32(leaderEpoch);
+}
+
+/** Decodes the answer to {@link epochEndRequest}: it is of one partition. @throws MalformedError */
+export function decodeEpochEnd(raw: Buffer): RawEpochEnd {
+  const answer = new Cursor(raw);
+  answer.skip(4); // Throttle time.
+  answer.skip(4); // The number of topics.
+  answer.skip(answer.int16());
+  answer.skip(4); // The number of partitions.
+  const errorCode = answer.int16();
+  answer.skip(4); // The partition.
+  answer.skip(4); // The latest epoch up to the one that was asked for.
+  return { errorCode, endOffset: Number(answer.int64()) };
+}
