@@ -3,6 +3,7 @@ import { areRowsRight, countInTwoTables, gapsTold, isRemoved, reread, rereadsOf,
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { QuietTime } from './quiet.js';
+import { cutsTold, lostIsAnswered, wasLost, type Lost } from './lost.js';
 import { remadeIsRead, type RemadeTopic } from './remade.js';
 import type { ViewRows } from './table.js';
 import type { Told } from './told.js';
@@ -75,6 +76,7 @@ export interface Observed {
   readonly remade: RemadeTopic;
   readonly told: Told;
   readonly deliberate: Deliberate;
+  readonly lost: Lost;
   readonly offsets: readonly OffsetSample[];
   /** In the order of their times. */
   readonly commits: readonly Commit[];
@@ -171,6 +173,9 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     thereWhenAnswered(observed),
     viewComplete(observed),
     gapsTold(observed),
+    ...(observed.lost.tails.length + observed.told.cuts.length === 0
+      ? []
+      : [lostIsAnswered(observed), cutsTold(observed)]),
     remadeIsRead(observed.remade),
     fewInTwoTables(observed, bounds),
     orderByKey(observed),
@@ -204,8 +209,8 @@ function ofEach(name: string, ledger: Ledger, textOf: (record: RecordState) => s
   return verdictOf(name, ledger.counts.records, violations);
 }
 
-/** What the broker has confirmed is in the log once, and what was aborted is not: else nothing else here means anything. */
-function producedIsThere({ produced, ledger }: Observed): Verdict {
+/** What the broker has confirmed is in the log once, but for what an unclean election has cut off, and what was aborted is not: else nothing else here means anything. */
+function producedIsThere({ produced, ledger, lost }: Observed): Verdict {
   const ids = sortedIds(ledger);
   const violations = new Violations();
   let checked = 0;
@@ -216,7 +221,8 @@ function producedIsThere({ produced, ledger }: Observed): Verdict {
       const from = at;
       while (ids[at] === id) at++;
       const times = at - from;
-      if (times !== 1) violations.add(() => `id ${id} was confirmed and is in the log ${times} times`);
+      if (times !== 1 && !(times === 0 && lost.ids.has(id)))
+        violations.add(() => `id ${id} was confirmed and is in the log ${times} times`);
     }
   }
   for (const [first, last] of produced.aborted)
@@ -281,6 +287,7 @@ function nothingElse({ ledger }: Observed): Verdict {
   ledger.forEach((record) => {
     if (record.has('rowOfOtherId')) violations.add(() => `the row of ${record.name} has another id`);
     if (record.has('letterOfOtherId')) violations.add(() => `the dead letter of ${record.name} has another id`);
+    if (record.has('ackOfOtherId')) violations.add(() => `an acknowledgement of ${record.name} has another id`);
   });
   const { rows, letters, acks } = ledger.counts;
   return verdictOf('nothing is there that was not produced', rows + letters + acks, violations);
@@ -354,10 +361,12 @@ function seldomRepeated(
  * A row could be queried when its acknowledgement came, in the view, too, but for what the daemons have told; and no row but a
  * dead letter when its rejection came.
  */
-function thereWhenAnswered({ replies, told }: Observed): Verdict {
+function thereWhenAnswered({ replies, told, lost }: Observed): Verdict {
   const violations = new Violations();
   for (const { wrong } of replies)
-    for (const [partition, offset, text] of wrong) violations.add(() => `${partition}/${offset} ${text}`);
+    for (const [partition, offset, text] of wrong)
+      // Which of two records was asked for is not known there.
+      if (!wasLost(lost, partition, offset)) violations.add(() => `${partition}/${offset} ${text}`);
   const { asked = 0, askedRejected = 0, unseen = 0 } = replies.at(-1) ?? {};
   if (unseen > told.missedByViews)
     violations.add(() => `the view had not ${unseen} rows, and the daemons told of ${told.missedByViews}`);
@@ -413,7 +422,7 @@ const COMMITTED_AGAIN_MS = 60_000;
  * The group never commits past the end of a log, nor backward unless its offsets were taken away, and at the end it has
  * committed everything.
  */
-function commitsForward({ offsets, offsetsLost }: Observed): Verdict {
+function commitsForward({ offsets, offsetsLost, lost }: Observed): Verdict {
   const isExcused = (atMs: number): boolean =>
     offsetsLost.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + COMMITTED_AGAIN_MS);
   const violations = new Violations();
@@ -421,8 +430,9 @@ function commitsForward({ offsets, offsetsLost }: Observed): Verdict {
     for (const [partition, offset] of committed.entries()) {
       const before = offsets[index - 1]?.committed[partition] ?? 0;
       const at = `partition ${partition} at ${new Date(atMs).toISOString()}`;
-      if (offset > (ends[partition] ?? 0))
-        violations.add(() => `${at}: committed ${offset}, the log ends at ${ends[partition]}`);
+      const end = ends[partition] ?? 0;
+      if (offset > end && !(isExcused(atMs) && wasLost(lost, partition, offset - 1)))
+        violations.add(() => `${at}: committed ${offset}, the log ends at ${end}`);
       if (offset < before && !isExcused(atMs)) violations.add(() => `${at}: committed ${before}, then ${offset}`);
     }
   }

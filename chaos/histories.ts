@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Client, type Connection } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { DefaultLogger, Runtime, Worker, type ReplayHistoriesIterable } from '@temporalio/worker';
 import type { BatcherRun } from './batchers.js';
 import { placesIn } from './chunks.js';
+import { decrypted, decryptedForReplay, keyNameOf, type KeysByName } from './decryption.js';
 import type { Replayed } from './checks.js';
 import { connectTemporal } from './temporal.js';
 
@@ -54,16 +56,33 @@ export class Histories {
     return sizes;
   }
 
+  /** Signals that were encrypted by this key, among the last events of open runs. */
+  async signalsBy(key: string, runs: readonly BatcherRun[]): Promise<number> {
+    let count = 0;
+    for (const { workflowId, runId } of openOf(runs)) {
+      const asked = { namespace: NAMESPACE, execution: { workflowId, runId }, maximumPageSize: PAGE_EVENTS };
+      const { history } = await this.#within(() =>
+        this.#client.workflowService.getWorkflowExecutionHistoryReverse(asked),
+      );
+      for (const { workflowExecutionSignaledEventAttributes: signal } of history?.events ?? []) {
+        const [meta] = signal?.input?.payloads ?? [];
+        if (meta !== undefined && keyNameOf(meta) === key) count++;
+      }
+    }
+    return count;
+  }
+
   /** Tells every record that a signal has brought, in all runs. */
   async accepted(
     runs: readonly BatcherRun[],
-    topic: string,
+    { topic, keys }: { readonly topic: string; readonly keys: KeysByName },
     add: (partition: number, offset: number, atMs: number) => void,
   ): Promise<void> {
     for (const execution of runs)
       for await (const { eventTime, workflowExecutionSignaledEventAttributes: signal } of this.#events(execution)) {
-        const [meta, body] = signal?.input?.payloads ?? [];
-        if (signal?.signalName !== RECORDS_SIGNAL || !meta?.data || !body?.data) continue;
+        if (signal?.signalName !== RECORDS_SIGNAL) continue;
+        const [meta, body] = (signal.input?.payloads ?? []).map((payload) => decrypted(payload, keys));
+        if (!meta?.data || !body?.data) continue;
         const atMs = Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
         for (const place of placesIn(meta.data, body.data))
           if (place.topic === topic) add(place.partition, place.offset, atMs);
@@ -120,6 +139,14 @@ function lastOf(runs: readonly BatcherRun[]): BatcherRun[] {
     .slice(0, HISTORIES_MAX);
 }
 
+/** Only decrypts: what a replay encodes goes nowhere. */
+function codecOf(keys: KeysByName): PayloadCodec {
+  return {
+    encode: (payloads) => Promise.resolve(payloads),
+    decode: (payloads) => Promise.resolve(payloads.map((payload) => decryptedForReplay(payload, keys))),
+  };
+}
+
 /** A replay calls no sink, but wants to find each. */
 const SINKS = {
   batcher: Object.fromEntries(['began', 'reported', 'holding', 'taken'].map((name) => [name, { fn: () => undefined }])),
@@ -129,8 +156,13 @@ const SINKS = {
  * Replays histories with the workflows of a build.
  *
  * @param bundle file of the build
+ * @param keys by which payloads are encrypted
  */
-export async function replay(bundle: string, histories: ReplayHistoriesIterable): Promise<Replayed[]> {
+export async function replay(
+  bundle: string,
+  histories: ReplayHistoriesIterable,
+  keys: KeysByName,
+): Promise<Replayed[]> {
   Runtime.install({
     logger: new DefaultLogger('ERROR', () => undefined),
     telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
@@ -138,7 +170,7 @@ export async function replay(bundle: string, histories: ReplayHistoriesIterable)
   const replayed: Replayed[] = [];
   const workflowBundle = { code: readFileSync(bundle, 'utf8') };
   for await (const { workflowId, runId, error } of Worker.runReplayHistories(
-    { workflowBundle, sinks: SINKS },
+    { workflowBundle, sinks: SINKS, dataConverter: { payloadCodecs: [codecOf(keys)] } },
     histories,
   ))
     replayed.push({ workflowId, runId, ...(error === undefined ? {} : { error: error.message }) });

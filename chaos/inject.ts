@@ -4,6 +4,8 @@ import type { Batchers, HowToClose } from './batchers.js';
 import type { ChaosDaemon, Conditions } from './daemons.js';
 import { DISK_ERRORS, growthOf, TABLE_ERRORS, VIEW_ERRORS, type Count } from './evidence.js';
 import type { Disks } from './disks.js';
+import type { Elections } from './elections.js';
+import type { Keys } from './keys.js';
 import type { Leaders } from './leaders.js';
 import type { Burst, DiskOwner, Fault, Part, PlannedFault } from './plan.js';
 import type { Patience, Rereads } from './rereads.js';
@@ -30,15 +32,22 @@ export interface Victims {
   readonly leaders: Leaders;
   readonly topic: InputTopic;
   readonly rereads: Rereads;
+  readonly elections: Elections;
   readonly disks: Disks;
   /** Configures the daemons, from their next start on. */
   readonly configure: (changes: Changes) => void;
   /** The topic of the acknowledgements. */
   readonly replies: string;
+  /** The keys of the encryption, which count when the daemons are configured the next time. */
+  readonly keys: Pick<Keys, 'add' | 'activate'>;
+  /** Signals in open runs of batchers that were encrypted by the present key. */
+  readonly signalsByKey: () => Promise<number>;
   /** Sends records at once. Resolves when all are sent. @returns how many the brokers have confirmed */
   readonly send: (burst: Burst) => Promise<number>;
   /** Deletes the topic that is there for it, makes it again, and sends so many records to it. @returns how many it has */
-  readonly remake: (records: number) => Promise<number>;
+  readonly remake: (records: number, whileRead: boolean) => Promise<number>;
+  /** The topic that is there for it. */
+  readonly remade: string;
   /** Deletes what the consumer group has committed, of one partition or of all; false if it has members. */
   readonly loseOffsets: (partition: number | undefined) => Promise<boolean>;
 }
@@ -130,6 +139,8 @@ export async function inject(
       }
       return runs();
     }
+    case 'encryption key changed':
+      return changeKey(victims, lastsMs, patience, signal);
     case 'short histories': {
       const continued = await growthOf(() => victims.batchers.continuedRuns(), patience.retry);
       victims.configure({ shortHistories: true });
@@ -159,10 +170,14 @@ export async function inject(
         victims,
         async () => {
           await wait();
-          return (await patience.retry(() => victims.remake(fault.records))) > 0;
+          return (await patience.retry(() => victims.remake(fault.records, false))) > 0;
         },
         signal,
       );
+    case 'topic made again while read':
+      return remakeWhileRead(victims, fault.records, lastsMs, patience, signal);
+    case 'unclean election':
+      return electUncleanly(victims, fault, patience, signal);
     case 'records expired':
       return whileStopped(victims, () => victims.rereads.expire(fault.partition, patience), signal);
     case 'rewound':
@@ -247,6 +262,20 @@ async function restartUnder(daemon: ChaosDaemon, conditions: Conditions, kills =
   await (kills ? daemon.kill() : daemon.terminate());
   daemon.under(conditions);
   await daemon.start();
+}
+
+/**
+ * By docs/encryption.md: first all can read what the new key encrypts, then it is the active one.
+ *
+ * @returns how many signals were encrypted by it
+ */
+async function changeKey(victims: Victims, lastsMs: number, { retry }: Patience, signal: AbortSignal): Promise<number> {
+  for (const step of ['add', 'activate'] as const) {
+    victims.keys[step]();
+    victims.configure({});
+    await restartAll(victims, false);
+  }
+  return seenWithin(() => retry(() => victims.signalsByKey()), lastsMs, signal);
 }
 
 /** @returns how many records were accepted while none was acknowledged */
@@ -342,6 +371,45 @@ async function makeAnew({ table }: Victims, { retry }: Patience, signal: AbortSi
   for (const until = Date.now() + ROWS_WITHIN_MS; ;) {
     const [before, after] = await retry(() => table.rowsBeforeAndAfter());
     if (before === 0 || after > 0 || Date.now() > until) return before === 0 ? 0 : after;
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+/**
+ * One daemon reads alone meanwhile. Whoever has read nothing of a log yet cannot know that it was cut, if it is longer again:
+ * docs/guarantees.md.
+ */
+async function electUncleanly(
+  { daemons, elections }: Victims,
+  fault: Extract<Fault, { kind: 'unclean election' }>,
+  patience: Patience,
+  signal: AbortSignal,
+): Promise<number> {
+  const [, ...others] = daemons.filter(({ role }) => role !== 'worker');
+  await Promise.all(others.map((daemon) => daemon.terminate()));
+  const lost = await elections.hold(fault, patience, signal);
+  await Promise.all(others.map((daemon) => daemon.start()));
+  return lost;
+}
+
+/** @returns under how many new epochs there are rows of it soon: by them the daemons show that they know */
+async function remakeWhileRead(
+  { table, remake, remade }: Victims,
+  records: number,
+  lastsMs: number,
+  { retry }: Patience,
+  signal: AbortSignal,
+): Promise<number> {
+  const epochs = await growthOf(() => table.epochsOf(remade), retry);
+  await retry(() => remake(records, true));
+  return seenWithin(epochs, lastsMs, signal);
+}
+
+/** The count as soon as there is something, or what there is at the end of the time. */
+async function seenWithin(count: Count, withinMs: number, signal: AbortSignal): Promise<number> {
+  for (const until = Date.now() + withinMs; ;) {
+    const found = await count();
+    if (found > 0 || Date.now() > until) return found;
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }

@@ -47,6 +47,8 @@ export interface Ack {
   readonly status: string;
   readonly batch: string;
   readonly code: string;
+  /** Of the record, which has it in a header that is copied. */
+  readonly id: number;
 }
 
 /** What is noted of a record, or of what names one: bits of {@link Partition.marks}. */
@@ -59,6 +61,7 @@ const MARK = {
   lettersDisagree: 32,
   acksDisagree: 64,
   lateInOldTable: 128,
+  ackOfOtherId: 256,
 } as const;
 type Mark = keyof typeof MARK;
 
@@ -81,6 +84,19 @@ export class Ledger {
   /** What names a place at which no record is. */
   readonly strange = new Violations();
   readonly counts = { records: 0, rows: 0, letters: 0, acks: 0, secondLetters: 0, secondAcks: 0 };
+  /** Of records that Kafka has lost: at their places others may be now. */
+  readonly #lost: Ledger[] = [];
+
+  /** What names a record of these from now on is added there. */
+  addLost(lost: Ledger): void {
+    this.#lost.push(lost);
+  }
+
+  /** Undefined if no record is there. */
+  idAt(partition: number, offset: number): number | undefined {
+    const own = this.partitions[partition];
+    return own?.has(offset, 'record') === true ? own.ids[offset] : undefined;
+  }
 
   addRecord({ partition, offset, id, key, row, letter, expects }: InputRecord): void {
     if (partition >= PARTITIONS_MAX || offset >= OFFSET_END)
@@ -98,6 +114,11 @@ export class Ledger {
   }
 
   addRow(row: Row): void {
+    const lost = this.#lostOf(row);
+    if (lost !== undefined) {
+      lost.addRow(row);
+      return;
+    }
     this.counts.rows++;
     const own = this.#at('row', row);
     if (own === undefined) return;
@@ -114,6 +135,11 @@ export class Ledger {
   }
 
   addLetter(letter: Letter): void {
+    const lost = this.#lostOf(letter);
+    if (lost !== undefined) {
+      lost.addLetter(letter);
+      return;
+    }
     this.counts.letters++;
     const own = this.#at('dead letter', letter);
     if (own === undefined) return;
@@ -130,11 +156,17 @@ export class Ledger {
 
   /** In the order of each reply partition: the first one of a record counts for the order. */
   addAck(ack: Ack): void {
+    const lost = this.#lostOf(ack);
+    if (lost !== undefined) {
+      lost.addAck(ack);
+      return;
+    }
     this.counts.acks++;
     const own = this.#at('acknowledgement', ack);
     if (own === undefined) return;
     const { offset } = ack;
     const said = this.sayings.indexOf(`${ack.status} ${ack.code}`.trim());
+    if (own.ids[offset] !== ack.id) own.set(offset, 'ackOfOtherId');
     if (add(own.acks, offset) > 0) {
       this.counts.secondAcks++;
       if (own.said[offset] !== said) own.set(offset, 'acksDisagree');
@@ -164,6 +196,11 @@ export class Ledger {
         visit(state, partition, offset);
       }
     }
+  }
+
+  #lostOf({ partition, offset, id }: { readonly partition: number; readonly offset: number; readonly id: number }) {
+    if (this.#lost.length === 0 || this.idAt(partition, offset) === id) return undefined;
+    return this.#lost.find((lost) => lost.idAt(partition, offset) === id);
   }
 
   #at(what: string, { partition, offset }: { readonly partition: number; readonly offset: number }) {
@@ -284,7 +321,7 @@ class Partition {
   /** After the last record. */
   end = 0;
   #capacity = 0;
-  marks = new Uint8Array(0);
+  marks = new Uint16Array(0);
   ids = new Float64Array(0);
   keys = new Uint32Array(0);
   rowDigests = new Float64Array(0);
@@ -311,7 +348,7 @@ class Partition {
     // Half as much again: twice as much would take as much memory as all the rest.
     const capacity = Math.max(CAPACITY_MIN, Math.ceil((offset + 1) * 1.5));
     this.#capacity = capacity;
-    this.marks = grown(this.marks, new Uint8Array(capacity));
+    this.marks = grown(this.marks, new Uint16Array(capacity));
     this.ids = grown(this.ids, new Float64Array(capacity));
     this.keys = grown(this.keys, new Uint32Array(capacity));
     this.rowDigests = grown(this.rowDigests, new Float64Array(capacity));

@@ -32,7 +32,7 @@ export type Fault =
   | { readonly kind: 'batcher terminated' | 'batcher cancelled'; readonly batcher: number }
   | { readonly kind: 'batcher reset'; readonly batcher: number; readonly to: ResetPoint }
   | { readonly kind: 'members come and go'; readonly rounds: number }
-  | { readonly kind: 'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost' }
+  | { readonly kind: KindOfAll }
   | {
       readonly kind: 'layout changed';
       /** Number of batchers meanwhile. */
@@ -57,7 +57,14 @@ export type Fault =
   | { readonly kind: 'burst'; readonly burst: Burst }
   | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
   | { readonly kind: 'signals piled up'; readonly burst: Burst }
-  | { readonly kind: 'topic made again'; readonly records: number }
+  /** While no daemon runs, or under the daemons that read it. */
+  | { readonly kind: 'topic made again' | 'topic made again while read'; readonly records: number }
+  | {
+      readonly kind: 'unclean election';
+      readonly partition: number;
+      /** What waits to be written comes at once in the place of what was lost. Else the log is too short for a while. */
+      readonly regrows: boolean;
+    }
   | { readonly kind: 'records expired'; readonly partition: number }
   | { readonly kind: 'offsets expired'; readonly partition: number }
   | {
@@ -67,6 +74,10 @@ export type Fault =
       readonly again: boolean;
     }
   | { readonly kind: 'disk full'; readonly full: DiskOwner };
+
+/** What is done to all that there is of something. */
+type KindOfAll =
+  'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost' | 'encryption key changed';
 
 /** Records that are sent at once, beside the steady ones. */
 export interface Burst {
@@ -205,6 +216,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     }),
   },
   'offsets lost': { weight: 1, draw: ofAll('offsets lost', 500, 3_000) },
+  'encryption key changed': { weight: 1, draw: ofAll('encryption key changed', 20_000, 40_000) },
   'layout changed': {
     weight: 2,
     draw: (random, { batchers }) => ({
@@ -266,6 +278,25 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     draw: (random) => ({
       fault: { kind: 'topic made again', records: random.between(1, 1_000) },
       lastsMs: random.between(0, 3_000),
+    }),
+  },
+  'topic made again while read': {
+    weight: 1,
+    draw: (random) => ({
+      fault: { kind: 'topic made again while read', records: random.between(1, 1_000) },
+      // Its id is looked at every ten seconds. It is over as soon as that was seen.
+      lastsMs: random.between(20_000, 40_000),
+    }),
+  },
+  'unclean election': {
+    weight: 1,
+    draw: (random, { partitions }) => ({
+      fault: {
+        kind: 'unclean election',
+        partition: random.between(0, partitions - 1),
+        regrows: random.next() < 0.5,
+      },
+      lastsMs: random.between(0, 8_000),
     }),
   },
   'offsets expired': {
@@ -343,8 +374,10 @@ function askedOf(role: Role = 'both'): AskedOf {
 
 /** Whether two faults may not be there at once: of three brokers two are needed, and what is away cannot be frozen. */
 export function overlap(one: Fault, other: Fault): boolean {
-  const [first, second] = [thingOf(one), thingOf(other)];
-  return first === second || isPartOf(first, second) || isPartOf(second, first);
+  const ofOther = thingsOf(other);
+  return thingsOf(one).some((thing) =>
+    ofOther.some((another) => thing === another || isPartOf(thing, another) || isPartOf(another, thing)),
+  );
 }
 
 /** Who stops all daemons wants none to be started meanwhile. */
@@ -352,44 +385,49 @@ function isPartOf(thing: string, all: string): boolean {
   return all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST);
 }
 
-/** The name of what a fault is done to: one after the other, as what was killed takes its time to come back. */
-function thingOf(fault: Fault): string {
-  if ('asked' in fault || 'delayMs' in fault) return `link ${fault.daemon} ${fault.part}`;
-  if ('daemon' in fault) return `daemon ${fault.daemon}`;
-  if ('part' in fault) return fault.part;
-  if ('full' in fault) return fault.full;
-  if ('batcher' in fault) return `batcher ${fault.batcher}`;
+/** The names of what a fault is done to: one after the other, as what was killed takes its time to come back. */
+function thingsOf(fault: Fault): readonly string[] {
+  if ('asked' in fault || 'delayMs' in fault) return [`link ${fault.daemon} ${fault.part}`];
+  if ('daemon' in fault) return [`daemon ${fault.daemon}`];
+  if ('part' in fault) return [fault.part];
+  if ('full' in fault) return [fault.full];
+  if ('batcher' in fault) return [`batcher ${fault.batcher}`];
   return THINGS[fault.kind];
 }
 
 const ALL_DAEMONS = 'all daemons';
 const GUEST = 'guest';
+const REMADE = 'remade topic';
 const THINGS: Readonly<
   Record<
     Exclude<
       FaultKind,
       Extract<Fault, { daemon: number } | { part: Part } | { batcher: number } | { full: DiskOwner }>['kind']
     >,
-    string
+    readonly string[]
   >
 > = {
-  'members come and go': GUEST,
-  'leaders moved': 'kafka',
-  'table away': 'table',
-  'table altered': 'table',
-  'table made anew': 'table',
-  'view failing': 'table',
-  'offsets lost': ALL_DAEMONS,
-  'layout changed': ALL_DAEMONS,
-  'short histories': ALL_DAEMONS,
-  'workers away': ALL_DAEMONS,
-  'signals piled up': ALL_DAEMONS,
-  'topic made again': ALL_DAEMONS,
-  'offsets expired': ALL_DAEMONS,
-  'records expired': ALL_DAEMONS,
-  rewound: ALL_DAEMONS,
-  'partitions added': 'partitions',
-  burst: 'burst',
+  'members come and go': [GUEST],
+  'leaders moved': ['kafka'],
+  'table away': ['table'],
+  'table altered': ['table'],
+  'table made anew': ['table'],
+  'view failing': ['table'],
+  'offsets lost': [ALL_DAEMONS],
+  'layout changed': [ALL_DAEMONS],
+  'encryption key changed': [ALL_DAEMONS],
+  'short histories': [ALL_DAEMONS],
+  'workers away': [ALL_DAEMONS],
+  'signals piled up': [ALL_DAEMONS],
+  'topic made again': [ALL_DAEMONS, REMADE],
+  'topic made again while read': [REMADE],
+  // What is deliberately read again would be read of the lost log, or of what comes in its place.
+  'unclean election': ['kafka', ALL_DAEMONS],
+  'offsets expired': [ALL_DAEMONS],
+  'records expired': [ALL_DAEMONS],
+  rewound: [ALL_DAEMONS],
+  'partitions added': ['partitions'],
+  burst: ['burst'],
 };
 
 /** In words, for the journal and the screen. */
@@ -421,6 +459,10 @@ function subjectOf(fault: Fault): string {
   if ('burst' in fault) return describeBurst(fault.burst);
   if ('again' in fault)
     return `partition ${fault.partition}, ${fault.again ? 'as new records' : 'what the table lacks'}`;
+  if ('regrows' in fault) {
+    const then = fault.regrows ? 'is longer again at once' : 'is too short for a while';
+    return `partition ${fault.partition}, whose log ${then}`;
+  }
   if ('partition' in fault) return `partition ${fault.partition}`;
   if ('rows' in fault) return `${fault.rows} rows`;
   if ('full' in fault) return fault.full;
@@ -455,11 +497,7 @@ function drawFreeze(random: Random, sessionMs: number): number {
   return random.between(LONGEST_TIMEOUT_MS + 2_000, LONGEST_TIMEOUT_MS + 15_000);
 }
 
-function ofAll(
-  kind: 'leaders moved' | 'table away' | 'table altered' | 'table made anew' | 'offsets lost',
-  minMs: number,
-  maxMs: number,
-): Draw {
+function ofAll(kind: KindOfAll, minMs: number, maxMs: number): Draw {
   return (random) => ({ fault: { kind }, lastsMs: random.between(minMs, maxMs) });
 }
 

@@ -4,10 +4,13 @@ import type { Ledger } from './ledger.js';
 
 /** What `clients/read.py` has read, line by line: ten million are more than the memory should hold at once. */
 
-/** @param before leaves out what comes at this offset, and later */
-export function readInput(file: string, ledger: Ledger, before = Infinity): Promise<void> {
+/**
+ * @param before leaves out what comes at this offset, and later
+ * @param from leaves out what comes before this offset
+ */
+export function readInput(file: string, ledger: Ledger, before = Infinity, from = 0): Promise<void> {
   return forEachLine(file, ([partition, offset, id, key = '', row = '', letter = '', expects = '']) => {
-    if (Number(offset) >= before) return;
+    if (Number(offset) >= before || Number(offset) < from) return;
     ledger.addRecord({
       partition: Number(partition),
       offset: Number(offset),
@@ -27,8 +30,17 @@ export async function offsetsIn(file: string): Promise<number[]> {
   return offsets;
 }
 
+/** The ids of records at this offset and later. */
+export async function idsIn(file: string, from: number): Promise<number[]> {
+  const ids: number[] = [];
+  await forEachLine(file, ([, offset, id]) => {
+    if (Number(offset) >= from) ids.push(Number(id));
+  });
+  return ids;
+}
+
 export function readAcks(file: string, ledger: Ledger): Promise<void> {
-  return forEachLine(file, ([replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '']) =>
+  return forEachLine(file, ([replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '', id]) =>
     ledger.addAck({
       replyPartition: Number(replyPartition),
       replyOffset: Number(replyOffset),
@@ -37,6 +49,7 @@ export function readAcks(file: string, ledger: Ledger): Promise<void> {
       status,
       batch,
       code,
+      id: Number(id),
     }),
   );
 }

@@ -25,20 +25,24 @@ import { ChaosDaemon, portsOf, type DaemonConfiguration, type Role } from './dae
 import { Disks } from './disks.js';
 import { doFaults } from './doFaults.js';
 import { countRemoved } from './due.js';
+import { Elections } from './elections.js';
 import type { ProcessSample } from './flatness.js';
 import { Histories, replay } from './histories.js';
 import { healAll, inject, type Changes, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
+import { Keys } from './keys.js';
 import { Ledger } from './ledger.js';
 import { Leaders } from './leaders.js';
+import { countPlacesLost, type Lost, type LostTail } from './lost.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { beQuiet, mostWaiting, type QuietTime, type WaitingSample } from './quiet.js';
-import { offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
+import { idsIn, offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
+import type { RemadeLog } from './remade.js';
 import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
 import { timelineChart } from './timeline.js';
-import { readTold } from './told.js';
+import { readTold, type Told } from './told.js';
 import { InputTopic } from './topic.js';
 
 export interface RunOptions {
@@ -119,7 +123,7 @@ const QUIET_MS = 40_000;
 const SAMPLE_EVERY_MS = 1_000;
 const SAMPLE_SLOWLY_EVERY_MS = 10_000;
 /** After them commits may go backward. */
-const OFFSETS_LOST_BY: readonly FaultKind[] = ['offsets lost', 'offsets expired', 'rewound'];
+const OFFSETS_LOST_BY: readonly FaultKind[] = ['offsets lost', 'offsets expired', 'rewound', 'unclean election'];
 const LOG_BYTES_MAX = 64 * 1024 ** 2;
 
 /** The daemons of a run: each has both roles, or some have one. */
@@ -161,13 +165,15 @@ class ChaosRun {
   readonly #table: ChaosTable;
   readonly #random: Random;
   readonly #insert: (typeof INSERTS)[number];
+  readonly #keys: Keys;
   readonly #bursts: Burst[] = [];
   readonly #done: DoneFault[] = [];
   readonly #samples: ProcessSample[] = [];
   readonly #followers: { readonly name: string; readonly process: OwnedProcess }[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #quietTimes: QuietTime[] = [];
-  readonly #remadeLogs: Produced[] = [];
+  readonly #remadeLogs: RemadeLog[] = [];
+  #producer: OwnedProcess | undefined;
   #begun = 0;
   #daemons: ChaosDaemon[] = [];
   #batchers: Batchers | undefined;
@@ -189,6 +195,7 @@ class ChaosRun {
     this.#clients = new Clients(deps.python, deps.directory, deps.watchdog);
     this.#random = new Random(options.seed);
     this.#insert = this.#random.pick(INSERTS);
+    this.#keys = new Keys(this.#random);
     this.#table = new ChaosTable(stack.clickhouse.url, TABLE, this.#insert.window);
   }
 
@@ -198,7 +205,7 @@ class ChaosRun {
     const victims = await this.#setUp();
     const plan = this.#options.faults ? this.#plan(victims) : [];
     writeFileSync(this.#file('plan.json'), `${JSON.stringify(plan, null, 2)}\n`);
-    const producer = await this.#clients.start('produce', this.#producerOptions());
+    const producer = (this.#producer = await this.#clients.start('produce', this.#producerOptions()));
     this.#watch();
     const disturbed = doFaults(plan, {
       act: (planned, signal) => this.#disturb(planned, victims, signal),
@@ -217,11 +224,12 @@ class ChaosRun {
     await this.#read('input');
     await readInput(this.#file('input.tsv'), ledger);
     for (const { file, to } of victims.rereads.removed) await readInput(file, ledger, to);
-    const due = ledger.counts.records - countRemoved(ledger, victims.rereads);
+    const lost = await readLost(victims.elections, ledger);
+    const due = ledger.counts.records - countRemoved(ledger, victims.rereads) + countPlacesLost(lost, ledger);
     const drain = await this.#untilAcknowledged(due, healedAtMs);
     await this.#untilQuiet(victims);
     const begunAtMs = Date.now();
-    const observed = await this.#observe(ledger, victims, drain);
+    const observed = await this.#observe(ledger, victims, { ...drain, lost });
     writeFileSync(this.#file('timeline.svg'), this.#timeline(observed));
     const verdicts = check(observed, {
       recordsMin: Math.floor(this.#options.records * RECORDS_MIN_SHARE),
@@ -295,8 +303,9 @@ class ChaosRun {
     await Promise.all(daemons.map((daemon) => daemon.start()));
     await Promise.all(daemons.map((daemon) => daemon.untilReady()));
     const { views, window } = this.#insert;
-    await this.#sendToRemade(REMADE_RECORDS);
+    await this.#sendToRemade(REMADE_RECORDS, false);
     this.#note(`daemons are ready: ${roles.join(', ')}; insert.views: ${views}, ${window} inserts are remembered`);
+    this.#note(`what lies in Temporal is ${this.#keys.active === undefined ? 'not ' : ''}encrypted`);
     for (const [name, options] of Object.entries({
       offsets: { topic: TOPICS.input, group: GROUP },
       replies: {
@@ -328,16 +337,23 @@ class ChaosRun {
       leaders: this.#leaders,
       topic: this.#topic,
       rereads: this.#rereads(this.#topic),
+      elections: this.#elections(this.#topic),
       disks,
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
       },
+      keys: this.#keys,
+      signalsByKey: async () => {
+        const runs = (await this.#batchers?.runs()) ?? [];
+        return (await this.#histories?.signalsBy(this.#keys.active ?? '', runs)) ?? 0;
+      },
       replies: TOPICS.replies,
       send: (burst) => this.#send(burst),
-      remake: async (records) => {
+      remade: REMADE,
+      remake: async (records, whileRead) => {
         const what = { brokers: this.#brokers, topic: REMADE, partitions: REMADE_PARTITIONS, seconds: 60 };
         await this.#clients.run('remake', what, COMMAND_MS * 2);
-        return this.#sendToRemade(records);
+        return this.#sendToRemade(records, whileRead);
       },
       loseOffsets: (partition) => {
         const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, seconds: 30 };
@@ -467,7 +483,7 @@ class ChaosRun {
   }
 
   /** @returns how many records its log has */
-  async #sendToRemade(records: number): Promise<number> {
+  async #sendToRemade(records: number, whileRead: boolean): Promise<number> {
     const index = this.#remadeLogs.length;
     const out = this.#file(`remade-${index + 1}.json`);
     const what = {
@@ -483,7 +499,7 @@ class ChaosRun {
     };
     await this.#clients.run('produce', what, PRODUCER_MORE_MS);
     const produced = JSON.parse(readFileSync(out, 'utf8')) as Produced;
-    this.#remadeLogs.push(produced);
+    this.#remadeLogs.push({ ...produced, whileRead });
     return countIn(produced.written);
   }
 
@@ -514,14 +530,46 @@ class ChaosRun {
       topic,
       topicName: TOPICS.input,
       pipeline: PIPELINE,
-      read: async (partition) => {
-        const out = this.#file(`removed-${++count}.tsv`);
-        const what = { brokers: this.#brokers, topic: TOPICS.input, kind: 'input', out, partition };
-        await this.#clients.run('read', what, READ_MS);
-        return { file: out, offsets: await offsetsIn(out) };
-      },
+      read: (partition) => this.#readPartition(partition, `removed-${++count}.tsv`),
       ktb: (...args) => this.#ktb(...args),
     });
+  }
+
+  #elections(topic: InputTopic): Elections {
+    let count = 0;
+    const brokers = this.#brokers;
+    const asked = { brokers, topic: TOPICS.input };
+    return new Elections({
+      topic,
+      brokers: this.#stack.parts.kafka,
+      producer: {
+        suspend: async () => this.#producer?.suspend(),
+        resume: async () => this.#producer?.resume(),
+      },
+      set: (settings) => this.#clients.run('configure', { ...asked, settings }, COMMAND_MS),
+      endOf: async (partition) => {
+        const out = this.#file('end.json');
+        await this.#clients.run('end', { ...asked, partition, out }, COMMAND_MS);
+        return JSON.parse(readFileSync(out, 'utf8')) as { readable: number; end: number };
+      },
+      read: (partition, isolation) => this.#readPartition(partition, `cut-${++count}.tsv`, { isolation }),
+      told: async () => (await this.#told()).cuts.length,
+    });
+  }
+
+  /** Reads a partition of the input topic into a file. */
+  async #readPartition(partition: number, name: string, more: object = {}) {
+    const out = this.#file(name);
+    const what = { brokers: this.#brokers, topic: TOPICS.input, kind: 'input', out, partition, ...more };
+    await this.#clients.run('read', what, READ_MS);
+    return { file: out, offsets: await offsetsIn(out) };
+  }
+
+  #told(): Promise<Told> {
+    return readTold(
+      this.#daemons.map(({ name }) => this.#file(`${name}.log`)),
+      TOPICS.input,
+    );
   }
 
   /** A command of a person, whose ways to the parts no fault disturbs. */
@@ -591,19 +639,22 @@ class ChaosRun {
   async #observe(
     ledger: Ledger,
     { batchers, rereads }: Victims,
-    drain: Pick<Observed, 'drainMs' | 'backlog'>,
+    found: Pick<Observed, 'drainMs' | 'backlog' | 'lost'>,
   ): Promise<Observed> {
     this.#note('judging');
     const before = await this.#standing();
     const runs = await batchers.runs();
     const underWay = (await this.#histories?.underWay(runs)) ?? [];
-    const replayed = this.#histories === undefined ? [] : await replay(this.#bundle, this.#histories.last(runs));
+    const replayed =
+      this.#histories === undefined ? [] : await replay(this.#bundle, this.#histories.last(runs), this.#keys.all);
     await this.#read('replies');
     await readAcks(this.#file('replies.tsv'), ledger);
     await this.#read('letters');
     await readLetters(this.#file('letters.tsv'), ledger);
     await this.#table.rows(TOPICS.input, (row) => ledger.addRow(row));
-    await this.#histories?.accepted(runs, TOPICS.input, (...accepted) => ledger.addAccepted(...accepted));
+    await this.#histories?.accepted(runs, { topic: TOPICS.input, keys: this.#keys.all }, (...accepted) =>
+      ledger.addAccepted(...accepted),
+    );
     const after = await this.#standing();
     const waiting = this.#noted<WaitingSample>('waiting');
     this.#keep('runs.json', runs satisfies BatcherRun[]);
@@ -612,10 +663,7 @@ class ChaosRun {
       ledger,
       view: await this.#table.viewRows(),
       remade: { logs: this.#remadeLogs, rows: await this.#table.rowsById(REMADE) },
-      told: await readTold(
-        this.#daemons.map(({ name }) => this.#file(`${name}.log`)),
-        TOPICS.input,
-      ),
+      told: await this.#told(),
       offsets: this.#noted<OffsetSample>('offsets'),
       commits: await this.#commits(),
       replies: this.#noted<ReplySample>('replies'),
@@ -632,7 +680,7 @@ class ChaosRun {
       offsetsLost: this.#done.filter(({ kind }) => OFFSETS_LOST_BY.includes(kind)),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
-      ...drain,
+      ...found,
       quietTimes: this.#quietTimes,
       samples: this.#samples,
       wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
@@ -694,11 +742,12 @@ class ChaosRun {
 
   /** Of every daemon, without addresses. */
   #configuration({ batchers = BATCHERS, shortHistories, smallSignals }: Changes = {}): DaemonConfiguration {
+    const encryption = this.#keys.configuration;
     return {
       // The daemons are one installation, though each has other addresses of the same parts.
       installation: PIPELINE,
       kafka: { sessionTimeout: `${SESSION_MS / 1_000}s` },
-      temporal: { taskQueue: PIPELINE },
+      temporal: { taskQueue: PIPELINE, ...(encryption === undefined ? {} : { encryption }) },
       log: { format: 'json' },
       shutdown: { deadline: '15s' },
       pipelines: {
@@ -710,7 +759,7 @@ class ChaosRun {
           ...(shortHistories === undefined ? USUAL_HISTORIES : SHORT_HISTORIES),
           ...(smallSignals === undefined ? {} : { signal: { maxRecords: 1 } }),
           insert: { views: this.#insert.views },
-          reply: { topic: TOPICS.replies },
+          reply: { topic: TOPICS.replies, copyHeaders: ['id'] },
           deadLetter: { topic: TOPICS.letters },
         },
       },
@@ -753,6 +802,20 @@ function burstFile(index: number): string {
 const USUAL_HISTORIES = { batch: { maxRecords: BATCH_RECORDS_MAX, maxDelay: '300ms' } };
 /** A run continues as new after half of the bytes, or after 512 events: each batch makes about ten. */
 const SHORT_HISTORIES = { batch: { maxRecords: 50, maxDelay: '50ms' }, flow: { maxHistory: '1MiB' } };
+
+/** The records that elections have cut off. What becomes of them is added to the ledger from now on. */
+async function readLost({ cuts }: Elections, ledger: Ledger): Promise<Lost> {
+  const tails: LostTail[] = [];
+  const ids = new Set<number>();
+  for (const { partition, from, to, committed, all } of cuts) {
+    const tail = new Ledger();
+    await readInput(committed, tail, to, from);
+    ledger.addLost(tail);
+    tails.push({ partition, from, to, ledger: tail });
+    for (const id of await idsIn(all, from)) ids.add(id);
+  }
+  return { tails, ids };
+}
 
 /** Copies the logs of the parts, which go when the stack is stopped. */
 function keepLogs(dataDir: string, directory: string): void {

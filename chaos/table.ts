@@ -131,6 +131,11 @@ export class ChaosTable {
     return Number(await this.#run(`SELECT count() FROM ${this.everywhere}`));
   }
 
+  /** Under how many epochs rows of a topic were inserted. */
+  async epochsOf(topic: string): Promise<number> {
+    return Number(await this.#run(`SELECT uniqExact(_epoch) FROM ${this.everywhere} WHERE _topic = '${topic}'`));
+  }
+
   /** How many rows each id of a topic has, the most that one table has of it. */
   async rowsById(topic: string): Promise<Map<number, number>> {
     const text = await this.#run(`SELECT id, max(rows) FROM (

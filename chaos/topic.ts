@@ -7,6 +7,14 @@ export interface Offsets {
   readonly to: number;
 }
 
+/** Where the copies of a partition are, by the brokers' numbers. */
+export interface Copies {
+  /** -1 if there is none. */
+  readonly leader: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+}
+
 /** The input topic of a run, to be changed by faults. Calls throw while no broker answers. */
 export class InputTopic {
   readonly #brokers: readonly string[];
@@ -61,6 +69,19 @@ export class InputTopic {
     const offsets = await this.#admin.fetchTopicOffsets(this.#name);
     const found = offsets.find((each) => each.partition === partition);
     return { partition, from: Number(found?.low ?? 0), to: Number(found?.high ?? 0) };
+  }
+
+  async copies(partition: number): Promise<Copies> {
+    const { topics } = await this.#admin.fetchTopicMetadata({ topics: [this.#name] });
+    const found = topics[0]?.partitions.find(({ partitionId }) => partitionId === partition);
+    return { leader: found?.leader ?? -1, replicas: found?.replicas ?? [], isr: found?.isr ?? [] };
+  }
+
+  /** Begins to give a partition copies on these brokers only. The first one should lead. */
+  async assign(partition: number, replicas: readonly number[]): Promise<void> {
+    await this.#admin.alterPartitionReassignments({
+      topics: [{ topic: this.#name, partitionAssignment: [{ partition, replicas: [...replicas] }] }],
+    });
   }
 
   /** Deletes the records of a partition before an offset, as retention does. */

@@ -1,11 +1,12 @@
 """
-Reads a topic to its end, or only its "partition", committed records only:
-{"brokers", "topic", "kind", "out", "partition", "group", "of"}.
+Reads a topic to its end, or only its "partition", committed records only if "isolation" does not say otherwise:
+{"brokers", "topic", "kind", "out", "partition", "isolation", "group", "of"}.
 
 `out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
 the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
 nothing). Of "replies", as far as they are of
-records of the topic "of": partition and offset, partition and offset of the record, status, batch and code. Of "letters":
+records of the topic "of": partition and offset, partition and offset of the record, status, batch, code, and the record's id,
+which is in a header that is copied. Of "letters":
 partition and offset of the record, id, code, and the digest of the record as it is. Of "commits", which are in Kafka's own
 topic: time, partition and offset of those of "group" for the topic "of".
 """
@@ -58,7 +59,8 @@ def reply_line(message):
     if ack["topic"] != options["of"]:
         return None
     record = (ack["partition"], ack["offset"])
-    return (message.partition(), message.offset(), *record, ack["status"], ack["batch"], ack.get("code", ""))
+    said = (ack["status"], ack["batch"], ack.get("code", ""))
+    return (message.partition(), message.offset(), *record, *said, int(headers_of(message).get("id", b"-1")))
 
 
 def letter_line(message):
@@ -93,7 +95,7 @@ LINES = {"input": input_line, "replies": reply_line, "letters": letter_line, "co
 
 options = arguments()
 line_of = LINES[options["kind"]]
-client = consumer(options["brokers"])
+client = consumer(options["brokers"], **{"isolation.level": options.get("isolation", "read_committed")})
 unread = set(assign(client, options["topic"], options.get("partition")))
 with open(options["out"], "w", encoding="utf-8") as out:
     while unread:

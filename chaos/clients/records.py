@@ -134,7 +134,7 @@ class Records:
     def record(self, number):
         """
         Key, value and headers. Those of "digest" have to become a row, and that has to be its digest; those of "expects"
-        have to be rejected, with that code.
+        have to be rejected, with that code. The id is in a header, too, for acknowledgements.
         """
         if self.bytes_max:
             return self.of_any_size(number)
@@ -142,8 +142,8 @@ class Records:
         key = None if body.is_keyless else body.key
         if number < TRANSACTION_IDS and self.bad_every and number % self.bad_every == self.bad_every - 1:
             code, value = self.bad(body, number)
-            return key, value, [("expects", code)]
-        return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number))]
+            return key, value, [("expects", code), ("id", b"%d" % number)]
+        return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number)), ("id", b"%d" % number)]
 
     def of_any_size(self, number):
         """From a byte on. What is too small to hold all fields is no JSON."""
@@ -156,7 +156,7 @@ class Records:
         # Rarely its words are longer than usual.
         while len(body.json) > self.bytes_max:
             body = Body(self.draw, self.keys, size // BYTES_OF_WORD // 2)
-        return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number))]
+        return key, b'{"id":%d,%b' % (number, body.json), [("digest", body.digest_of(number)), ("id", b"%d" % number)]
 
     def bad(self, body, number):
         """Every one is bad in another way than the last one."""

@@ -12,10 +12,11 @@ it('the replay after a run of faults tells a history that this build decides oth
   const planted = historyFromJson(JSON.parse(readFileSync(FLUSHES, 'utf8')));
   const scheduled = planted.events.find((event) => (event.activityTaskScheduledEventAttributes ?? null) !== null);
   scheduled!.activityTaskScheduledEventAttributes!.activityType = { name: 'somethingElse' };
-  const [first, second] = await replay(BUNDLE, [
+  const histories = [
     { workflowId: 'right', history: right },
     { workflowId: 'planted', history: planted },
-  ]);
+  ];
+  const [first, second] = await replay(BUNDLE, histories, new Map());
   expect(first?.workflowId).toBe('right');
   expect(first?.error).toBeUndefined();
   expect(second).toMatchObject({ workflowId: 'planted', error: expect.stringContaining('somethingElse') as string });

@@ -46,9 +46,10 @@ const RIGHT: Read = {
     ack({ replyOffset: 3, partition: 1, offset: 1, status: 'rejected', code: 'not_json' }),
   ],
   view: { rows: 3, lacking: 0, extra: 0 },
-  remade: { logs: [{ written: [[90, 90]], unknown: [] }], rows: new Map([[90, 1]]) },
-  told: { gaps: [], missedByViews: 0 },
+  remade: { logs: [{ written: [[90, 90]], unknown: [], whileRead: false }], rows: new Map([[90, 1]]) },
+  told: { gaps: [], cuts: [], missedByViews: 0 },
   deliberate: NOTHING_DELIBERATE,
+  lost: { tails: [], ids: new Set() },
   offsets: [
     { atMs: 0, committed: [0, 0], ends: [2, 1] },
     { atMs: 1, committed: [2, 2], ends: [2, 2] },
@@ -91,7 +92,8 @@ const RIGHT: Read = {
 
 function ack(changes: Partial<Ack>): Ack {
   const usual = { status: 'inserted', batch: 'x', code: '' };
-  return { replyPartition: 0, replyOffset: 0, partition: 0, offset: 0, ...usual, ...changes };
+  const place = { replyPartition: 0, replyOffset: 0, partition: 0, offset: 0, ...changes };
+  return { ...usual, id: 2 * place.partition + place.offset, ...place };
 }
 
 function observed(changes: Partial<Read>): Observed {
@@ -138,8 +140,9 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     acks: [],
     view: { rows: 0, lacking: 0, extra: 0 },
     remade: { logs: [], rows: new Map() },
-    told: { gaps: [], missedByViews: 0 },
+    told: { gaps: [], cuts: [], missedByViews: 0 },
     deliberate: NOTHING_DELIBERATE,
+    lost: { tails: [], ids: new Set() },
     offsets: [],
     accepted: [],
     commits: [],
@@ -173,7 +176,11 @@ const PLANTED: Readonly<
     found: ['what was produced is in the log, once'],
   },
   'a record that is in the log twice': {
-    planted: { input: changed(RIGHT.input, 1, { id: 0 }), rows: changed(RIGHT.rows, 1, { id: 0 }) },
+    planted: {
+      input: changed(RIGHT.input, 1, { id: 0 }),
+      rows: changed(RIGHT.rows, 1, { id: 0 }),
+      acks: changed(RIGHT.acks, 1, { id: 0 }),
+    },
     found: ['what was produced is in the log, once'],
   },
   'an aborted record that is in the log': {
@@ -225,6 +232,10 @@ const PLANTED: Readonly<
   },
   'a dead letter at the place of another record': {
     planted: { letters: changed(RIGHT.letters, 0, { id: 1 }) },
+    found: ['nothing is there that was not produced'],
+  },
+  'an acknowledgement that carries the header of another record': {
+    planted: { acks: changed(RIGHT.acks, 1, { id: 2 }) },
     found: ['nothing is there that was not produced'],
   },
   'an acknowledgement of no record': {
@@ -312,7 +323,10 @@ const PLANTED: Readonly<
   },
   'a record of a topic that was made again without a row': {
     planted: {
-      remade: { logs: [...RIGHT.remade.logs, { written: [[91, 91]], unknown: [] }], rows: new Map([[90, 1]]) },
+      remade: {
+        logs: [...RIGHT.remade.logs, { written: [[91, 91]], unknown: [], whileRead: false }],
+        rows: new Map([[90, 1]]),
+      },
     },
     found: ['a topic that is made again is read from its start'],
   },
@@ -443,8 +457,22 @@ it('counts answers that come again after faults, and lets them pass if they say 
 it('the earliest signal of a record counts, and what was removed before it was read needs none', () => {
   expect(violations({ accepted: [...RIGHT.accepted, [0, 0, 99], [7, 7, 7]] })).toEqual({});
   const deliberate = { ...NOTHING_DELIBERATE, removed: [{ partition: 1, unreadFrom: 0, to: 1, file: '' }] };
-  const told = { gaps: [{ partition: 1, from: 0, to: 1 }], missedByViews: 0 };
+  const told = { gaps: [{ partition: 1, from: 0, to: 1 }], cuts: [], missedByViews: 0 };
   expect(violations({ accepted: without(RIGHT.accepted, 2), deliberate, told })).toEqual({});
+});
+
+it('misses no record of the log that an unclean election has cut off, and lets commits be past its end then', () => {
+  const produced = { ...RIGHT.produced, written: [[0, 4]] as const };
+  const tail = { partition: 0, from: 2, to: 4, ledger: new Ledger() };
+  const lost = { tails: [tail], ids: new Set([4]) };
+  const offsets = [...RIGHT.offsets, { atMs: 2, committed: [4, 2], ends: [2, 2] }, { ...RIGHT.offsets[1]!, atMs: 3 }];
+  const told = { ...RIGHT.told, cuts: [{ partition: 0, from: 2, to: 4 }] };
+  const found = violations({ produced, lost, offsets, told, offsetsLost: [{ fromMs: 2, toMs: 3 }] });
+  expect(found).toEqual({ 'what Kafka has lost after it was accepted is answered once': ['nothing was looked at'] });
+  expect(Object.keys(violations({ produced, offsets, offsetsLost: [{ fromMs: 2, toMs: 3 }] }))).toEqual([
+    'what was produced is in the log, once',
+    'commits go forward, up to the ends of the logs',
+  ]);
 });
 
 it('lets commits go backward if a fault has taken the offsets away, and batchers end if their layout has', () => {
@@ -505,23 +533,23 @@ it('what was removed before it was read has no row and no answer, and is told', 
   const removed = [{ partition: 1, unreadFrom: 0, to: 1, file: '' }];
   const gaps = [{ partition: 1, from: 0, to: 1 }];
   const deliberate = { ...NOTHING_DELIBERATE, removed };
-  expect(violations({ ...missing, deliberate, told: { gaps, missedByViews: 0 } })).toEqual({});
+  expect(violations({ ...missing, deliberate, told: { gaps, cuts: [], missedByViews: 0 } })).toEqual({});
   const name = 'what was removed before it was read is told, and nothing else';
   expect(violations({ ...missing, deliberate })).toEqual({ [name]: ['1/0 (id 2) was removed, and nobody told it'] });
-  expect(violations({ told: { gaps, missedByViews: 0 } })).toEqual({
+  expect(violations({ told: { gaps, cuts: [], missedByViews: 0 } })).toEqual({
     [name]: ['1/0 (id 2) was told as removed, and was not'],
   });
-  expect(Object.keys(violations({ ...missing, told: { gaps, missedByViews: 0 } }))).toContain(
+  expect(Object.keys(violations({ ...missing, told: { gaps, cuts: [], missedByViews: 0 } }))).toContain(
     'each record is one row or a dead letter',
   );
   // An acknowledgement says that it was read.
-  const acked = { rows: missing.rows, deliberate, told: { gaps, missedByViews: 0 } };
+  const acked = { rows: missing.rows, deliberate, told: { gaps, cuts: [], missedByViews: 0 } };
   expect(Object.keys(violations(acked))).toContain('each record is one row or a dead letter');
 });
 
 it('a bad record that was removed before it was read needs no dead letter', () => {
   const removed = [{ partition: 1, unreadFrom: 1, to: 2, file: '' }];
-  const told = { gaps: [{ partition: 1, from: 1, to: 2 }], missedByViews: 0 };
+  const told = { gaps: [{ partition: 1, from: 1, to: 2 }], cuts: [], missedByViews: 0 };
   const found = violations({
     letters: [],
     acks: without(RIGHT.acks, 3),

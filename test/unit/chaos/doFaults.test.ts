@@ -128,9 +128,13 @@ function noted(step: number): { victims: Victims; log: string[] } {
     daemons,
     configure: (changes: object) => void log.push(`configure ${JSON.stringify(changes)}`),
     send: ({ records }: { records: number }) => note(`send ${records}`)().then(() => records * step),
+    keys: { add: () => void log.push('add a key'), activate: () => void log.push('activate it') },
+    signalsByKey: () => Promise.resolve(step),
     disks: { fill: note('fill'), free: note('free') },
     stack: { parts: { temporal: part, clickhouse: part } },
     replies: 'replies',
+    remade: 'remade',
+    remake: (records: number, whileRead: boolean) => note(`remake ${records} ${whileRead}`)().then(() => records),
     topic: {
       committedInAll: count,
       endOf: () => Promise.resolve(0),
@@ -159,6 +163,7 @@ function noted(step: number): { victims: Victims; log: string[] } {
       failView: note('fail'),
       mendView: note('mend'),
       makeAnew: note('make anew'),
+      epochsOf: count,
       rowsBeforeAndAfter: () => Promise.resolve([step, step]),
     },
   };
@@ -198,6 +203,14 @@ it.each<[PlannedFault['fault'], string[]]>([
     ],
   ],
   [{ kind: 'disk full', full: 'temporal' }, ['fill', 'free', 'start temporal']],
+  [{ kind: 'topic made again while read', records: 3 }, ['remake 3 true']],
+  [
+    { kind: 'encryption key changed' },
+    [
+      ...['add a key', 'configure {}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+      ...['activate it', 'configure {}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+    ],
+  ],
 ])('does and undoes %o', async (fault, expected) => {
   const { victims, log } = noted(1);
   await inject({ atMs: 0, lastsMs: 2, fault }, victims, new AbortController().signal);
@@ -220,11 +233,26 @@ it.each<PlannedFault['fault']>([
   { kind: 'partitions added', added: 2 },
   { kind: 'disk full', full: 'temporal' },
   { kind: 'disk full', full: 'clickhouse' },
+  { kind: 'topic made again while read', records: 3 },
+  { kind: 'encryption key changed' },
 ])('$kind hits nothing if nobody has seen that it did', async (fault) => {
   const planned = { atMs: 0, lastsMs: 2, fault };
   const hits = (step: number) => inject(planned, noted(step).victims, new AbortController().signal);
   expect(Number(await hits(0))).toBe(0);
   expect(Number(await hits(1))).toBeGreaterThan(0);
+});
+
+it('one daemon reads alone while an election cuts a log', async () => {
+  const { victims, log } = noted(1);
+  const elections = { hold: () => Promise.resolve(log.push('elect') && 7) };
+  const planned: PlannedFault = {
+    atMs: 0,
+    lastsMs: 1,
+    fault: { kind: 'unclean election', partition: 2, regrows: true },
+  };
+  const hits = await inject(planned, { ...victims, elections } as unknown as Victims, new AbortController().signal);
+  expect(hits).toBe(7);
+  expect(log).toEqual(['end 2', 'elect', 'start 2']);
 });
 
 it('what was restarted counts from zero', async () => {

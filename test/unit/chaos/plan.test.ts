@@ -127,6 +127,19 @@ it('starts no daemon while a fault has stopped all of them', () => {
   );
 });
 
+it('keeps an election away from other brokers that are away, and from what stops daemons', () => {
+  const election = { kind: 'unclean election', partition: 1, regrows: true } as const;
+  expect(overlap(election, { kind: 'part killed', part: 'kafka', index: 0 })).toBe(true);
+  expect(overlap({ kind: 'rewound', partition: 1, again: true }, election)).toBe(true);
+  expect(overlap(election, { kind: 'part killed', part: 'temporal', index: 0 })).toBe(false);
+});
+
+it('makes the topic again that is there for it only when no other fault does', () => {
+  const whileRead = { kind: 'topic made again while read', records: 1 } as const;
+  expect(overlap(whileRead, { kind: 'topic made again', records: 1 })).toBe(true);
+  expect(overlap(whileRead, { kind: 'daemon killed', daemon: 1 })).toBe(false);
+});
+
 it('freezes daemons for less and for more than the session timeout', () => {
   const frozen = plan(4).filter(({ fault }) => fault.kind === 'daemon frozen');
   expect(frozen.some(({ lastsMs }) => lastsMs < SETTING.sessionMs)).toBe(true);

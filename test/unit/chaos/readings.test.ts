@@ -30,7 +30,7 @@ it('reads records, dead letters and acknowledgements, more than fit into one pie
   await readInput(fileOf(input), ledger);
   await readLetters(fileOf([[2, 7, 12, 'not_json', '1f']]), ledger);
   const said = (offset: number): string[] => (offset === 7 ? ['rejected', 'b', 'not_json'] : ['inserted', 'b', '']);
-  await readAcks(fileOf(offsets.map((offset) => [0, offset, 2, offset, ...said(offset)])), ledger);
+  await readAcks(fileOf(offsets.map((offset) => [0, offset, 2, offset, ...said(offset), offset + 5])), ledger);
   expect(ledger.counts).toMatchObject({ records: count, letters: 1, acks: count, secondAcks: 0 });
   const seen = new Map<number, unknown>();
   ledger.forEach(({ place, id, key, expects: code, said: answer, letters }, partition, offset) => {

@@ -9,8 +9,8 @@ const RIGHT: [number, number][] = [
 ];
 const wrong = (rows: readonly (readonly [number, number])[]) => {
   const logs = [
-    { written: [[10, 12]], unknown: [] },
-    { written: [[20, 21]], unknown: [[22, 22]] },
+    { written: [[10, 12]], unknown: [], whileRead: false },
+    { written: [[20, 21]], unknown: [[22, 22]], whileRead: false },
   ] as const;
   return remadeIsRead({ logs, rows: new Map(rows) }).violations;
 };
@@ -26,5 +26,14 @@ it('wants each record of the last log once, and no record of an earlier one twic
 });
 
 it('has looked at nothing if there was nothing', () => {
-  expect(remadeIsRead({ logs: [{ written: [], unknown: [] }], rows: new Map() }).checked).toBe(0);
+  expect(remadeIsRead({ logs: [{ written: [], unknown: [], whileRead: false }], rows: new Map() }).checked).toBe(0);
+});
+
+it('what was made again while it was read may come twice, and not more often', () => {
+  const counted = (count: number, whileRead: boolean) =>
+    remadeIsRead({ logs: [{ written: [[10, 10]], unknown: [], whileRead }], rows: new Map([[10, count]]) }).violations;
+  expect(counted(2, true)).toEqual([]);
+  expect(counted(2, false)).toHaveLength(1);
+  expect(counted(3, true)).toHaveLength(1);
+  expect(counted(0, true)).toHaveLength(1);
 });

@@ -8,7 +8,9 @@ const line = (message: string, fields: object) => `${JSON.stringify({ level: 'wa
 const MISSED = 'Rows are in the table that materialized views of it may lack';
 const GAP = 'Offsets are missing from the log: the topic’s retention removed them before they were read';
 
-it('adds up the rows that views lack, and collects gaps, over the logs of all daemons', async () => {
+const CUT = 'The log of a partition lacks what was read of it: records were lost in Kafka.';
+
+it('adds up the rows that views lack, and collects gaps and cuts, over the logs of all daemons', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'ktb-told-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const [one, other] = [join(directory, 'one.log'), join(directory, 'other.log')];
@@ -17,9 +19,11 @@ it('adds up the rows that views lack, and collects gaps, over the logs of all da
     one,
     `no JSON\n${line(MISSED, { rows: 3 })}${line('inserted', { rows: 9 })}${line(MISSED, { rows: 4 })}`,
   );
-  writeFileSync(other, `${gap}${line(MISSED, { rows: 5 })}`);
+  const cut = (topic: string) => line(CUT, { topic, partition: 2, from: 5, to: 8, offset: 5 });
+  writeFileSync(other, `${gap}${cut('chaos')}${cut('another')}${line(MISSED, { rows: 5 })}`);
   expect(await readTold([one, other, join(directory, 'none.log')], 'chaos')).toEqual({
     gaps: [{ partition: 3, from: 10, to: 20 }],
+    cuts: [{ partition: 2, from: 5, to: 9 }],
     missedByViews: 12,
   });
 });

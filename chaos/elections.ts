@@ -1,0 +1,237 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StackPart } from '../stack/stack.js';
+import type { Patience } from './rereads.js';
+import type { Copies, InputTopic, Offsets } from './topic.js';
+
+/** What an election has cut off. */
+export interface Cut extends Offsets {
+  /** What the partition had before: its committed records, and all records. */
+  readonly committed: string;
+  readonly all: string;
+}
+
+/** What unclean elections need of a run. */
+export interface ElectionsOptions {
+  readonly topic: Pick<InputTopic, 'committed' | 'copies' | 'assign'>;
+  /** In the order of their numbers, from 1 on. */
+  readonly brokers: readonly StackPart[];
+  /** The steady load. */
+  readonly producer: { readonly suspend: () => Promise<void>; readonly resume: () => Promise<void> };
+  /** Settings of the topic, in the place of those of the brokers. */
+  readonly set: (settings: Readonly<Record<string, string>>) => Promise<void>;
+  /** Where the log of a partition ends, and where what may be read of it does, which is earlier while a transaction is open. */
+  readonly endOf: (partition: number) => Promise<{ readonly readable: number; readonly end: number }>;
+  /** Reads a partition into a file. Tells the offsets of its records, in their order. */
+  readonly read: (
+    partition: number,
+    isolation: 'read_committed' | 'read_uncommitted',
+  ) => Promise<{ readonly file: string; readonly offsets: readonly number[] }>;
+  /** How many logs that were cut the daemons have told so far. */
+  readonly told: () => Promise<number>;
+}
+
+/** One copy may go on alone, and whoever has a copy may lead. */
+const ALONE = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
+/** The same, but nothing can be written to one copy. */
+const CLOSED = { ...ALONE, 'min.insync.replicas': '2' };
+/** As the brokers say. */
+const USUAL = { 'unclean.leader.election.enable': '', 'min.insync.replicas': '' };
+const TAIL_RECORDS_MIN = 50;
+const LOOK_EVERY_MS = 300;
+const COPIES_WITHIN_MS = 60_000;
+const SETTLED_WITHIN_MS = 60_000;
+const ACCEPTED_WITHIN_MS = 45_000;
+/** The log has to be too short for 10 s: docs/internals/consumer.md. */
+const TOLD_WITHIN_MS = 90_000;
+const STILL_MS = 1_500;
+
+/**
+ * Has Kafka lose the end of a log that consumers have read. Only two brokers have copies of the partition. One is killed, the
+ * other one goes on alone, and is killed in turn. Then the first one, which lacks what came meanwhile, is allowed to lead.
+ */
+export class Elections {
+  readonly cuts: Cut[] = [];
+  readonly #options: ElectionsOptions;
+
+  constructor(options: ElectionsOptions) {
+    this.#options = options;
+  }
+
+  /** @returns how many offsets were lost. 0 if the bridge did not have all of them: then nothing is taken away */
+  async hold(
+    { partition, regrows }: { readonly partition: number; readonly regrows: boolean },
+    patience: Patience,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const election = new Election(this.#options, partition, patience, signal);
+    const from = await election.leaveOneBehind();
+    const tail = await election.growTail(from);
+    if (tail !== undefined) {
+      const cut = { partition, from, ...tail };
+      // Noted before: from now on it is not known what an act that fails has done.
+      this.cuts.push(cut);
+      await election.elect(cut, regrows);
+    }
+    await election.giveBack();
+    return tail === undefined ? 0 : tail.to - from;
+  }
+}
+
+/** One election. */
+class Election {
+  readonly #options: ElectionsOptions;
+  readonly #partition: number;
+  readonly #patience: Patience;
+  readonly #signal: AbortSignal;
+  #before: Copies = { leader: -1, replicas: [], isr: [] };
+  #leader = -1;
+  #follower = -1;
+  #committedBefore = -1;
+
+  constructor(options: ElectionsOptions, partition: number, patience: Patience, signal: AbortSignal) {
+    this.#options = options;
+    this.#partition = partition;
+    this.#patience = patience;
+    this.#signal = signal;
+  }
+
+  /** @returns where the log of the broker ends that is left behind */
+  async leaveOneBehind(): Promise<number> {
+    const { topic } = this.#options;
+    this.#before = await this.#copies();
+    this.#leader = this.#before.leader;
+    this.#follower = this.#before.replicas.find((broker) => broker !== this.#leader) ?? -1;
+    await this.#set(ALONE);
+    await this.#patience.retry(() => topic.assign(this.#partition, [this.#leader, this.#follower]));
+    await this.#untilCopies((copies) => isOnly(copies, this.#leader, this.#follower));
+    const end = await this.#killFollower();
+    await this.#untilCopies(({ isr }) => isr.length === 1 && isr[0] === this.#leader);
+    return end;
+  }
+
+  /**
+   * Kills the follower at a moment at which it has all that the leader has, and no transaction is open: one whose end it does
+   * not know would stay open for ever.
+   */
+  async #killFollower(): Promise<number> {
+    const { producer } = this.#options;
+    for (const giveUpAtMs = Date.now() + SETTLED_WITHIN_MS; ;) {
+      await producer.suspend();
+      try {
+        await this.#pause(STILL_MS);
+        const { readable, end } = await this.#log();
+        if (readable === end && (await this.#log()).end === end) {
+          await this.#broker(this.#follower).kill();
+          return end;
+        }
+      } finally {
+        await producer.resume();
+      }
+      if (Date.now() > giveUpAtMs) throw new Error(`Partition ${this.#partition} has an open transaction all the time`);
+      await this.#pause(LOOK_EVERY_MS);
+    }
+  }
+
+  /**
+   * The leader goes on alone for a while. Then nothing can be written any more, and all that it has is read, by the bridge, too.
+   *
+   * @returns undefined if the bridge does not commit all of it in time
+   */
+  async growTail(from: number): Promise<Pick<Cut, 'to' | 'committed' | 'all'> | undefined> {
+    const { read } = this.#options;
+    const { retry } = this.#patience;
+    await this.#until(async () => (await this.#log()).end >= from + TAIL_RECORDS_MIN, ACCEPTED_WITHIN_MS);
+    await this.#set(CLOSED);
+    await this.#pause(STILL_MS);
+    const { end: to } = await this.#log();
+    const committed = await retry(() => read(this.#partition, 'read_committed'));
+    const all = await retry(() => read(this.#partition, 'read_uncommitted'));
+    const last = committed.offsets.at(-1) ?? -1;
+    if (last < from || (await this.#log()).end !== to) return undefined;
+    const isCommitted = async (): Promise<boolean> => {
+      this.#committedBefore = await this.#committed();
+      return this.#committedBefore > last;
+    };
+    const files = { committed: committed.file, all: all.file };
+    return (await this.#until(isCommitted, ACCEPTED_WITHIN_MS)) ? { to, ...files } : undefined;
+  }
+
+  /**
+   * The broker that was left behind leads, and all are back.
+   *
+   * @param regrows whether others can write in the place of what was lost before it is back. Else the log is too short so long
+   */
+  async elect({ from }: Cut, regrows: boolean): Promise<void> {
+    const { told } = this.#options;
+    const before = await told();
+    await this.#broker(this.#leader).kill();
+    // It counts as up only when the other one is, too: of some partitions that one has the only copy.
+    const following = this.#broker(this.#follower).start();
+    following.catch(() => undefined);
+    await this.#untilCopies(({ leader }) => leader === this.#follower);
+    const { end } = await this.#log();
+    if (end !== from)
+      throw new Error(`Partition ${this.#partition} ends at ${end}, not at ${from}: no unclean election`);
+    if (!regrows) await this.#patience.wait();
+    await Promise.all([this.#broker(this.#leader).start(), ...(regrows ? [this.#set(ALONE)] : [])]);
+    // It may have been given up meanwhile.
+    await following.catch(() => this.#patience.retry(() => this.#broker(this.#follower).start()));
+    await this.#until(async () => (await told()) > before, TOLD_WITHIN_MS);
+    // Who gets the partition later has read nothing of it: only the commit tells it.
+    await this.#until(async () => (await this.#committed()) !== this.#committedBefore, TOLD_WITHIN_MS);
+  }
+
+  async giveBack(): Promise<void> {
+    const { topic } = this.#options;
+    const { replicas } = this.#before;
+    await this.#patience.retry(() => this.#broker(this.#follower).start());
+    await this.#set(USUAL);
+    await this.#patience.retry(() => topic.assign(this.#partition, replicas));
+    await this.#untilCopies(({ isr }) => isr.length === replicas.length);
+  }
+
+  #copies(): Promise<Copies> {
+    return this.#patience.retry(() => this.#options.topic.copies(this.#partition));
+  }
+
+  #committed(): Promise<number> {
+    return this.#patience.retry(() => this.#options.topic.committed(this.#partition));
+  }
+
+  /** A client that was there before brokers were killed would ask those that led then. */
+  #log(): ReturnType<ElectionsOptions['endOf']> {
+    return this.#patience.retry(() => this.#options.endOf(this.#partition));
+  }
+
+  #set(settings: Readonly<Record<string, string>>): Promise<void> {
+    return this.#patience.retry(() => this.#options.set(settings));
+  }
+
+  #broker(id: number): StackPart {
+    return this.#options.brokers[id - 1] as StackPart;
+  }
+
+  async #untilCopies(isDone: (copies: Copies) => boolean): Promise<void> {
+    if (!(await this.#until(async () => isDone(await this.#copies()), COPIES_WITHIN_MS)))
+      throw new Error(`Partition ${this.#partition} has other copies: ${JSON.stringify(await this.#copies())}`);
+  }
+
+  /** False if it is not so within the time. */
+  async #until(isSo: () => Promise<boolean>, withinMs: number): Promise<boolean> {
+    for (const giveUpAtMs = Date.now() + withinMs; ;) {
+      if (await isSo()) return true;
+      if (Date.now() > giveUpAtMs) return false;
+      await this.#pause(LOOK_EVERY_MS);
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return sleep(ms, undefined, { signal: this.#signal });
+  }
+}
+
+function isOnly({ leader, replicas, isr }: Copies, first: number, second: number): boolean {
+  const isBoth = (brokers: readonly number[]): boolean =>
+    brokers.length === 2 && brokers.includes(first) && brokers.includes(second);
+  return leader === first && isBoth(replicas) && isBoth(isr);
+}

@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { Elections } from '../../../chaos/elections.js';
+import type { StackPart } from '../../../stack/stack.js';
+
+/**
+ * Three brokers, of which the second leads partition 4. Its log ends at 100 until the follower is killed, then at 200, and where
+ * the follower's ends once that one leads.
+ *
+ * @param committed what the group has of it
+ */
+function cluster(committed: number, cutTo = 100): { elections: Elections; done: string[] } {
+  const done: string[] = [];
+  const up = new Set([1, 2, 3]);
+  let [replicas, leader, end] = [[1, 2, 3], 2, 100];
+  const note = (what: string) => Promise.resolve(void done.push(what));
+  const broker = (id: number) =>
+    ({
+      kill: () => {
+        up.delete(id);
+        if (id === 1) end = 200;
+        return note(`kill ${id}`);
+      },
+      start: () => {
+        up.add(id);
+        if (id === 1 && !up.has(2)) [leader, end] = [1, cutTo];
+        return note(`start ${id}`);
+      },
+    }) as unknown as StackPart;
+  const elections = new Elections({
+    topic: {
+      committed: () => Promise.resolve(leader === 1 ? 100 : committed),
+      copies: () => Promise.resolve({ leader, replicas, isr: replicas.filter((id) => up.has(id)) }),
+      assign: (_, to) => {
+        replicas = [...to];
+        return note(`assign ${to.join()}`);
+      },
+    },
+    brokers: [1, 2, 3].map(broker),
+    producer: { suspend: () => note('suspend'), resume: () => note('resume') },
+    set: (settings) => note(`set ${Object.values(settings).join()}`),
+    endOf: () => Promise.resolve({ readable: end, end }),
+    read: (_, isolation) => note(`read`).then(() => ({ file: isolation, offsets: [99, 150, 190] })),
+    told: () => Promise.resolve(leader === 1 ? 1 : 0),
+  });
+  return { elections, done };
+}
+
+const PATIENCE = { wait: () => Promise.resolve(), retry: <T>(act: () => Promise<T>) => act() };
+const hold = (elections: Elections, regrows = false) =>
+  elections.hold({ partition: 4, regrows }, PATIENCE, new AbortController().signal);
+
+it('lets a copy lead that lacks what the group has committed, and gives everything back', async () => {
+  const { elections, done } = cluster(191);
+  expect(await hold(elections)).toBe(100);
+  expect(elections.cuts).toEqual([
+    { partition: 4, from: 100, to: 200, committed: 'read_committed', all: 'read_uncommitted' },
+  ]);
+  expect(done).toEqual([
+    ...['set true,1', 'assign 2,1', 'suspend', 'kill 1', 'resume'],
+    ...['set true,2', 'read', 'read', 'kill 2', 'start 1', 'start 2', 'start 1', 'set ,', 'assign 1,2,3'],
+  ]);
+});
+
+it('lets others be written at once in the place of what was lost', async () => {
+  const { elections, done } = cluster(191);
+  expect(await hold(elections, true)).toBe(100);
+  expect(done.slice(8, 12)).toEqual(['kill 2', 'start 1', 'start 2', 'set true,1']);
+});
+
+it('is an error if the log was not cut', async () => {
+  await expect(hold(cluster(191, 200).elections)).rejects.toThrow('no unclean election');
+});
