@@ -86,6 +86,9 @@ export class Fixture {
   readonly #acks: Ack[] = [];
   #ackConsumer: Consumer | undefined;
   #produced = 0;
+  /** Requests to Temporal that are under way. */
+  readonly #asked = new Set<Promise<unknown>>();
+  #isClosed = false;
   #sends = 0;
 
   private constructor(stack: StackAddresses, options: FixtureOptions, connection: Connection) {
@@ -132,6 +135,9 @@ export class Fixture {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    // Temporal's client repeats a request in a timer. Over a closed connection that throws outside of any test.
+    await Promise.allSettled(this.#asked);
     await Promise.allSettled([
       this.#ackConsumer?.disconnect(),
       this.admin.disconnect(),
@@ -342,8 +348,15 @@ export class Fixture {
     return this.temporal.workflow.getHandle(batcherWorkflowId(this.name, layout, index));
   }
 
-  batcherStatus(index: number): Promise<BatcherStatus> {
-    return this.batcher(index).query<BatcherStatus>(BATCHER.queries.status);
+  async batcherStatus(index: number): Promise<BatcherStatus> {
+    if (this.#isClosed) throw new Error('the test is over');
+    const answer = this.batcher(index).query<BatcherStatus>(BATCHER.queries.status);
+    this.#asked.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.#asked.delete(answer);
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atTestEnd } from './besideOthers.js';
 import type { Fixture } from './fixture.js';
 
-/** Produces records at a steady pace until stopped; a hundred at a time. */
+/** Produces records at a steady pace until stopped, or until the test is over; a hundred at a time. */
 export function steadyLoad(fixture: Fixture, recordsPerSecond: number): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const run = (async () => {
@@ -12,10 +13,11 @@ export function steadyLoad(fixture: Fixture, recordsPerSecond: number): { stop()
       await sleep(Math.max(0, dueAt - Date.now()));
     }
   })();
-  return {
-    stop: async () => {
-      stopping.abort();
-      await run;
-    },
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await run;
   };
+  // Before the fixture closes its producer. A failure is told by the test's own call, or as an unhandled one.
+  atTestEnd(() => stop().catch(() => undefined));
+  return { stop };
 }
