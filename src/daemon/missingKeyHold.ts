@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../lib/messageOf.js';
+import { within } from '../lib/within.js';
 import type { StateLog } from '../telemetry/logging.js';
 import type { UnreadableBatcher } from '../temporal/unreadableBatcher.js';
 
 const ASK_AGAIN_MS = 10_000;
+/** A Temporal that hangs does not hold a consumer. What it sends then waits for Temporal, too. */
+const ASK_WITHIN_MS = 10_000;
 
 /**
  * Keeps a consumer that has no keys from reading, while its batchers encrypt: what it would send may be refused, and its
@@ -41,7 +44,7 @@ export class MissingKeyHold {
   async untilReadable(ending: AbortSignal, askAgainMs = ASK_AGAIN_MS): Promise<void> {
     const what = `encryption of ${this.#pipeline}`;
     while (!ending.aborted) {
-      const unreadable = await this.#ask().catch(() => null);
+      const unreadable = await within(this.#ask(), ASK_WITHIN_MS).catch(() => null);
       if (unreadable === null) break;
       this.#problem = `pipeline ${this.#pipeline} is not read, because its batchers encrypt, and would refuse what comes without encryption: ${messageOf(unreadable.error)}`;
       this.#stateLog.problem(what, this.#problem);
