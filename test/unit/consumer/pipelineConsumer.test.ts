@@ -522,12 +522,12 @@ it('a damaged batch stops its partition alone, after three fetches, and is named
   world.logs[0]!.damagedAt = 15;
   for (const partition of [0, 1]) world.write(partition, 30);
   await world.consumer.start();
-  await eventually(() => expect(world.paused.has('orders/0')).toBe(true));
   await eventually(() => expect([0, 1].map((partition) => world.committed(partition))).toEqual([15, 30]));
+  await eventually(() => expect(world.consumer.problem).toContain('orders/0 is damaged at 15'));
+  expect(world.paused.has('orders/0')).toBe(true);
   expect([0, 1].map((partition) => offsetsOf(world, partition))).toEqual([upTo(15), upTo(30)]);
   // Two with records, three that cannot be read.
   expect(world.fetches.get('orders/0')).toBe(5);
-  expect(world.consumer.problem).toContain('orders/0 is damaged at 15');
   expect(world.output.join('')).toContain('does not read orders/0: orders/0 is damaged at 15');
 });
 
