@@ -56,7 +56,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     )
     .option('--partitions <count>', 'partitions of each topic that is created', toCount, 8)
     .addHelpText('after', LONG_HELP.setup)
-    .action(called(async () => (await import('./commands/setup.js')).setup));
+    .action(called(async () => (await import('./commands/setup/setup.js')).setup));
 
   program
     .command('check')

@@ -195,7 +195,7 @@ function writeMany(
  * Makes of a record what rows are made of: its value and its key are JSON, and the value is out of its envelope. Undefined
  * if all records are so already.
  */
-function opener(
+export function opener(
   { envelope, key }: Pick<Mapping, 'envelope' | 'key'>,
   decoder: (() => RecordDecoder) | undefined,
 ): RecordDecoder | undefined {

@@ -3,6 +3,7 @@ import type { Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
 import { identityColumnsOf } from './identityColumns.js';
+import { withoutNull } from './schemaColumns/fieldType.js';
 import { quoteName } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */
@@ -18,29 +19,65 @@ export interface InferredColumns {
  * @param rows lines of JSON, one character per byte
  * @param mapping says which identity columns there are
  * @param key columns that must not be nullable, since the table is sorted by them
+ * @param known types of columns that are not inferred, by their names
  */
 export async function inferColumns(
   clickhouse: ClickHouseClient,
   rows: readonly string[],
   mapping: Pick<Mapping, 'format' | 'envelope'> = { format: 'json' },
   key: readonly string[] = [],
+  known: ReadonlyMap<string, string> = new Map(),
 ): Promise<InferredColumns> {
   const identity = identityColumnsOf(mapping);
   const fields = fieldsOf(rows);
-  const left = [...fields.keys()].flatMap((name) => {
+  const names = new Set([...known.keys(), ...fields.keys()]);
+  const left = [...names].flatMap((name) => {
     if (name === '') return ['a field without a name gets no column'];
     const isReserved = identity.some((own) => own === name);
     return isReserved ? [`records with the field ${name}, which is the name of an identity column, are rejected`] : [];
   });
-  const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
-  const columns = inferred
-    .filter(({ name }) => name !== '' && !identity.some((own) => own === name))
-    .map(({ name, type }) => {
-      const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
-      const found = typeOfIntegers(fields.get(name) ?? []) ?? fitting;
-      return `${quoteName(name)} ${key.includes(name) ? found.replace(/^Nullable\((.*)\)$/, '$1') : found}`;
-    });
+  const missing = [...fields.keys()].some((name) => !known.has(name));
+  const inferred = missing ? await inferTypes(clickhouse, rows, fields) : [];
+  const types = new Map([...known, ...inferred.filter(({ name }) => !known.has(name)).map(pairOf)]);
+  const columns = [...types]
+    .filter(([name]) => name !== '' && !identity.some((own) => own === name))
+    .map(([name, type]) => `${quoteName(name)} ${key.includes(name) ? withoutNull(type) : type}`);
   return { columns, left };
+}
+
+function pairOf({ name, type }: Column): readonly [string, string] {
+  return [name, type];
+}
+
+/** @param fields the values of each field of the rows */
+async function inferTypes(
+  clickhouse: ClickHouseClient,
+  rows: readonly string[],
+  fields: ReadonlyMap<string, readonly string[]>,
+): Promise<Column[]> {
+  const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
+  return inferred.map(({ name, type }) => {
+    const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
+    return { name, type: typeOfIntegers(fields.get(name) ?? []) ?? fitting };
+  });
+}
+
+/**
+ * The types of columns for fields, as {@link inferColumns} proposes them.
+ *
+ * @param fields JSON of the values of each, one character per byte
+ */
+export async function inferTypesOfFields(
+  clickhouse: ClickHouseClient,
+  fields: ReadonlyMap<string, readonly string[]>,
+): Promise<ReadonlyMap<string, string>> {
+  const columns = await describeEach(clickhouse, fields);
+  return new Map(
+    columns.map(({ name, type }) => [
+      name,
+      typeOfIntegers(fields.get(name) ?? []) ?? (hasUnreadableName(type) ? 'Nullable(String)' : type),
+    ]),
+  );
 }
 
 interface Column {

@@ -19,7 +19,8 @@ export interface AvroField {
 
 /** What values of a simple type stand for. Null: nothing else. */
 export type AvroLogical =
-  | { readonly is: 'decimal'; readonly scale: number }
+  /** `precision`: digits in all. They are not checked: a column is. */
+  | { readonly is: 'decimal'; readonly precision: number; readonly scale: number }
   | { readonly is: 'uuid' | 'date' | 'duration' }
   /** `digits` of the fraction of a second. */
   | { readonly is: 'time' | 'timestamp' | 'localTimestamp'; readonly digits: number }
@@ -143,7 +144,10 @@ function defined(made: NamedType, names: Map<string, AvroType>): AvroType {
 
 /** A text that differs if the bytes or the JSON of two types differ. Named types in them are told by their names. */
 function definitionOf(type: AvroType): string {
-  return JSON.stringify(type, (key, value: unknown) => (key !== '' && isNamed(value) ? value.name : value));
+  return JSON.stringify(type, (key, value: unknown) => {
+    if (key === 'precision') return undefined;
+    return key !== '' && isNamed(value) ? value.name : value;
+  });
 }
 
 function isNamed(value: unknown): value is NamedType {
@@ -173,7 +177,7 @@ function logicalOf(kind: SimpleKind | 'fixed', { logicalType, precision, scale =
   switch (logicalType) {
     case 'decimal': {
       const fits = isCount(precision) && isCount(scale) && precision > 0 && scale <= precision && scale <= SCALE_MAX;
-      return fits && (kind === 'bytes' || kind === 'fixed') ? { is: 'decimal', scale } : null;
+      return fits && (kind === 'bytes' || kind === 'fixed') ? { is: 'decimal', precision, scale } : null;
     }
     case 'uuid':
       return kind === 'string' || (kind === 'fixed' && size === 16) ? { is: 'uuid' } : null;

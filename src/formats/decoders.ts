@@ -1,9 +1,9 @@
 import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { messageOf } from '../lib/messageOf.js';
 import { avroDecoder, type AvroChoices, type Decoder } from './avroDecoder.js';
-import { parseAvroSchema } from './avroSchema.js';
+import { parseAvroSchema, type AvroType } from './avroSchema.js';
 import { emptyJsonBytes, protobufDecoder, type ProtobufChoices } from './protobufDecoder.js';
-import { parseProtobufSchema } from './protobufSchema.js';
+import { parseProtobufSchema, type IndexedMessage } from './protobufSchema.js';
 import { SchemaError } from './schemaError.js';
 import { RegistryError, type RegisteredSchema, type SchemaRegistry } from './schemaRegistry.js';
 
@@ -15,6 +15,7 @@ export type DecodingChoices =
   ({ readonly format: 'avro' } & AvroChoices) | ({ readonly format: 'protobuf' } & ProtobufChoices);
 
 export interface UsableSchema {
+  readonly parsed: ParsedSchema;
   readonly decode: Decoder;
   /** Bytes of its text. */
   readonly bytes: number;
@@ -23,6 +24,11 @@ export interface UsableSchema {
   /** Bytes of JSON that each byte of a value may become. */
   readonly bytesPerByte: number;
 }
+
+/** A schema, as its format has it: the type of all values, or the messages that a value may be of. */
+export type ParsedSchema =
+  | { readonly format: 'avro'; readonly type: AvroType }
+  | { readonly format: 'protobuf'; readonly messages: readonly IndexedMessage[] };
 
 /** Why nothing of an id can be decoded. */
 export interface UselessSchema {
@@ -148,20 +154,33 @@ const BYTES_PER_BYTE = 64;
 const BYTES_PER_BYTE_MAX = 1_024;
 const EMPTY_MESSAGE_BYTES = 2;
 
+/**
+ * Reads a schema that the registry has.
+ *
+ * @throws SchemaError
+ */
+export function parseRegistered(
+  { schema, references }: Pick<RegisteredSchema, 'schema' | 'references'>,
+  format: DecodingChoices['format'],
+): ParsedSchema {
+  if (format === 'protobuf') return { format, messages: parseProtobufSchema(schema, references) };
+  const texts = references.map(({ schema: text }) => text);
+  return { format, type: parseAvroSchema(schema, texts) };
+}
+
 /** @throws SchemaError */
-function usable({ schema, references }: RegisteredSchema, choices: DecodingChoices): UsableSchema {
-  const bytes = schema.length;
-  if (choices.format === 'avro') {
-    const type = parseAvroSchema(
-      schema,
-      references.map(({ schema: text }) => text),
-    );
-    return { decode: avroDecoder(type, choices), bytes, emptyBytes: 0, bytesPerByte: BYTES_PER_BYTE };
+function usable(registered: RegisteredSchema, choices: DecodingChoices): UsableSchema {
+  const bytes = registered.schema.length;
+  const parsed = parseRegistered(registered, choices.format);
+  if (parsed.format === 'avro') {
+    const decode = avroDecoder(parsed.type, { unions: 'plain', ...choices });
+    return { parsed, decode, bytes, emptyBytes: 0, bytesPerByte: BYTES_PER_BYTE };
   }
-  const messages = parseProtobufSchema(schema, references);
+  const { messages } = parsed;
   const emptyBytes = emptyJsonBytes(messages);
   const bytesPerByte = Math.max(BYTES_PER_BYTE, Math.ceil(emptyBytes / EMPTY_MESSAGE_BYTES));
   return {
+    parsed,
     decode: protobufDecoder(messages, choices),
     bytes,
     emptyBytes,

@@ -16,9 +16,9 @@ import { UndecodableError } from './undecodable.js';
 export type RecordDecoder = (source: RecordSource, record: KafkaRecord) => KafkaRecord | Rejection;
 
 /** Before the payload, a serializer with a registry writes a zero byte and 4 bytes with the schema's id. */
-const HEADER_BYTES = 5;
+export const HEADER_BYTES = 5;
 /** No registry gives larger ids: they are positive and have 32 bits. */
-const ID_MAX = 2 ** 31 - 1;
+export const ID_MAX = 2 ** 31 - 1;
 
 /** What says how values and keys are decoded. */
 type DecodedParts = Pick<Mapping, 'format' | 'avro' | 'protobuf' | 'key'>;
@@ -62,19 +62,19 @@ type PartDecoder = (record: KafkaRecord) => KafkaRecord | Rejection;
 
 async function preparePart(
   part: PayloadPart,
-  { format, avro, protobuf }: Pick<Mapping, 'avro' | 'protobuf'> & { readonly format: Mapping['format'] },
+  mapping: Pick<Mapping, 'format' | 'avro' | 'protobuf'>,
   records: readonly SourcedRecord[],
   decoders: Decoders | undefined,
 ): Promise<((batch: BatchSize) => PartDecoder) | undefined> {
+  const { format } = mapping;
   if (format === 'json-schema') return () => ofRegistry(part, withoutHeader(part));
-  if (format !== 'avro' && format !== 'protobuf') return undefined;
+  const choices = choicesOf(mapping);
+  if (choices === undefined) return undefined;
   if (decoders === undefined)
     throw new RegistryError(
       'wrong',
       `the pipeline has ${part.name}s of format ${format}, and the configuration of this worker has no schemaRegistry`,
     );
-  const choices: DecodingChoices =
-    format === 'avro' ? { format, bytes: 'raw', unions: 'plain', ...avro } : { format, bytes: 'raw', ...protobuf };
   const schemas = await decoders.of(idsOf(part, records), choices);
   return (batch) => {
     const out = new JsonWriter();
@@ -86,6 +86,16 @@ async function preparePart(
         : decoded(record, { part, schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
     });
   };
+}
+
+/** Undefined if no schema of the registry is needed. */
+export function choicesOf({
+  format,
+  avro,
+  protobuf,
+}: Pick<Mapping, 'format' | 'avro' | 'protobuf'>): DecodingChoices | undefined {
+  if (format === 'avro') return { format, bytes: 'raw', unions: 'plain', ...avro };
+  return format === 'protobuf' ? { format, bytes: 'raw', ...protobuf } : undefined;
 }
 
 const NO_SUCH_ID: KnownSchema = { why: 'no registry gives such an id' };
@@ -107,7 +117,7 @@ function ofRegistry(part: PayloadPart, decode: DecodeBytes): PartDecoder {
   };
 }
 
-function hasHeader(bytes: Buffer, from: number, to: number): boolean {
+export function hasHeader(bytes: Buffer, from: number, to: number): boolean {
   return to - from >= HEADER_BYTES && bytes[from] === 0;
 }
 

@@ -79,8 +79,22 @@ export class SchemaRegistry {
    *
    * @throws RegistryError, also if something that the schema refers to is missing
    */
-  async schema(id: number): Promise<RegisteredSchema | null> {
-    const found = await this.#schemaAt(`${BY_ID}${id}`);
+  schema(id: number): Promise<RegisteredSchema | null> {
+    return this.#whole(`${BY_ID}${id}`);
+  }
+
+  /**
+   * The latest schema of a subject. Null if the registry has no such subject.
+   *
+   * @throws RegistryError, as {@link schema}
+   */
+  latest(subject: string): Promise<RegisteredSchema | null> {
+    return this.#whole(`subjects/${encodeURIComponent(subject)}/versions/latest`);
+  }
+
+  /** A schema with all that it refers to. */
+  async #whole(path: string): Promise<RegisteredSchema | null> {
+    const found = await this.#schemaAt(path);
     if (found === null) return null;
     const references: NamedSchema[] = [];
     await this.#addReferences(found, references, new Set());

@@ -295,7 +295,7 @@ it('keys in Avro are in _key as JSON, and one that does not decode rejects its r
   ]);
 }, 600_000);
 
-it('ktb check says whether the registry answers, and ktb setup that it cannot propose a table', async () => {
+it('ktb check says whether the registry answers, and ktb setup that no schema says which columns there are', async () => {
   const at = async (url: string) => {
     const pipeline = { format: 'avro' as const, table: 'no_such_table' };
     const fixture = await Fixture.create(stack(), { config: { schemaRegistry: { url } }, pipeline });
@@ -311,7 +311,7 @@ it('ktb check says whether the registry answers, and ktb setup that it cannot pr
     expect.stringContaining('is no schema registry'),
   ]);
   const { code, output } = await ktb(fixture.config(), ['setup', '--from-sample', '10', '--dry-run']);
-  expect([code, output]).toEqual([1, expect.stringContaining('ktb setup does not decode avro: create it')]);
+  expect([code, output]).toEqual([1, expect.stringContaining(`There is no schema of avro for topic ${fixture.topic}`)]);
 }, 600_000);
 
 it('JSON with the header of a JSON Schema serializer needs no registry', async () => {
@@ -373,4 +373,156 @@ it('a registry that goes away holds only what it has to be asked for; a schema t
   } finally {
     await own.stop();
   }
+}, 600_000);
+
+/** A field: its Avro type, the type of the column that is proposed for it, what is written, and what has to be there. */
+type Proposed = readonly [avro: unknown, column: string, value: unknown, stored: string | null];
+
+const TREE = {
+  type: 'record',
+  name: 'test.Tree',
+  fields: [
+    { name: 'n', type: 'int' },
+    { name: 'left', type: ['null', 'test.Tree'] },
+  ],
+};
+
+const PROPOSED: readonly Proposed[] = [
+  ['boolean', 'Bool', true, 'true'],
+  ['int', 'Int32', -2147483648, '-2147483648'],
+  ['long', 'Int64', long('-9007199254740993'), '-9007199254740993'],
+  [['null', 'long'], 'Nullable(Int64)', null, null],
+  [['null', 'long'], 'Nullable(Int64)', 5, '5'],
+  ['float', 'Float32', 0.1, '0.1'],
+  ['double', 'Float64', 5e-324, '5e-324'],
+  ['string', 'String', 'grün "é"\n\\', 'grün "é"\n\\'],
+  ['bytes', 'String', bytes('00ff8022', 'hex'), '00FF8022'],
+  [fixed('test.F4', 4), 'FixedString(4)', bytes('80ff0022', 'hex'), '80FF0022'],
+  [
+    logical('bytes', 'decimal', { precision: 38, scale: 10 }),
+    'Decimal(38, 10)',
+    decimal('-12.0123456789'),
+    '-12.0123456789',
+  ],
+  [
+    ['null', logical('bytes', 'decimal', { precision: 9, scale: 2 })],
+    'Nullable(Decimal(9, 2))',
+    decimal('-0.05'),
+    '-0.05',
+  ],
+  [logical('bytes', 'decimal', { precision: 77, scale: 0 }), 'String', decimal('9'.repeat(77)), '9'.repeat(77)],
+  [logical('string', 'uuid'), 'UUID', '61f0c404-5cb3-11e7-907b-a6006ad3dba0', '61f0c404-5cb3-11e7-907b-a6006ad3dba0'],
+  [logical('int', 'date'), 'Date32', -25_000, '1901-07-22'],
+  [logical('int', 'time-millis'), 'String', 1, '00:00:00.001'],
+  [logical('long', 'timestamp-millis'), "DateTime64(3, 'UTC')", 1_700_000_000_123, '2023-11-14 22:13:20.123'],
+  [logical('long', 'timestamp-micros'), "DateTime64(6, 'UTC')", 1_700_000_000_123_456, '2023-11-14 22:13:20.123456'],
+  [
+    logical('long', 'timestamp-nanos'),
+    "DateTime64(9, 'UTC')",
+    long('1700000000123456789'),
+    '2023-11-14 22:13:20.123456789',
+  ],
+  [
+    logical('long', 'local-timestamp-micros'),
+    "DateTime64(6, 'UTC')",
+    1_700_000_000_123_456,
+    '2023-11-14 22:13:20.123456',
+  ],
+  [
+    fixed('test.Dur', 12, { logicalType: 'duration' }),
+    'Tuple(months UInt32, days UInt32, milliseconds UInt32)',
+    bytes('0100000002000000ffffffff', 'hex'),
+    '(1,2,4294967295)',
+  ],
+  [{ type: 'enum', name: 'test.E', symbols: ['RED', 'GREEN'] }, 'LowCardinality(String)', 'GREEN', 'GREEN'],
+  [['null', 'test.E'], 'LowCardinality(Nullable(String))', null, null],
+  [{ type: 'array', items: ['null', 'string'] }, 'Array(Nullable(String))', ['a', null], "['a',NULL]"],
+  [['null', { type: 'array', items: 'int' }], 'Array(Int32)', null, '[]'],
+  [
+    { type: 'map', values: 'long' },
+    'Map(String, Int64)',
+    { 'ä"': long('9007199254740993') },
+    `{'ä"':9007199254740993}`,
+  ],
+  [TREE, 'Tuple(n Int32, left Nullable(String))', { n: 1, left: { n: 2, left: null } }, `(1,'{"n":2,"left":null}')`],
+  [
+    ['null', { type: 'record', name: 'test.Q', fields: [{ name: 'q', type: 'int' }] }],
+    'Tuple(q Nullable(Int32))',
+    null,
+    '(NULL)',
+  ],
+  [{ type: 'array', items: 'test.Q' }, 'Array(Tuple(q Int32))', [{ q: 1 }], '[(1)]'],
+  [['int', 'string'], 'String', 5, '5'],
+  [['int', 'long', 'null'], 'Nullable(Int64)', { $tuple: ['long', long('9007199254740993')] }, '9007199254740993'],
+];
+
+it('ktb setup makes a table from the schemas of a topic, and it holds each type as it was written', async () => {
+  const schema = ORDER([
+    ...PROPOSED.map(([type], index) => ({ name: `c${index}`, type })),
+    { name: '_topic', type: 'null' },
+  ]);
+  const value = Object.fromEntries(PROPOSED.map(([, , written], index) => [`c${index}`, written]));
+  const [payload] = (await writeAvro([{ schema, value }])) as [Buffer];
+  const fixture = await Fixture.create(stack(), { config: { schemaRegistry: { url: registry().url } } });
+  const made = `${fixture.table}_made`;
+  const config = fixture.config({ format: 'avro', table: made, columns: { trace: 'header:trace' } });
+  // Before there is a record, the latest schema of the topic's subject counts.
+  const id = await register(registry().url, `${fixture.topic}-value`, schema);
+  const early = await ktb(config, ['setup', '--from-sample', '10', '--dry-run']);
+  expect(early.output).toContain(`would be created from the schema of subject ${fixture.topic}-value as`);
+  const withoutTopic = ORDER(schema.fields.slice(0, -1));
+  const laterId = await register(registry().url, `${fixture.topic}-value`, withoutTopic);
+  await fixture.produce(1, () => ({ value: withSchemaId(laterId, payload), headers: { trace: 't' } }));
+  expect((await ktb(config, ['setup', '--from-sample', '10'])).output).toContain(
+    `created from the schema ${laterId} and 1 records as`,
+  );
+  expect(id).not.toBe(laterId);
+  const columns = await fixture.query<{ name: string; type: string }>(
+    `SELECT name, type FROM system.columns WHERE table = '${made}' AND NOT startsWith(name, '_') ORDER BY position`,
+  );
+  expect(columns.map(({ name, type }) => [name, type])).toEqual([
+    ...PROPOSED.map(([, type], index) => [`c${index}`, type]),
+    ['trace', 'Nullable(String)'],
+  ]);
+  await fixture.collectAcks();
+  await Daemon.start(config);
+  await eventually(() => expect(fixture.acks.map(({ status, message }) => message ?? status)).toEqual(['inserted']));
+  const texts = PROPOSED.map(([type, column], index) =>
+    type === 'bytes' || column.startsWith('FixedString') ? `hex(c${index})` : `toString(c${index})`,
+  );
+  const [row] = await fixture.query<{ stored: unknown[] }>(`SELECT [${texts.join(', ')}] AS stored FROM ${made}`);
+  expect(row!.stored).toEqual(PROPOSED.map(([, , , stored]) => stored));
+}, 600_000);
+
+it('ktb setup makes one table for all schemas of the newest records, and it takes the records of each', async () => {
+  const first = ORDER([
+    { name: 'id', type: 'int' },
+    { name: 'gone', type: 'string' },
+  ]);
+  const second = ORDER([
+    { name: 'id', type: 'long' },
+    { name: 'note', type: ['null', 'string'] },
+  ]);
+  const fixture = await Fixture.create(stack(), { config: { schemaRegistry: { url: registry().url } } });
+  const ids: number[] = [];
+  for (const schema of [first, second]) ids.push(await register(registry().url, `${fixture.topic}-value`, schema));
+  const payloads = await writeAvro([
+    { schema: first, value: { id: 1, gone: 'x' } },
+    { schema: second, value: { id: long('9007199254740993'), note: null } },
+  ]);
+  await fixture.produce(2, (index) => ({ value: withSchemaId(ids[index]!, payloads[index]!) }));
+  const made = `${fixture.table}_made`;
+  const config = fixture.config({ format: 'avro', table: made });
+  expect((await ktb(config, ['setup', '--from-sample', '100'])).code).toBe(0);
+  await fixture.collectAcks();
+  await Daemon.start(config);
+  await eventually(() => expect(fixture.acks.map(({ status }) => status)).toEqual(['inserted', 'inserted']));
+  expect(
+    await fixture.query(
+      `SELECT toString(id) AS id, gone, note, toTypeName(t.id) AS type FROM ${made} AS t ORDER BY t.id`,
+    ),
+  ).toEqual([
+    { id: '1', gone: 'x', note: null, type: 'Int64' },
+    { id: '9007199254740993', gone: null, note: null, type: 'Int64' },
+  ]);
 }, 600_000);

@@ -2,10 +2,12 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
+import { columnsOfField, fieldOfSchema } from '../../src/clickhouse/schemaColumns/schemaColumns.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { tableStatement } from '../../src/clickhouse/tableStatement.js';
 import { parseConfig } from '../../src/config/load.js';
+import { parseRegistered } from '../../src/formats/decoders.js';
 import { messageOf } from '../../src/lib/messageOf.js';
 import { parseTableName } from '../../src/protocol/tables.js';
 import { record } from '../support/records.js';
@@ -214,6 +216,39 @@ it('a table proposed from a sample has the fields of any names, at the top and w
     expect(made![0].replaceAll(/`(?:[^`\\]|\\.)*`/g, '')).not.toMatch(/CONSTRAINT|CHECK|= Null/);
     const { rejected } = await store().insert(table, [{ source: SOURCE, record: record(0, { value }) }]);
     expect(rejected).toEqual([]);
+    await client.command({ query: `DROP TABLE ${table}` });
+  });
+}, 600_000);
+
+it('a table proposed from a schema has the fields of any names, at the top and within, and nothing else', async () => {
+  await forGroups(6, async (group, index) => {
+    const { client } = store();
+    const table = `schema_${SEED}_${index}`;
+    const names = [...new Set(group)];
+    const fields = names.map((name) => ({ name, type: 'int' }));
+    const inner = { type: 'record', name: 'Inner', fields };
+    const all = [
+      ...fields,
+      { name: 'an object', type: inner },
+      { name: 'a list', type: { type: 'array', items: 'Inner' } },
+    ];
+    const text = JSON.stringify({ type: 'record', name: 'All', fields: all });
+    const choices = { format: 'avro', bytes: 'raw', unions: 'plain' } as const;
+    const parsed = parseRegistered({ schema: text, references: [] }, 'avro');
+    const types = columnsOfField(fieldOfSchema(parsed, choices, []), false);
+    const { columns } = await inferColumns(client, [], undefined, [], types);
+    await client.command({ query: tableStatement(table, columns) });
+    expect((await columnsOf(table)).slice(0, -6)).toEqual([...names, 'an object', 'a list']);
+    const [made] = await ask<[string]>('SELECT create_table_query FROM system.tables WHERE name = {table:String}', {
+      table,
+    });
+    expect(made![0].replaceAll(/`(?:[^`\\]|\\.)*`/g, '')).not.toMatch(/CONSTRAINT|CHECK|= Null/);
+    const values = Object.fromEntries(names.map((name, place) => [name, place]));
+    const value = Buffer.from(JSON.stringify({ ...values, 'an object': values, 'a list': [values] }));
+    const { rejected } = await store().insert(table, [{ source: SOURCE, record: record(0, { value }) }]);
+    expect(rejected).toEqual([]);
+    const [row] = await ask<unknown[]>(`SELECT * FROM ${table}`, {});
+    expect(row!.slice(0, names.length)).toEqual(names.map((_, place) => place));
     await client.command({ query: `DROP TABLE ${table}` });
   });
 }, 600_000);

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { registerText, withSchemaId } from '../support/avro.js';
-import { ktb } from '../support/daemon.js';
+import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
+import { Fixture } from '../support/fixture.js';
 import { randomProtobuf, withMessageIndexes, writeProtobuf, type ProtobufFiles } from '../support/protobuf.js';
 import { decoding, useRegistry } from '../support/useRegistry.js';
 import { useSharedStack } from '../support/useStack.js';
@@ -288,4 +289,71 @@ it('what does not decode is rejected alone, and the dead letter has the original
   const letters = await fixture.deadLetters(7);
   for (const { key, value } of letters) expect(value).toEqual(values[String(key)]);
   expect(await fixture.query(`SELECT id FROM ${fixture.table}`)).toEqual([{ id: 7 }]);
+}, 600_000);
+
+/** A field: its Protobuf, the type of the column that is proposed for it, its value, and what has to be there. */
+const PROPOSED: readonly Case[] = [
+  ['bool', 'Bool', true, 'true'],
+  ['sint32', 'Int32', -2147483648, '-2147483648'],
+  ['fixed32', 'UInt32', 4294967295, '4294967295'],
+  ['int64', 'Int64', '-9007199254740993', '-9007199254740993'],
+  ['uint64', 'UInt64', '18446744073709551615', '18446744073709551615'],
+  ['float', 'Float32', 0.1, '0.1'],
+  ['double', 'Float64', 5e-324, '5e-324'],
+  ['string', 'String', 'grün "é"\n\\', 'grün "é"\n\\'],
+  ['optional int32', 'Nullable(Int32)', undefined, null],
+  ['optional int32', 'Nullable(Int32)', 0, '0'],
+  ['Color', 'LowCardinality(String)', 'GREEN', 'GREEN'],
+  ['optional Color', 'LowCardinality(Nullable(String))', undefined, null],
+  ['repeated sint64', 'Array(Int64)', ['1', '-9007199254740993'], '[1,-9007199254740993]'],
+  ['repeated Item', 'Array(Tuple(q Int32, note Nullable(String)))', [{ q: 1 }, { note: '' }], "[(1,NULL),(0,'')]"],
+  ['map<string, uint64>', 'Map(String, UInt64)', { 'ä"': '9007199254740993' }, `{'ä"':9007199254740993}`],
+  ['map<int64, string>', 'Map(Int64, String)', { '-9007199254740993': 'x' }, "{-9007199254740993:'x'}"],
+  ['map<bool, Item>', 'Map(String, Tuple(q Int32, note Nullable(String)))', { true: { q: 1 } }, "{'true':(1,NULL)}"],
+  ['Item', 'Tuple(q Nullable(Int32), note Nullable(String))', { q: 5 }, '(5,NULL)'],
+  ['Item', 'Tuple(q Nullable(Int32), note Nullable(String))', undefined, '(NULL,NULL)'],
+  ['Tree', 'Tuple(n Nullable(Int32), below Array(String))', { n: 1, below: [{ n: 2 }] }, `(1,['{"n":2,"below":[]}'])`],
+  [
+    'google.protobuf.Timestamp',
+    "Nullable(DateTime64(9, 'UTC'))",
+    '2023-11-14T22:13:20.123456789Z',
+    '2023-11-14 22:13:20.123456789',
+  ],
+  ['google.protobuf.Duration', 'Nullable(Decimal(21, 9))', '-3.000000001s', '-3.000000001'],
+  ['google.protobuf.Int64Value', 'Nullable(Int64)', undefined, null],
+  ['google.protobuf.UInt64Value', 'Nullable(UInt64)', '18446744073709551615', '18446744073709551615'],
+  ['google.protobuf.Struct', 'Nullable(String)', { a: [1.5, null, 'y'] }, '{"a":[1.5,null,"y"]}'],
+  ['google.protobuf.Empty', 'Nullable(String)', {}, '{}'],
+];
+
+it('ktb setup makes a table from the message that records are of, and it holds each type as it was written', async () => {
+  const text = `syntax = "proto3"; package test;
+${[...IMPORTS, 'empty'].map((file) => `import "google/protobuf/${file}.proto";`).join('\n')}
+message First { int32 none_of_these = 1; }
+message All { ${PROPOSED.map(([field], index) => `${field} c${index} = ${index + 1};`).join('\n')} }
+message Item { int32 q = 1; optional string note = 2; }
+message Tree { int32 n = 1; repeated Tree below = 2; }
+enum Color { NONE = 0; RED = 1; GREEN = 2; }
+`;
+  const fixture = await Fixture.create(stack(), { config: { schemaRegistry: { url: registry().url } } });
+  const made = `${fixture.table}_made`;
+  const config = fixture.config({ format: 'protobuf', table: made });
+  const id = await registered(`${fixture.topic}-value`, text);
+  // Before there is a record, it is the first message of the file.
+  const early = await ktb(config, ['setup', '--from-sample', '10', '--dry-run']);
+  expect(early.output).toContain('`none_of_these` Int32,');
+  const value = Object.fromEntries(PROPOSED.map(([, , written], index) => [`c${index}`, written]));
+  const [payload] = await writeProtobuf([{ files: { 'all.proto': text }, message: 'test.All', value }]);
+  await fixture.produce(1, () => ({ value: withMessageIndexes(id, payload!, [1]) }));
+  expect((await ktb(config, ['setup', '--from-sample', '10'])).output).toContain(`created from the schema ${id} as`);
+  const columns = await fixture.query<{ type: string }>(
+    `SELECT type FROM system.columns WHERE table = '${made}' AND NOT startsWith(name, '_') ORDER BY position`,
+  );
+  expect(columns.map(({ type }) => type)).toEqual(PROPOSED.map(([, type]) => type));
+  await fixture.collectAcks();
+  await Daemon.start(config);
+  await eventually(() => expect(fixture.acks.map(({ status, message }) => message ?? status)).toEqual(['inserted']));
+  const texts = PROPOSED.map((_, index) => `toString(c${index})`).join(', ');
+  const [row] = await fixture.query<{ stored: unknown[] }>(`SELECT [${texts}] AS stored FROM ${made}`);
+  expect(row!.stored).toEqual(PROPOSED.map(([, , , stored]) => stored));
 }, 600_000);
