@@ -142,7 +142,10 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
       {
         title: 'Fields without a column',
         unit: 'ops',
-        queries: [[perSecond('ktb_ignored_fields_total', 'pipeline, field'), '{{pipeline}} {{field}}']],
+        queries: [
+          [perSecond('ktb_ignored_fields_total', 'pipeline, field'), '{{pipeline}} {{field}}'],
+          [perSecond('ktb_evolved_fields_total', 'pipeline, outcome'), '{{pipeline}} {{outcome}}'],
+        ],
       },
     ],
   ],

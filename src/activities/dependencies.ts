@@ -1,3 +1,4 @@
+import type { TableEvolution } from '../clickhouse/evolve/tableEvolution.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import type { Decoders } from '../formats/decoders.js';
 import type { Publisher } from '../kafka/publisher.js';
@@ -15,6 +16,8 @@ export interface ActivityDependencies {
   readonly tables: BatchInsertOptions['tables'];
   /** Default: no registry is configured. */
   readonly decoders?: Decoders | undefined;
+  /** Default: no table gets a column. */
+  readonly evolution?: TableEvolution | undefined;
   readonly histories: RunHistories;
   /** Default: one of its own, which reads every batch that is stored once from the history. */
   readonly batchBodies?: BatchBodies;

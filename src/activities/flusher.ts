@@ -29,7 +29,7 @@ export class Flusher {
   constructor(
     dependencies: Pick<
       ActivityDependencies,
-      'tables' | 'decoders' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'
+      'tables' | 'decoders' | 'evolution' | 'metrics' | 'logger' | 'stateLog' | 'payloadBytesMax'
     > & {
       readonly answers: Answers;
       readonly memos: BatchMemos;

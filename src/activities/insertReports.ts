@@ -1,3 +1,4 @@
+import type { EvolvedField } from '../clickhouse/evolve/tableEvolution.js';
 import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
 import { OTHER_FIELDS } from '../clickhouse/rows/ignoredFields.js';
 import { shownName } from '../clickhouse/rows/rowRejections.js';
@@ -12,6 +13,9 @@ export class InsertReports {
 
   /** By pipeline, the names that have a series of their own. */
   readonly #ignored = new Map<string, Set<string>>();
+
+  /** By table, the fields without a column that were logged. */
+  readonly #evolved = new Map<string, Set<string>>();
 
   constructor(dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>) {
     this.#dependencies = dependencies;
@@ -38,6 +42,36 @@ export class InsertReports {
       const field = known.has(shown) ? shown : OTHER_FIELDS;
       this.#dependencies.metrics.ignoredFields.inc({ pipeline, field }, count);
     }
+  }
+
+  /** Something is decided about a field without a column. Of a table, only the first such fields are logged. */
+  evolved(pipeline: string, table: string, field: EvolvedField): void {
+    const { metrics, logger } = this.#dependencies;
+    const { outcome } = field;
+    metrics.evolvedFields.inc({ pipeline, outcome });
+    const name = shownName(Buffer.from(field.name).toString('latin1'));
+    const told = this.#told(table);
+    if (told.has(`${outcome} ${name}`)) return;
+    if (told.size === EVOLVED_TOLD_MAX) {
+      told.add('');
+      logger.warn({ pipeline, table }, 'No more fields without a column are logged, see ktb_evolved_fields_total');
+    }
+    if (told.size > EVOLVED_TOLD_MAX) return;
+    told.add(`${outcome} ${name}`);
+    if (outcome === 'added') logger.info({ pipeline, table, field: name, type: field.type }, 'A column was added');
+    else if (outcome === 'refused')
+      logger.warn({ pipeline, table, field: name, why: field.why }, 'A field gets no column');
+    else
+      logger.warn(
+        { pipeline, table, field: name, statement: field.statement },
+        'A field has no column: it can be added',
+      );
+  }
+
+  #told(table: string): Set<string> {
+    let told = this.#evolved.get(table);
+    if (told === undefined) this.#evolved.set(table, (told = new Set()));
+    return told;
   }
 
   /** An insert was over a limit and is divided. */
@@ -101,6 +135,9 @@ export class InsertReports {
     this.#dependencies.logger.warn({ pipeline, batch, ...counts, code }, 'A batch is given up');
   }
 }
+
+/** Fields of a table that are logged because they have no column. */
+const EVOLVED_TOLD_MAX = 200;
 
 /** Names of fields that a pipeline has a series for. */
 const IGNORED_NAMES_MAX = 100;

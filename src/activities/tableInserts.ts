@@ -35,11 +35,15 @@ interface Share {
 export class TableInserts {
   readonly #tables: BatchInsertOptions['tables'];
   readonly #decoders: ActivityDependencies['decoders'];
+  readonly #evolution: ActivityDependencies['evolution'];
   readonly #reports: InsertReports;
 
-  constructor(dependencies: Pick<ActivityDependencies, 'tables' | 'decoders' | 'metrics' | 'logger' | 'stateLog'>) {
+  constructor(
+    dependencies: Pick<ActivityDependencies, 'tables' | 'decoders' | 'evolution' | 'metrics' | 'logger' | 'stateLog'>,
+  ) {
     this.#tables = dependencies.tables;
     this.#decoders = dependencies.decoders;
+    this.#evolution = dependencies.evolution;
     this.#reports = new InsertReports(dependencies);
   }
 
@@ -123,6 +127,7 @@ export class TableInserts {
       columns: destination.columns,
       mapping: destination.mapping,
       decoders: this.#decoders,
+      evolution: this.#evolution,
       batch: batch.id,
       repeated: batch.repeated,
       ...(fill === undefined ? {} : { fill }),
@@ -136,6 +141,7 @@ export class TableInserts {
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => attempt.mustBeAlive(),
+      onEvolved: (field) => this.#reports.evolved(pipeline, table, field),
       onIgnored: (fields) => this.#reports.ignored(pipeline, fields),
       onInsert: (outcome, rows) => this.#reports.ended(pipeline, outcome, rows),
     };

@@ -14,6 +14,7 @@ import { NULL_LENGTH } from '../protocol/packedRecord.js';
 import { KEY } from '../protocol/payloadParts.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
+import type { NewFields } from './evolve/newFields.js';
 import { ManyRows, NO_ROW, PIECE_BYTES, type WrittenRows } from './manyRows.js';
 import { RowBlocks } from './rowBlocks.js';
 import { DebeziumEnvelopes } from './rows/debeziumEnvelope.js';
@@ -91,6 +92,7 @@ const YIELD_AFTER_MS = 20;
  *   lines are kept. Of a record with many rows, each row counts by itself. Default: all are judged
  * @param options.pieceBytes of records that may hold many rows, the lines of the first piece are kept
  * @param options.decoder makes a decoder, for records whose values or keys are no JSON yet
+ * @param options.newFields notes fields without a column. Default: nobody asks for them
  */
 export async function buildRows(
   records: readonly SourcedRecord[],
@@ -102,6 +104,7 @@ export async function buildRows(
     judgedBytesMax,
     pieceBytes = PIECE_BYTES,
     decoder,
+    newFields,
   }: {
     readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
@@ -109,10 +112,11 @@ export async function buildRows(
     readonly judgedBytesMax?: number;
     readonly pieceBytes?: number | undefined;
     readonly decoder?: (() => RecordDecoder) | undefined;
+    readonly newFields?: NewFields | undefined;
   },
 ): Promise<BatchRows> {
   const ignored = new IgnoredFields();
-  const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored);
+  const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored, newFields);
   const open = opener(mapping, decoder);
   const buildRow = open === undefined ? buildDecoded : openingBuilder(buildDecoded, open);
   const many = hasManyRows(mapping.format)

@@ -1,8 +1,9 @@
-import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
+import type { ClickHouseClient } from '@clickhouse/client';
 import type { Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
 import { identityColumnsOf } from './identityColumns.js';
+import { classifyInsertError } from './insertErrors.js';
 import { withoutNull } from './schemaColumns/fieldType.js';
 import { quoteName } from './sqlNames.js';
 
@@ -115,7 +116,7 @@ async function describeEach(
   return columns;
 }
 
-/** Null if ClickHouse can infer nothing. */
+/** Null if ClickHouse can infer nothing. @throws InsertError if it does not answer, or is busy */
 async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<Column[] | null> {
   const sample = Buffer.from(rows.map(quoteLargeIntegers).join('\n'), 'latin1').toString();
   try {
@@ -131,8 +132,10 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
     });
     return await result.json<Column>();
   } catch (error) {
-    if (error instanceof ClickHouseError) return null;
-    throw error;
+    const classified = classifyInsertError(error);
+    // Otherwise a column would be a text because ClickHouse is busy.
+    if (!classified.answered || classified.kind === 'transient') throw classified;
+    return null;
   }
 }
 

@@ -3,6 +3,7 @@ import type { InsertNotes } from '../protocol/attemptNotes.js';
 import type { Decoders } from '../formats/decoders.js';
 import type { Mapping } from '../protocol/settings.js';
 import type { Fill } from './batchRows.js';
+import type { EvolvedField, TableEvolution } from './evolve/tableEvolution.js';
 import type { InsertError } from './insertErrors.js';
 import type { ClickHouseTables } from './tables.js';
 
@@ -35,6 +36,8 @@ export interface BatchInsertOptions {
   readonly mapping: Mapping;
   /** Decode values, if the mapping says so. Undefined if no registry is configured. */
   readonly decoders?: Decoders | undefined;
+  /** Adds columns to tables, if the mapping says so. Default: nothing does. */
+  readonly evolution?: Pick<TableEvolution, 'fieldsOf' | 'place'> | undefined;
   /** Id of the batch. */
   readonly batch: string;
   /** True if these records may have been inserted before. Then the table is asked first. */
@@ -50,6 +53,8 @@ export interface BatchInsertOptions {
   readonly mustBeAlive: () => void;
   /** Called when the rows are in the table, with the fields that were left out, by name, if there are any. */
   readonly onIgnored?: (fields: ReadonlyMap<string, number>) => void;
+  /** Called for each field without a column that something is decided about. */
+  readonly onEvolved?: (field: EvolvedField) => void;
   readonly onInsert?: (outcome: 'ok' | 'failed', rows: number) => void;
   /** Called if an insert of so many rows is over a limit and is divided. */
   readonly onTooLarge?: (error: InsertError, rows: number) => void;

@@ -1,6 +1,6 @@
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import { prepareDecoding, type RecordDecoder } from '../formats/recordDecoder.js';
-import { RegistryError } from '../formats/schemaRegistry.js';
+import { ofRegistry } from './registryErrors.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import type { RecordSource, SourcedRecord } from '../protocol/record.js';
 import { hasManyRows } from '../protocol/settings.js';
@@ -22,6 +22,8 @@ import type { BatchInsertOptions } from './insertOptions.js';
 import type { RowRefusal } from './refusals.js';
 import type { TableColumns } from './tableColumns.js';
 import { columnsIfAny } from './knownColumns.js';
+import type { NewFields } from './evolve/newFields.js';
+import { newFieldsOf, placeNewFields } from './evolve/placeNewFields.js';
 import { SentSets } from './sentSets.js';
 import { COLUMNS_CHANGED, NotSent } from './tokenSender.js';
 import type { MissedByViews } from './viewRepair.js';
@@ -129,19 +131,31 @@ const BLAMES_COLUMNS: Readonly<Record<string, true>> = {
   [REJECTION_CODES.outOfRange]: true,
 };
 
-type RowsOfTable = BatchRows & { readonly tableColumns: TableColumns };
+type RowsOfTable = BatchRows & {
+  readonly tableColumns: TableColumns;
+  /** Fields without a column. Undefined if they get none. */
+  readonly newFields: NewFields | undefined;
+};
 
 /**
  * Makes rows. If columns are the reason for a rejection, they are read again first, because the table may have been
- * altered.
+ * altered. If the pipeline's tables get columns for new fields, they have them afterwards, before anything is sent.
  */
 async function rowsByLatestColumns(batch: DecodableBatch, options: BatchInsertOptions): Promise<RowsOfTable> {
-  const known = await rowsByKnownColumns(batch, options);
-  if (!known.rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS)) return known;
+  let made = await rowsByKnownColumns(batch, options);
+  for (let round = 0; round < EVOLVED_ROUNDS_MAX && made.newFields !== undefined; round++) {
+    if (!(await placeNewFields(batch.records, made.tableColumns, made.newFields, options))) break;
+    made.lines.release();
+    made = await rowsByKnownColumns(batch, options);
+  }
+  if (!made.rejected.some(({ rejection }) => rejection.code in BLAMES_COLUMNS)) return made;
   options.tables.forget(options.table);
-  known.lines.release();
+  made.lines.release();
   return rowsByKnownColumns(batch, options);
 }
+
+/** So often are rows made again because their table has new columns. Each time it may get a hundred. */
+const EVOLVED_ROUNDS_MAX = 12;
 
 async function rowsByKnownColumns(
   { records, decoder }: DecodableBatch,
@@ -150,7 +164,9 @@ async function rowsByKnownColumns(
   const tableColumns = await options.tables.columns(options.table);
   mustHaveColumns(tableColumns, options);
   mustHoldIdentities(tableColumns, records, options);
-  return { tableColumns, ...(await buildRows(records, tableColumns, { ...options, decoder })) };
+  const newFields = newFieldsOf(tableColumns, options);
+  const rows = await buildRows(records, tableColumns, { ...options, decoder, newFields });
+  return { tableColumns, newFields, ...rows };
 }
 
 /**
@@ -165,15 +181,9 @@ async function decodingOf(
   try {
     return await prepareDecoding(records, mapping, decoders);
   } catch (error) {
-    if (!(error instanceof RegistryError)) throw error;
-    // It is no answer of ClickHouse, so the time does not count for `insert.retryFor`.
-    const details = { code: REGISTRY_CODES[error.kind], message: error.message, cause: error, answered: false };
-    throw new InsertError(error.kind === 'away' ? 'transient' : 'structural', details);
+    throw ofRegistry(error);
   }
 }
-
-/** The error codes of a registry that does not answer as one should. */
-const REGISTRY_CODES = { away: 'registry_away', wrong: 'registry_wrong' } as const;
 
 /**
  * The largest record of a batch that is given up that is still judged. The batch may be held because a record takes too

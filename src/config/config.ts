@@ -318,10 +318,11 @@ export function settingsOf(name: string, pipeline: ParsedPipeline): BatcherSetti
 }
 
 function mappingOf(pipeline: ParsedPipeline): Mapping {
-  const { format, unknownFields, tombstones, avro, protobuf, key, where, envelope, debezium } = pipeline;
+  const { format, unknownFields, evolve, tombstones, avro, protobuf, key, where, envelope, debezium } = pipeline;
   return {
     format,
     unknownFields,
+    ...evolutionOf(evolve),
     // Debezium writes one after each deletion, for the log's compaction.
     tombstones: envelope === undefined ? tombstones : 'skip',
     ...(envelope === undefined
@@ -332,6 +333,11 @@ function mappingOf(pipeline: ParsedPipeline): Mapping {
     ...(key === undefined || key.format === 'bytes' ? {} : { key: { format: key.format } }),
     ...(where === undefined ? {} : { where: [where].flat() }),
   };
+}
+
+function evolutionOf(evolve: ParsedPipeline['evolve']): Pick<Mapping, 'evolve'> {
+  const { mode, maxColumns: columnsMax } = typeof evolve === 'object' ? evolve : { mode: evolve, maxColumns: 100 };
+  return mode === 'off' ? {} : { evolve: { mode, columnsMax } };
 }
 
 /**

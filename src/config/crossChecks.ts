@@ -165,7 +165,7 @@ function jsonBytes(value: unknown): number {
 }
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */
-function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipeline): ConfigProblem[] {
+function formatOfValues({ format, unknownFields, evolve, columns, shardBy, where }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (format !== 'json' && shardBy.startsWith('/')) {
     const ways = 'use key, partition, or header:NAME';
@@ -193,6 +193,7 @@ function formatOfValues({ format, unknownFields, columns, shardBy, where }: Pipe
   }
   if (where !== undefined)
     problems.push({ path: ['where'], message: `is about JSON objects; the values are ${format}` });
+  if (evolve !== 'off') problems.push({ path: ['evolve'], message: `is about JSON objects; the values are ${format}` });
   if (unknownFields !== 'ignore')
     problems.push({ path: ['unknownFields'], message: `is about JSON objects; the values are ${format}` });
   return problems;

@@ -180,6 +180,8 @@ const where = z
   ])
   .optional();
 
+const evolveMode = z.enum(['off', 'propose', 'apply']);
+
 /** One entry of `pipelines`. */
 export const pipeline = z.strictObject({
   topics: z
@@ -284,6 +286,18 @@ export const pipeline = z.strictObject({
     .describe(
       'What happens to fields without a column: they are left out (ignore), their records are rejected (reject), or they go into a ' +
         'column of type Map, JSON or String (`{ into: extra }`).',
+    ),
+  evolve: z
+    .union(
+      [evolveMode, z.strictObject({ mode: evolveMode, maxColumns: count({ min: 1, max: 1_000 }).prefault(100) })],
+      {
+        error: 'must be off, propose, apply, or { mode: apply, maxColumns: 100 }',
+      },
+    )
+    .default('off')
+    .describe(
+      'Whether fields without a column get one: propose logs the statement that adds it, apply adds it, to tables of the MergeTree family. Then ' +
+        'unknownFields is about the fields that get none. `maxColumns` of `{ mode: apply, maxColumns: 100 }` bounds the columns that a table gets in this way. Default: off.',
     ),
   where: where.describe(
     'Which records become rows: those whose value is as each of these rules says, such as `{ pointer: /type, equals: order }` or ' +

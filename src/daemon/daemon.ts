@@ -143,7 +143,7 @@ interface BeginOptions extends Pick<Shared, 'config' | 'metrics' | 'logger' | 's
 /** Claims the pipelines, then starts the roles of this process. All dependencies are up. */
 async function begin(running: Running, options: BeginOptions): Promise<void> {
   const { config, role, parts, metrics, logger, stateLog, end } = options;
-  const { kafka, admin, tables, temporal, payloadBytesMax } = parts;
+  const { kafka, admin, clickhouse, tables, temporal, payloadBytesMax } = parts;
   if (temporal === null || payloadBytesMax === null) throw new Error('Temporal is up without a connection');
   await unlessAway(logger, end.signal, () => warnOfSmallDeadLetterTopics(admin, config, logger));
   const limited = withPayloadLimit(config, payloadBytesMax);
@@ -181,7 +181,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
     // Consumers do without the 400 files of the SDK's workers.
     const { startWorkers } = await import('./workers.js');
     end.signal.throwIfAborted();
-    running.roles.push(startWorkers({ ...shared, tables, admin }));
+    running.roles.push(startWorkers({ ...shared, tables, admin, clickhouse }));
   }
   end.signal.throwIfAborted();
   if (role !== 'worker') {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { ClickHouseClient } from '@clickhouse/client';
 import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import { activitiesMax, type AdmissionLimits } from '../activities/admission.js';
@@ -7,6 +8,7 @@ import { BatchBodies } from '../activities/batchBodies.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import { flushesMax } from '../lib/clickhouseConnections.js';
+import { TableEvolution } from '../clickhouse/evolve/tableEvolution.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import { Decoders } from '../formats/decoders.js';
 import { SchemaRegistry } from '../formats/schemaRegistry.js';
@@ -47,7 +49,11 @@ const WORKER_LATE_MS = 500;
 
 const WORKFLOW_BUNDLE = fileURLToPath(new URL('../workflows/bundle.js', import.meta.url));
 
-type WorkersOptions = Shared & { readonly tables: ClickHouseTables; readonly admin: KafkaAdmin };
+type WorkersOptions = Shared & {
+  readonly tables: ClickHouseTables;
+  readonly clickhouse: ClickHouseClient;
+  readonly admin: KafkaAdmin;
+};
 
 /** Starts a worker for each task queue: of the batchers, of their flushes where these have one of their own, and of requests. */
 export function startWorkers(options: WorkersOptions): RunningRole {
@@ -154,6 +160,7 @@ function createFlushActivities(
   const activities = createActivities({
     ...parts,
     tables,
+    evolution: new TableEvolution(options.clickhouse, config.clickhouse.database),
     metrics,
     logger,
     stateLog,

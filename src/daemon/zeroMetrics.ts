@@ -1,4 +1,5 @@
 import type { PipelineConfig } from '../config/config.js';
+import { EVOLVED_OUTCOMES } from '../clickhouse/evolve/tableEvolution.js';
 import { STOP_CAUSES } from '../consumer/lanes/laneStop.js';
 import { HELD_REASONS } from '../consumer/partitions/assignedPartition.js';
 import { ACK_STATUSES, REJECTION_CODES } from '../protocol/ack.js';
@@ -67,6 +68,7 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   for (const begun of RUN_BEGINNINGS) metrics.batcherRuns.inc({ pipeline, begun }, 0);
   for (const stage of FLUSH_STAGES) metrics.flushStageSeconds.zero({ pipeline, stage });
   for (const outcome of ACK_STATUSES) metrics.completed.inc({ pipeline, outcome }, 0);
+  for (const outcome of EVOLVED_OUTCOMES) metrics.evolvedFields.inc({ pipeline, outcome }, 0);
   for (const outcome of ['ok', 'failed']) metrics.inserts.inc({ pipeline, outcome }, 0);
   for (const status of ACK_STATUSES) metrics.acks.inc({ pipeline, status }, 0);
   for (const outcome of DELIVERY_OUTCOMES) metrics.confirmations.inc({ pipeline, outcome }, 0);

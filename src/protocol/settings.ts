@@ -121,20 +121,31 @@ export interface Mapping {
   readonly envelope?: DebeziumEnvelope;
   /** What happens to fields that the table has no column for. An object names the column that they go into. */
   readonly unknownFields: 'ignore' | 'reject' | { readonly into: string };
+  /** Whether fields without a column get one. Absent: they do not. */
+  readonly evolve?: Evolution;
   /** What happens to records without a value. */
   readonly tombstones: 'reject' | 'skip' | 'insert';
   /** Records that have a value, and for which not all of these hold, are skipped. Absent: none is. */
   readonly where?: readonly WhereRule[];
 }
 
+/** How tables get columns for fields that have none. */
+export interface Evolution {
+  /** `propose`: the statement is logged. `apply`: the table is altered. */
+  readonly mode: 'propose' | 'apply';
+  /** Columns that a table gets in this way, at most. */
+  readonly columnsMax: number;
+}
+
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */
-export function needsNewerWorker({ format, where, unknownFields, envelope, key }: Mapping): boolean {
+export function needsNewerWorker({ format, where, unknownFields, evolve, envelope, key }: Mapping): boolean {
   return (
     key !== undefined ||
     isDecoded(format) ||
     hasManyRows(format) ||
     envelope !== undefined ||
     where !== undefined ||
+    evolve?.mode === 'apply' ||
     typeof unknownFields === 'object'
   );
 }

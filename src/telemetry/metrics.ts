@@ -303,6 +303,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Fields of inserted records that were left out because the table has no column for them, by name. Of a pipeline, 100 names are told; (others) are the rest.',
       ['pipeline', 'field'],
     ),
+    evolvedFields: counter(
+      'ktb_evolved_fields_total',
+      'Fields without a column that evolve has decided about: a column was added or proposed, or the field gets none (refused).',
+      ['pipeline', 'outcome'],
+    ),
     missedByViews: counter(
       'ktb_rows_missed_by_views_total',
       'Rows that are in the table, but that a materialized view lacks, or may lack.',

@@ -8,6 +8,7 @@ import { insertRecords, type BatchInsertResult } from '../../src/clickhouse/inse
 import type { SourcedRecord } from '../../src/protocol/record.js';
 import { ClickHouseTables } from '../../src/clickhouse/tables.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
+import type { EvolvedField, TableEvolution } from '../../src/clickhouse/evolve/tableEvolution.js';
 import type { Rejection } from '../../src/protocol/ack.js';
 import type { Mapping } from '../../src/protocol/settings.js';
 import { DEFAULT_MAPPING } from './chunks.js';
@@ -40,6 +41,11 @@ export interface InsertOptions {
   readonly mapping?: Mapping;
   /** The batch's id. Default: the table's name. */
   readonly batch?: string;
+  /** Whether the records may have been inserted before. */
+  readonly repeated?: boolean;
+  /** What a worker does about fields without a column, and what became of them. */
+  readonly evolution?: TableEvolution;
+  readonly onEvolved?: (field: EvolvedField) => void;
 }
 
 export interface StoreOptions extends Pick<InsertOptions, 'insertSettings'> {
@@ -87,7 +93,7 @@ export function useValueStore(prefix: string): () => ValueStore {
   const insert: ValueStore['insert'] = (
     table,
     records,
-    { insertSettings = {}, columns = {}, mapping = DEFAULT_MAPPING, batch = table } = {},
+    { insertSettings = {}, columns = {}, mapping = DEFAULT_MAPPING, batch = table, repeated = false, ...more } = {},
   ) =>
     insertRecords(records, {
       tables: new ClickHouseTables(client, 'default', insertSettings),
@@ -95,7 +101,8 @@ export function useValueStore(prefix: string): () => ValueStore {
       columns,
       mapping,
       batch,
-      repeated: false,
+      repeated,
+      ...more,
       overdue: false,
       mustBeAlive: () => undefined,
     });

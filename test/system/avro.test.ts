@@ -494,7 +494,7 @@ it('ktb setup makes a table from the schemas of a topic, and it holds each type 
   expect(row!.stored).toEqual(PROPOSED.map(([, , , stored]) => stored));
 }, 600_000);
 
-it('ktb setup makes one table for all schemas of the newest records, and it takes the records of each', async () => {
+it('ktb setup makes one table for all schemas of the newest records; it takes the records of each, and grows with a later schema', async () => {
   const first = ORDER([
     { name: 'id', type: 'int' },
     { name: 'gone', type: 'string' },
@@ -512,7 +512,7 @@ it('ktb setup makes one table for all schemas of the newest records, and it take
   ]);
   await fixture.produce(2, (index) => ({ value: withSchemaId(ids[index]!, payloads[index]!) }));
   const made = `${fixture.table}_made`;
-  const config = fixture.config({ format: 'avro', table: made });
+  const config = fixture.config({ format: 'avro', table: made, evolve: 'apply' });
   expect((await ktb(config, ['setup', '--from-sample', '100'])).code).toBe(0);
   await fixture.collectAcks();
   await Daemon.start(config);
@@ -525,4 +525,21 @@ it('ktb setup makes one table for all schemas of the newest records, and it take
     { id: '1', gone: 'x', note: null, type: 'Int64' },
     { id: '9007199254740993', gone: null, note: null, type: 'Int64' },
   ]);
+  const third = ORDER([
+    { name: 'id', type: 'long' },
+    { name: 'price', type: logical('bytes', 'decimal', { precision: 9, scale: 2 }) },
+    { name: 'tags', type: { type: 'array', items: 'string' } },
+    { name: 'note', type: 'string' },
+  ]);
+  const thirdId = await register(registry().url, `${fixture.topic}-value`, third);
+  const [later] = await writeAvro([
+    { schema: third, value: { id: 3, price: decimal('1.50'), tags: ['a'], note: 'n' } },
+  ]);
+  await fixture.produce(1, () => ({ value: withSchemaId(thirdId, later!) }));
+  await eventually(() => expect(fixture.acks.map(({ status }) => status)).toEqual(Array(3).fill('inserted')));
+  expect(
+    await fixture.query(
+      `SELECT toString(price) AS text, toTypeName(price) AS type, toTypeName(tags) AS list, note FROM ${made} WHERE id = 3`,
+    ),
+  ).toEqual([{ text: '1.5', type: 'Nullable(Decimal(9, 2))', list: 'Array(String)', note: 'n' }]);
 }, 600_000);

@@ -28,6 +28,9 @@ const shared = useSharedDaemon(stack, {
   gatheredAsJson: { columns: 'id Int64, extra JSON', pipeline: { unknownFields: { into: 'extra' } } },
   ignoring: { columns: 'id Int64' },
   marked: { columns: 'id Int64, text String', pipeline: { columns: { text: '/deep/text' } } },
+  evolved: { columns: 'id Int64', pipeline: { evolve: 'apply' } },
+  capped: { columns: 'id Int64', pipeline: { evolve: { mode: 'apply', maxColumns: 3 }, unknownFields: 'reject' } },
+  proposed: { columns: 'id Int64', pipeline: { evolve: 'propose' } },
   altered: { columns: 'id Int64, amount UInt8', pipeline: { unknownFields: 'reject' } },
 });
 let fixture: Fixture;
@@ -194,4 +197,81 @@ it('ClickHouse’s own settings take effect on inserts', async () => {
   await untilAnswered(2);
   // By default a number becomes a text in a String column.
   expect(statuses()).toEqual({ number: 'refused_by_clickhouse', well: 'inserted' });
+});
+
+const columnsOf = async () =>
+  Object.fromEntries(
+    (
+      await fixture.query<{ name: string; type: string }>(
+        `SELECT name, type FROM system.columns WHERE table = '${fixture.table}' AND NOT startsWith(name, '_')`,
+      )
+    ).map(({ name, type }) => [name, type]),
+  );
+
+it('fields without a column get one, if their name may be one and they have a value; a later value has to fit', async () => {
+  await begin('evolved');
+  const value = {
+    n: 5,
+    amount: 1.5,
+    day: '2026-01-31',
+    flag: true,
+    list: [1, 2],
+    inner: { a: 1 },
+    'größe "`\\': 'x',
+    ['long'.repeat(2_500)]: 1,
+    'a.b': 1,
+    ID: 1,
+    nothing: null,
+    none: [],
+    _part: 'x',
+  };
+  await fixture.produce(20, (id) => ({ key: `key-${id}`, value: JSON.stringify({ id, ...value }) }));
+  await untilAnswered(20);
+  expect(new Set(Object.values(statuses()))).toEqual(new Set(['inserted']));
+  expect(await columnsOf()).toEqual({
+    id: 'Int64',
+    n: 'Nullable(Int64)',
+    amount: 'Nullable(Float64)',
+    day: 'Nullable(Date)',
+    flag: 'Nullable(Bool)',
+    list: 'Array(Nullable(Int64))',
+    // A tuple would take only the members of the first values.
+    inner: 'Nullable(String)',
+    'größe "`\\': 'Nullable(String)',
+  });
+  const sums = 'toUInt32(uniqExact(id)) AS ids, toUInt32(sum(n)) AS numbers, sum(amount) AS amounts';
+  expect(
+    await fixture.query(`SELECT ${sums}, any(inner) AS object, any(\`größe "\\\`\\\\\`) AS text FROM ${fixture.table}`),
+  ).toEqual([{ ids: 20, numbers: 100, amounts: 30, object: '{"a":1}', text: 'x' }]);
+  await fixture.produce(1, () => ({ key: 'later', value: '{"id":100,"n":"no number","nothing":3,"inner":{"b":2}}' }));
+  await fixture.produce(1, () => ({ key: 'reserved', value: '{"id":101,"_epoch":"x"}' }));
+  await untilAnswered(22);
+  expect(statuses()).toMatchObject({ later: 'refused_by_clickhouse', reserved: 'reserved_field' });
+  await fixture.produce(1, () => ({ key: 'fits', value: '{"id":102,"nothing":3,"inner":{"b":2}}' }));
+  await untilAnswered(23);
+  expect(await fixture.query(`SELECT inner, toUInt32(nothing) AS number FROM ${fixture.table} WHERE id = 102`)).toEqual(
+    [{ inner: '{"b":2}', number: 3 }],
+  );
+});
+
+it('ever new fields add no more columns than may be added, and then unknownFields decides', async () => {
+  await begin('capped');
+  await fixture.produce(60, (id) => ({ key: `key-${id}`, value: `{"id":${id},"field ${id}":1}` }));
+  await untilAnswered(60);
+  const names = Object.keys(await columnsOf());
+  expect(names).toHaveLength(4);
+  const expected = Array.from({ length: 60 }, (_, id) => [
+    `key-${id}`,
+    names.includes(`field ${id}`) ? 'inserted' : 'unknown_field',
+  ]);
+  expect(statuses()).toEqual(Object.fromEntries(expected));
+});
+
+it('with propose, the statement is logged once for each field, and the table stays as it is', async () => {
+  await begin('proposed');
+  await fixture.produce(40, (id) => ({ key: `key-${id}`, value: `{"id":${id},"new \\u0060one":1}` }));
+  await untilAnswered(40);
+  expect(await columnsOf()).toEqual({ id: 'Int64' });
+  const statement = 'ADD COLUMN IF NOT EXISTS `new \\\\`one` Nullable(Int64)';
+  await eventually(() => expect(shared.daemon().output.split(statement)).toHaveLength(2));
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { TableEvolution } from '../../src/clickhouse/evolve/tableEvolution.js';
 import { inferColumns } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
 import { columnsOfField, fieldOfSchema } from '../../src/clickhouse/schemaColumns/schemaColumns.js';
@@ -9,9 +10,11 @@ import { tableStatement } from '../../src/clickhouse/tableStatement.js';
 import { parseConfig } from '../../src/config/load.js';
 import { parseRegistered } from '../../src/formats/decoders.js';
 import { messageOf } from '../../src/lib/messageOf.js';
+import type { Mapping } from '../../src/protocol/settings.js';
 import { parseTableName } from '../../src/protocol/tables.js';
+import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { record } from '../support/records.js';
-import { useValueStore } from '../support/storedValues.js';
+import { useValueStore, type InsertOptions } from '../support/storedValues.js';
 
 /** Random names beside those below. `KTB_FUZZ_CASES=2000` is the long run. */
 const CASES = Number(process.env['KTB_FUZZ_CASES'] ?? 25);
@@ -251,6 +254,80 @@ it('a table proposed from a schema has the fields of any names, at the top and w
     expect(row!.slice(0, names.length)).toEqual(names.map((_, place) => place));
     await client.command({ query: `DROP TABLE ${table}` });
   });
+}, 600_000);
+
+const EVOLVING: Mapping = { ...DEFAULT_MAPPING, evolve: { mode: 'apply', columnsMax: 100 } };
+
+it('fields of any names get columns of these names, or none: whatever they are, their record is in, and nothing is done but that', async () => {
+  const evolution = new TableEvolution(store().client, 'default');
+  await forGroups(6, async (group, index) => {
+    const { client } = store();
+    const table = `evolved_${SEED}_${index}`;
+    await client.command({
+      query: `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = MergeTree ORDER BY _offset`,
+    });
+    const names = [...new Set(group)];
+    const value = Buffer.from(
+      JSON.stringify({ id: 1, ...Object.fromEntries(names.map((name, place) => [name, place])) }),
+    );
+    const refused: string[] = [];
+    const { rejected } = await store().insert(table, [{ source: SOURCE, record: record(0, { value }) }], {
+      mapping: EVOLVING,
+      evolution,
+      onEvolved: (field) => field.outcome === 'refused' && refused.push(field.name),
+    });
+    expect(rejected).toEqual([]);
+    const added = (await columnsOf(table)).slice(6);
+    expect([...added, ...refused].sort()).toEqual([...names].sort());
+    const [row] = await ask<unknown[]>(`SELECT ${added.map(quoteName).join(', ') || 1} FROM ${table}`, {});
+    if (added.length > 0) expect(row!.map(Number)).toEqual(added.map((name) => names.indexOf(name)));
+    const [made] = await ask<[string]>('SELECT create_table_query FROM system.tables WHERE name = {table:String}', {
+      table,
+    });
+    expect(made![0].replaceAll(/`(?:[^`\\]|\\.)*`/g, '')).not.toMatch(/CONSTRAINT|CHECK|= Null/);
+    await client.command({ query: `DROP TABLE ${table}` });
+  });
+}, 600_000);
+
+it('of two workers that add one column, the first one decides on its type, and the other takes it; what was sent is not sent again', async () => {
+  const { client } = store();
+  const table = `evolved_${SEED}`;
+  await client.command({
+    query: `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = MergeTree ORDER BY (_topic, _partition, _epoch, _offset)
+      SETTINGS non_replicated_deduplication_window = 1000`,
+  });
+  const recordsOf = (epoch: string, n: unknown) =>
+    Array.from({ length: 20 }, (_, offset) => ({
+      source: { ...SOURCE, epoch },
+      record: record(offset, { value: Buffer.from(JSON.stringify({ id: offset, n })) }),
+    }));
+  const insert = (records: ReturnType<typeof recordsOf>, options: InsertOptions = {}) =>
+    store().insert(table, records, { evolution: new TableEvolution(client, 'default'), ...options });
+  // As an attempt that came before the column.
+  await insert(recordsOf('a', 5));
+  const [numbers, texts] = await Promise.all([
+    insert(recordsOf('a', 5), { mapping: EVOLVING, repeated: true }),
+    insert(recordsOf('b', 'text'), { mapping: EVOLVING }),
+  ]);
+  expect(numbers).toMatchObject({ rejected: [], found: 20 });
+  expect(await columnsOf(table)).toEqual(['id', '_topic', '_partition', '_offset', '_epoch', '_timestamp', 'n']);
+  const [[type]] = (await ask<[string]>(`SELECT type FROM system.columns WHERE table = {table:String} AND name = 'n'`, {
+    table,
+  })) as [[string]];
+  const codes = new Set(texts.rejected.map(({ rejection: { code } }) => code));
+  expect([type, texts.rejected.length, [...codes]]).toEqual(
+    type === 'Nullable(String)' ? [type, 0, []] : ['Nullable(Int64)', 20, ['refused_by_clickhouse']],
+  );
+  await insert(recordsOf('c', type === 'Nullable(String)' ? 'x' : 7), { mapping: EVOLVING });
+  expect(
+    await ask(
+      `SELECT _epoch, toUInt32(count()), toUInt32(count(n)) FROM ${table} WHERE _epoch != 'b' GROUP BY 1 ORDER BY 1`,
+      {},
+    ),
+  ).toEqual([
+    ['a', 20, 0],
+    ['c', 20, 20],
+  ]);
 }, 600_000);
 
 it('topics, epochs, keys, batches and values of any text are data: each is stored and found as it is, and nothing else', async () => {

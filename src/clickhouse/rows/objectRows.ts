@@ -1,5 +1,6 @@
 import type { Rejection } from '../../protocol/ack.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
+import type { NewFields } from '../evolve/newFields.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { hasHalfCharacter } from '../values/json.js';
 import type { JsonObject } from '../values/jsonObject.js';
@@ -35,6 +36,8 @@ interface ObjectRowParts {
   readonly rules: WhereRules | undefined;
   /** Counts fields that are left out. */
   readonly ignored: IgnoredFields;
+  /** Notes fields without a column. Undefined: nobody asks for them. */
+  readonly newFields: NewFields | undefined;
   /** Takes fields without a column, and the check of the column that gets them. Undefined: they are left out. */
   readonly unknown: { readonly fields: UnknownFields; readonly check: ValueCheck | undefined } | undefined;
 }
@@ -53,12 +56,14 @@ export class ObjectRows {
   readonly #rejectsUnknown: boolean;
   readonly #rules: WhereRules | undefined;
   readonly #ignored: IgnoredFields;
+  readonly #newFields: NewFields | undefined;
   readonly #unknown: ObjectRowParts['unknown'];
   /** The names of the last value's first members, and what they mean. The next value usually has the same names. */
   readonly #names: string[] = [];
   readonly #fieldsOfNames: (Field | undefined)[] = [];
 
-  constructor({ value, object, fields, leading, nested, rejectsUnknown, rules, ignored, unknown }: ObjectRowParts) {
+  constructor(parts: ObjectRowParts) {
+    const { value, object, fields, leading, nested, rejectsUnknown, rules, ignored, newFields, unknown } = parts;
     this.#value = value;
     this.#object = object;
     this.#fields = fields;
@@ -67,6 +72,7 @@ export class ObjectRows {
     this.#rejectsUnknown = rejectsUnknown;
     this.#rules = rules;
     this.#ignored = ignored;
+    this.#newFields = newFields;
     this.#unknown = unknown;
   }
 
@@ -105,7 +111,11 @@ export class ObjectRows {
       const name = object.names[index] as string;
       const field = this.#fieldOf(name, index);
       if (field === undefined) {
-        if (this.#rejectsUnknown) return unknownField(name);
+        if (this.#rejectsUnknown) {
+          this.#noteUnknown(index, object.length);
+          return unknownField(name);
+        }
+        this.#noteUnknown(index, index + 1);
         if (this.#unknown === undefined) this.#ignored.count(name, index);
         else misplaced++;
         continue;
@@ -120,6 +130,17 @@ export class ObjectRows {
       if (object.hasHalfCharacters && hasHalfCharacter(value.text.slice(start, end))) return halfCharacter(column);
     }
     return misplaced;
+  }
+
+  /** Notes those of some members that have no column. */
+  #noteUnknown(from: number, to: number): void {
+    const { names, starts, ends } = this.#object;
+    if (this.#newFields === undefined) return;
+    for (let index = from; index < to; index++) {
+      const name = names[index] as string;
+      if (this.#fieldOf(name, index) === undefined)
+        this.#newFields.note(name, this.#value.text, starts[index] as number, ends[index] as number);
+    }
   }
 
   #fieldOf(name: string, index: number): Field | undefined {

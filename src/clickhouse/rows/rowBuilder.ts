@@ -3,6 +3,7 @@ import { REJECTION_CODES, setAsideBecause, type Rejection } from '../../protocol
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { holdsObjects, type Mapping } from '../../protocol/settings.js';
+import type { NewFields } from '../evolve/newFields.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
 import { JsonObject } from '../values/jsonObject.js';
@@ -27,12 +28,14 @@ export type RowBuilder = (into: RowBlocks, source: RecordSource, record: KafkaRe
 /**
  * @param columns the mapped columns, and where each is taken from
  * @param ignored counts the fields that are left out
+ * @param newFields notes the fields without a column. Default: nobody asks for them
  */
 export function createRowBuilder(
   table: TableColumns,
   columns: Readonly<Record<string, ColumnSource>>,
   mapping: Mapping,
   ignored = new IgnoredFields(),
+  newFields?: NewFields,
 ): RowBuilder {
   const { format, unknownFields, tombstones, where } = mapping;
   const isObject = holdsObjects(format);
@@ -45,7 +48,7 @@ export function createRowBuilder(
   const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown, unknown);
   const rules = where === undefined ? undefined : new WhereRules(where);
   const objectRows = new ObjectRows({
-    ...{ value, object, fields, leading, nested, rejectsUnknown, rules, ignored },
+    ...{ value, object, fields, leading, nested, rejectsUnknown, rules, ignored, newFields },
     unknown: unknown === undefined ? undefined : { fields: unknown, check: columnCheck(table, unknown.column) },
   });
   const misfitTime = timestampCheck(table, leading.timeColumns());

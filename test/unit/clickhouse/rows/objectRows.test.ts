@@ -26,7 +26,7 @@ it('keeps what names mean for a thousand members of a value, however many it has
   const nested = new NestedFields(fields, [], false);
   const rows = new ObjectRows({
     ...{ value, object, fields, leading, nested, rejectsUnknown: false },
-    ...{ rules: undefined, ignored: new IgnoredFields(), unknown: undefined },
+    ...{ rules: undefined, ignored: new IgnoredFields(), newFields: undefined, unknown: undefined },
   });
   const members = Array.from({ length: 1_500 }, (_, index) => `"n${index}":1`);
   const one = record(1, { value: Buffer.from(`{${members.join()}}`) });
