@@ -22,7 +22,8 @@ interface NotingGroup {
  * Repairs what kafkajs does with topics that are called as something that all objects have: `constructor`, `toString`,
  * `__proto__`. Whoever may create a topic that a pattern matches can give it such a name. kafkajs takes what all objects
  * have for its own notes about the topic: it fails at each fetch of the pipeline, or writes the preferred replicas of the
- * topic into all objects of the process. Repaired, its notes have nothing in common with other objects.
+ * topic into all objects of the process. Repaired, these notes have nothing in common with other objects. Elsewhere kafkajs
+ * still does the same: a topic of such a name without a committed offset stops its pipeline (`fetchTopicsOffset`).
  *
  * To be called once, before the other repairs of `fetch`.
  */
