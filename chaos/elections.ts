@@ -67,10 +67,9 @@ export class Elections {
     const from = await election.leaveOneBehind();
     const tail = await election.growTail(from);
     if (tail !== undefined) {
-      const cut = { partition, from, ...tail };
       // Noted before: from now on it is not known what an act that fails has done.
-      this.cuts.push(cut);
-      await election.elect(cut, regrows);
+      this.cuts.push({ partition, from, ...tail });
+      await election.elect(regrows);
     }
     await election.giveBack();
     return tail === undefined ? 0 : tail.to - from;
@@ -161,21 +160,18 @@ class Election {
    *
    * @param regrows whether others can write in the place of what was lost before it is back. Else the log is too short so long
    */
-  async elect({ from }: Cut, regrows: boolean): Promise<void> {
+  async elect(regrows: boolean): Promise<void> {
     const { told } = this.#options;
     const before = await told();
     await this.#broker(this.#leader).kill();
     // It counts as up only when the other one is, too: of some partitions that one has the only copy.
-    const following = this.#broker(this.#follower).start();
+    const following = this.#start(this.#follower);
     following.catch(() => undefined);
+    // It had lost its place among those that have all: so what it lacks is lost.
     await this.#untilCopies(({ leader }) => leader === this.#follower);
-    const { end } = await this.#log();
-    if (end !== from)
-      throw new Error(`Partition ${this.#partition} ends at ${end}, not at ${from}: no unclean election`);
     if (!regrows) await this.#patience.wait();
-    await Promise.all([this.#broker(this.#leader).start(), ...(regrows ? [this.#set(ALONE)] : [])]);
-    // It may have been given up meanwhile.
-    await following.catch(() => this.#patience.retry(() => this.#broker(this.#follower).start()));
+    await Promise.all([this.#start(this.#leader), ...(regrows ? [this.#set(ALONE)] : [])]);
+    await following;
     await this.#until(async () => (await told()) > before, TOLD_WITHIN_MS);
     // Who gets the partition later has read nothing of it: only the commit tells it.
     await this.#until(async () => (await this.#committed()) !== this.#committedBefore, TOLD_WITHIN_MS);
@@ -184,7 +180,7 @@ class Election {
   async giveBack(): Promise<void> {
     const { topic } = this.#options;
     const { replicas } = this.#before;
-    await this.#patience.retry(() => this.#broker(this.#follower).start());
+    await this.#start(this.#follower);
     await this.#set(USUAL);
     await this.#patience.retry(() => topic.assign(this.#partition, replicas));
     await this.#untilCopies(({ isr }) => isr.length === replicas.length);
@@ -205,6 +201,11 @@ class Election {
 
   #set(settings: Readonly<Record<string, string>>): Promise<void> {
     return this.#patience.retry(() => this.#options.set(settings));
+  }
+
+  /** Again if it does not get well in time. */
+  #start(broker: number): Promise<void> {
+    return this.#patience.retry(() => this.#broker(broker).start());
   }
 
   #broker(id: number): StackPart {
