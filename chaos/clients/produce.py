@@ -68,6 +68,18 @@ def settle(index, error, _message):
         fates[index] = WRITTEN
 
 
+def after(act, producer, codec):
+    """
+    The producer after an act of it: another one after a fatal error, such as sequence numbers that an unclean election has taken
+    away. What it had not sent yet stays unknown.
+    """
+    try:
+        act()
+        return producer
+    except KafkaException:
+        return Producer(common(codec))
+
+
 def produce():
     records = Records(options["seed"], options["keys"], options["badEvery"], options["bytesMax"])
     codec = random.Random(options["seed"]).choice(CODECS)
@@ -80,21 +92,18 @@ def produce():
         due = count if passed >= options["seconds"] else int(count * passed / options["seconds"])
         while sent < due:
             more = {"partition": partitions[sent % len(partitions)]} if partitions else {}
-            try:
-                send(producer, records, options["firstId"] + sent, functools.partial(settle, sent), **more)
-            except KafkaException:
-                # Fatal: what it had not sent yet stays unknown.
-                producer.flush(1)
-                producer = Producer(common(codec))
+            settled = functools.partial(settle, sent)
+            number = options["firstId"] + sent
+            producer = after(lambda: send(producer, records, number, settled, **more), producer, codec)
             sent += 1
             # Else the reports of ten thousand records wait for the next pause.
             if sent % 1_000 == 0:
-                producer.poll(0)
-        producer.poll(0.02)
+                producer = after(lambda: producer.poll(0), producer, codec)
+        producer = after(lambda: producer.poll(0.02), producer, codec)
         # Beyond its time it sends what is left at once, once.
         if passed >= options["seconds"]:
             break
-    producer.flush(FLUSH_SECONDS)
+    after(lambda: producer.flush(FLUSH_SECONDS), producer, codec)
 
 
 def transactional():
