@@ -58,6 +58,15 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
           ['sum(ktb_running{$n})', 'running'],
         ],
       },
+      {
+        title: 'Configurations not in use',
+        unit: 'short',
+        stat: true,
+        queries: [
+          ['sum(ktb_config_refused{$n})', 'refused'],
+          ['sum(ktb_config_restart_needed{$n})', 'need a restart'],
+        ],
+      },
     ],
   ],
   [

@@ -29,7 +29,10 @@ Consumers and workers run in one process, or in separate ones:
   ktb run --role worker
 
 SIGTERM drains: what was read is sent to Temporal and committed before the
-process ends.`,
+process ends.
+
+A changed configuration file is used without a restart, as far as that can be
+done: docs/configuration.md#changes-without-a-restart. SIGHUP has it read at once.`,
 
   setup: `
 A topic that is created has the brokers' default number of copies. See first what

@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { loadConfig } from '../config/load.js';
+import { parseComparable, readConfig } from '../config/load.js';
 import { runDaemon } from '../daemon/daemon.js';
 import type { Role } from '../daemon/role.js';
 
@@ -24,18 +24,18 @@ export function tightenHeaps(): void {
   setFlagsFromString(YOUNG_HEAP);
 }
 
-/** `ktb run`: runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. */
+/** `ktb run`: runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. SIGHUP has the file read again. */
 export async function run({ config: file, role }: { config: string; role: Role }): Promise<void> {
   tightenHeaps();
-  const config = loadConfig(file);
+  const loaded = parseComparable(readConfig(file), file);
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(1);
       stop.abort();
-      setTimeout(() => process.exit(1), config.shutdownDeadlineMs + HANG_MS).unref();
+      setTimeout(() => process.exit(1), loaded.config.shutdownDeadlineMs + HANG_MS).unref();
     });
   }
   // This ends the process even if something is still open, such as a kept-alive socket or a timer.
-  process.exit(await runDaemon({ config, role, signal: stop.signal }));
+  process.exit(await runDaemon({ file, loaded, role, signal: stop.signal }));
 }

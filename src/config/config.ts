@@ -22,6 +22,7 @@ export interface Config {
   readonly clickhouse: ClickHouseConfig;
   /** Null if there is none. */
   readonly schemaRegistry: SchemaRegistryConfig | null;
+  /** A running daemon keeps these objects, and may change some of their values. */
   readonly pipelines: readonly PipelineConfig[];
   readonly worker: { readonly maxConcurrentFlushes: number };
   readonly http: HttpConfig;
@@ -133,7 +134,8 @@ export interface SchemaRegistryConfig {
 }
 
 export interface LogConfig {
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  /** A running daemon may get another one, see `LiveConfig`. */
+  level: 'debug' | 'info' | 'warn' | 'error';
   readonly format: 'auto' | 'json' | 'pretty';
 }
 
@@ -145,12 +147,13 @@ export interface PipelineConfig extends TopicChoice {
   readonly startFrom: StartFrom;
   readonly onGap: 'continue' | 'halt';
   readonly layout: Layout;
-  readonly signal: SignalLimits;
+  /** A running daemon may get other ones, see `LiveConfig`. So it is read where it is used, and not kept. */
+  signal: SignalLimits;
   readonly flow: FlowLimits;
   /** Bytes of memory that records waiting in the consumer may take. */
   readonly bufferedBytesMax: number;
-  /** The settings that the batchers get. */
-  readonly settings: BatcherSettings;
+  /** The settings that the batchers get. Like {@link signal}, not to be kept. */
+  settings: BatcherSettings;
 }
 
 /** Where a partition without a committed offset starts. */
@@ -180,9 +183,6 @@ export type TemporalEnvironment = Partial<Pick<TemporalConfig, 'address' | 'name
 export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment = {}): Config {
   const { kafka, temporal, clickhouse, worker, http, log, shutdown } = parsed;
   const apiKey = temporal.apiKey ?? environment.apiKey ?? null;
-  const ownTopics = new Set(
-    Object.entries(parsed.pipelines).flatMap(([name, pipeline]) => outputTopics(name, pipeline)),
-  );
   return {
     installation: parsed.installation ?? null,
     kafka: {
@@ -221,9 +221,7 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
       settings: clickhouse.settings,
     },
     schemaRegistry: schemaRegistryOf(parsed),
-    pipelines: Object.entries(parsed.pipelines).map(([name, pipeline]) =>
-      withEncryption(toPipelineConfig(name, pipeline, ownTopics), parsed),
-    ),
+    pipelines: pipelineConfigs(parsed),
     worker,
     http: {
       // The schema has made sure that there is a port.
@@ -236,6 +234,13 @@ export function toConfig(parsed: ParsedConfig, environment: TemporalEnvironment 
   };
 }
 
+/** The pipelines of a parsed file. Pure. */
+export function pipelineConfigs(parsed: Pick<ParsedConfig, 'pipelines' | 'temporal'>): PipelineConfig[] {
+  const pipelines = Object.entries(parsed.pipelines);
+  const ownTopics = new Set(pipelines.flatMap(([name, pipeline]) => outputTopics(name, pipeline)));
+  return pipelines.map(([name, pipeline]) => withEncryption(toPipelineConfig(name, pipeline, ownTopics), parsed));
+}
+
 /** Pure. Undefined: there is none. */
 export function encryptionOf(encryption: ParsedConfig['temporal']['encryption']): EncryptionConfig {
   const { keys = {}, active = null, required = false } = encryption ?? {};
@@ -245,7 +250,10 @@ export function encryptionOf(encryption: ParsedConfig['temporal']['encryption'])
 }
 
 /** Batchers are told what they may take. */
-function withEncryption(pipeline: PipelineConfig, { temporal: { encryption } }: ParsedConfig): PipelineConfig {
+function withEncryption(
+  pipeline: PipelineConfig,
+  { temporal: { encryption } }: Pick<ParsedConfig, 'temporal'>,
+): PipelineConfig {
   if (encryption?.required !== true) return pipeline;
   return { ...pipeline, settings: { ...pipeline.settings, encryption: 'required' } };
 }

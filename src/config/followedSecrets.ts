@@ -81,6 +81,26 @@ export function followSecrets(config: Config, raw: unknown, resolve: (text: stri
   }
 }
 
+/**
+ * The parsed file with the reference `${file:…}` in place of each text that is followed: what is in that file is no matter of
+ * the configuration.
+ *
+ * @param raw the configuration file before its references are replaced
+ */
+export function withoutFollowed<Parsed>(parsed: Parsed, raw: unknown): Parsed {
+  const copy = structuredClone(parsed);
+  for (const { section: path, keys } of FOLLOWED) {
+    const section = path.reduce<unknown>(valueOf, copy);
+    const given = path.reduce<unknown>(valueOf, raw);
+    if (typeof section !== 'object' || section === null) continue;
+    for (const key of keys) {
+      const text = valueOf(given, key);
+      if (hasFile({ text })) Object.assign(section, { [key]: text });
+    }
+  }
+  return copy;
+}
+
 interface Following {
   readonly read: () => Values;
   readonly first: Values;

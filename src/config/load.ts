@@ -3,7 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
 import { encryptionOf, toConfig, type Config, type EncryptionConfig, type TemporalEnvironment } from './config.js';
-import { followSecrets } from './followedSecrets.js';
+import { followSecrets, withoutFollowed } from './followedSecrets.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { ConfigProblem } from './configProblem.js';
 import { checkConfig, ConfigError } from './problems.js';
@@ -18,6 +18,30 @@ import type { ParsedConfig } from './schema.js';
  */
 export function loadConfig(file: string, environment: NodeJS.ProcessEnv = process.env): Config {
   return parseConfig(readConfig(file), file, environment);
+}
+
+/** A configuration with what it was made of, to compare it with a later one. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** The whole text of the file. */
+  readonly text: string;
+  /** Secrets that the daemon follows by itself are only references, see {@link withoutFollowed}. */
+  readonly parsed: ParsedConfig;
+}
+
+/**
+ * Like {@link loadConfig}, for a file that may change.
+ *
+ * @param text what {@link readConfig} has read of it
+ * @throws ConfigError with everything that is wrong
+ */
+export function parseComparable(
+  text: string,
+  file: string,
+  environment: NodeJS.ProcessEnv = process.env,
+): LoadedConfig {
+  const { config, parsed, raw } = parse(text, file, environment);
+  return { config, text, parsed: withoutFollowed(parsed, raw) };
 }
 
 /**
@@ -40,7 +64,8 @@ export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = pr
   throw new ConfigError(file, [...problems, ...found]);
 }
 
-function readConfig(file: string): string {
+/** @throws ConfigError */
+export function readConfig(file: string): string {
   return readText(file, 'configuration file', (message) => {
     throw new ConfigError(file, [{ path: [], message }]);
   });
@@ -48,6 +73,14 @@ function readConfig(file: string): string {
 
 /** Like {@link loadConfig}, for a text. `file` is its name in messages. */
 export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv): Config {
+  return parse(text, file, environment).config;
+}
+
+function parse(
+  text: string,
+  file: string,
+  environment: NodeJS.ProcessEnv,
+): { readonly config: Config; readonly parsed: ParsedConfig; readonly raw: unknown } {
   const lines = new LineCounter();
   const document = parseYaml(text, file, lines);
   const problems: ConfigProblem[] = [];
@@ -68,7 +101,7 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
     const now = resolveReferences(secret, [], environment, lacking) as string;
     return lacking.length === 0 ? now : null;
   });
-  return config;
+  return { config, parsed: checked.parsed, raw };
 }
 
 /** @throws ConfigError */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { classOf } from './liveSettings.js';
 import { configSchema } from './schema.js';
 
 /** As much of JSON Schema as the configuration uses. */
@@ -37,19 +38,25 @@ function hasBounds(value: unknown): value is JsonSchema & { readonly bounds: str
 
 /** The configuration reference in Markdown: every key with its default and purpose. Generated from the schema. */
 export function configReference(): string {
-  const rows = keysOf(configJsonSchema(), '').map(
-    ({ path, text, standard }) => `| \`${path}\` | ${standard} | ${text} |`,
+  const rows = settingPaths().map(
+    ({ path, text, standard }) =>
+      `| \`${path}\` | ${standard} | ${classOf(path.split('.')) === 'live' ? 'live' : ''} | ${text} |`,
   );
-  return ['| key | default | |', '|---|---|---|', ...rows, ''].join('\n');
+  return ['| key | default | changes | |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
-interface Key {
+/** Every setting of the file. A name that the file chooses is `<name>` in its path. */
+export function settingPaths(): readonly Setting[] {
+  return keysOf(configJsonSchema(), '');
+}
+
+interface Setting {
   readonly path: string;
   readonly text: string;
   readonly standard: string;
 }
 
-function keysOf(schema: JsonSchema, prefix: string): Key[] {
+function keysOf(schema: JsonSchema, prefix: string): Setting[] {
   const { properties = {}, additionalProperties, required = [] } = objectOf(schema);
   const keys = Object.entries(properties).flatMap(([name, child]) => {
     const path = prefix === '' ? name : `${prefix}.${name}`;

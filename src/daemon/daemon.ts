@@ -5,6 +5,7 @@ import { serversOf } from '../clickhouse/servers.js';
 import { ClickHouseTables } from '../clickhouse/tables.js';
 import type { Config } from '../config/config.js';
 import { secretProblems } from '../config/followedSecrets.js';
+import type { LoadedConfig } from '../config/load.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { Claims } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
@@ -12,19 +13,21 @@ import { Installations, setName } from '../installation/installations.js';
 import { InstallationWatch } from '../installation/installationWatch.js';
 import { createAdmin, type KafkaAdmin } from '../kafka/admin.js';
 import { createKafka } from '../kafka/clients.js';
-import { asError } from '../lib/asError.js';
 import { messageOf } from '../lib/messageOf.js';
 import { VERSION } from '../lib/version.js';
 import { hasOwnTaskQueue } from '../protocol/installation.js';
+import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 import { DependencyMonitor, PartialProblem, type Check } from '../telemetry/dependencyMonitor.js';
 import { startHealthServer } from '../telemetry/healthServer.js';
 import { createLogger, StateLog, type Logger } from '../telemetry/logging.js';
 import { createMetrics, type Dependency } from '../telemetry/metrics.js';
 import { createCipher, createPlainClient } from '../temporal/connect.js';
 import { FollowingConnection } from '../temporal/followingConnection.js';
-import { readPayloadLimit, withPayloadLimit } from '../temporal/namespaceLimit.js';
+import { readPayloadLimit } from '../temporal/namespaceLimit.js';
 import { createConsumers } from './consumers.js';
+import { aborted, End } from './end.js';
 import { endInAnyCase } from './endInAnyCase.js';
+import { followConfig } from './followConfig.js';
 import { createGroupUse } from './groupUse.js';
 import type { Role, RunningRole, Shared } from './role.js';
 import { watchSecrets } from './secretWatch.js';
@@ -43,7 +46,10 @@ import { unlessAway } from './unlessAway.js';
 import { zeroMetrics } from './zeroMetrics.js';
 
 export interface DaemonOptions {
-  readonly config: Config;
+  /** The configuration file, which is followed. */
+  readonly file: string;
+  /** What it has at the start. */
+  readonly loaded: LoadedConfig;
   readonly role: Role;
   /** Aborted to end the daemon: it drains. */
   readonly signal: AbortSignal;
@@ -69,7 +75,8 @@ const CLOSE_MS = 1_000;
  *
  * @returns the process's exit code
  */
-export async function runDaemon({ config, role, signal }: DaemonOptions): Promise<number> {
+export async function runDaemon({ file, loaded, role, signal }: DaemonOptions): Promise<number> {
+  const { config } = loaded;
   const logger = createLogger(config.log);
   const stateLog = new StateLog(logger);
   const metrics = createMetrics();
@@ -88,6 +95,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
   end.signal.addEventListener('abort', () => {
     dependencies.stop();
   });
+  const leaveFile = followConfig({ ...parts, file, loaded, metrics, logger, stateLog, ending: end.signal });
   const running: Running = { roles: [], installation: null, begun: false };
   const http = await startHealthServer(config.http, metrics.registry, () => [
     ...(end.signal.aborted ? ['draining'] : []),
@@ -123,6 +131,7 @@ export async function runDaemon({ config, role, signal }: DaemonOptions): Promis
     ].map(({ name, close }) => endInAnyCase(logger, name, CLOSE_MS, close)),
   );
   leaveUnhandledErrors();
+  leaveFile();
   logger.info('Ended');
   return end.exitCode;
 }
@@ -146,8 +155,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   const { kafka, admin, clickhouse, tables, temporal, payloadBytesMax } = parts;
   if (temporal === null || payloadBytesMax === null) throw new Error('Temporal is up without a connection');
   await unlessAway(logger, end.signal, () => warnOfSmallDeadLetterTopics(admin, config, logger));
-  const limited = withPayloadLimit(config, payloadBytesMax);
-  if (limited !== config)
+  if (payloadBytesMax < PAYLOAD_BYTES_MAX)
     logger.warn(
       { payloadBytesMax },
       'Temporal takes smaller payloads than by default: signals and batches are smaller, too',
@@ -155,9 +163,10 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   const client = createPlainClient(temporal, config.temporal);
   const cipher = createCipher(config.temporal, reportMissingKeys(metrics, stateLog));
   const installations = new Installations({
-    config: limited,
+    config,
+    payloadBytesMax,
     claims: new Claims(client, config.temporal.requestTimeoutMs),
-    groupUse: createGroupUse(limited, admin, client),
+    groupUse: createGroupUse(config, admin, client),
     evidence: () => gatherEvidence(config, admin, role === 'consumer' ? null : tables),
     mayName: role !== 'consumer',
   });
@@ -165,7 +174,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
   await running.installation.untilSettled(end.signal);
   void running.installation.watch(end.signal);
   const shared = {
-    config: limited,
+    config,
     payloadBytesMax,
     metrics,
     logger,
@@ -261,39 +270,4 @@ function checksOf(parts: Parts, config: Config, role: Role): Map<Dependency, Che
   ]);
   if (role !== 'consumer') checks.set('clickhouse', () => checkClickHouse(clickhouse, tables, admin, config));
   return checks;
-}
-
-/** The end of the daemon: its signal, or the first fatal error. */
-class End {
-  readonly #fatal = new AbortController();
-  readonly #logger: Logger;
-  /** Aborted when the daemon has to end. */
-  readonly signal: AbortSignal;
-
-  constructor(signal: AbortSignal, logger: Logger) {
-    this.#logger = logger;
-    this.signal = AbortSignal.any([signal, this.#fatal.signal]);
-  }
-
-  get exitCode(): 0 | 1 {
-    return this.#fatal.signal.aborted ? 1 : 0;
-  }
-
-  fatal(error: Error): void {
-    if (!this.#fatal.signal.aborted)
-      this.#logger.error({ error: error.message }, 'Something failed for good; the daemon ends');
-    this.#fatal.abort(error);
-  }
-
-  /** A running step has failed. That is fatal, unless the daemon is ending: then the step was cancelled. */
-  failed(error: unknown): void {
-    if (!this.signal.aborted) this.fatal(asError(error));
-  }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -21,7 +21,7 @@ import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
 import { within } from '../lib/within.js';
 import { partitionName } from '../protocol/record.js';
-import { hasManyRows } from '../protocol/settings.js';
+import { hasManyRows, type Destination } from '../protocol/settings.js';
 import {
   collidingPipelines,
   collidingTopics,
@@ -143,14 +143,33 @@ export async function checkClickHouse(
     const changeFault = settings.destination.mapping.envelope === undefined ? undefined : changeColumnsFault(existing);
     if (changeFault !== undefined)
       problems.add(`ClickHouse table ${table} ${changeFault}: \`ktb check\` says how to alter it`);
-    const missing = missingColumns(existing, Object.keys(settings.destination.columns));
+    const missing = missingColumns(existing, namedColumns(settings.destination));
     if (missing.length > 0) {
       problems.add(
-        `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change columns`,
+        `ClickHouse table ${table} has no column ${missing.join(', ')}, which pipeline ${name} maps: add ${missing.length === 1 ? 'it' : 'them'}, or change the pipeline`,
       );
     }
   }
   if (problems.size > 0) throw new PartialProblem([...problems].join('; '));
+}
+
+/**
+ * As {@link checkClickHouse}, by the columns that the tables have now. What was read of them half a minute ago is forgotten:
+ * a person alters a table, and then the configuration.
+ */
+export async function checkClickHouseAnew(
+  client: ClickHouseClient,
+  tables: ClickHouseTables,
+  admin: KafkaAdmin,
+  config: Config,
+): Promise<void> {
+  for (const { table } of await tablesInUse(admin, config)) tables.forget(table);
+  await checkClickHouse(client, tables, admin, config);
+}
+
+/** The columns that a pipeline names. */
+function namedColumns({ columns, mapping: { unknownFields } }: Destination): string[] {
+  return [...Object.keys(columns), ...(typeof unknownFields === 'object' ? [unknownFields.into] : [])];
 }
 
 /**

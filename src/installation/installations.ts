@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.js';
 import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { ownTaskQueue, type Installation } from '../protocol/installation.js';
+import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../protocol/settings.js';
+import { withPayloadLimit } from '../temporal/namespaceLimit.js';
 import { completeClaim, CLAIM_FORMAT, derivedName, judgeClaim, placeIds, type Claim, type Evidence } from './claim.js';
 import { databaseClaim, pipelineClaim, taskQueueClaim, type Claims, type StoredClaim } from './claims.js';
 import { judgeGroups, type Claimer, type GroupJudgement, type GroupUse } from './judgeGroups.js';
@@ -18,6 +20,8 @@ export interface InstallationsOptions {
    * asked ClickHouse. A configured name is always written.
    */
   readonly mayName: boolean;
+  /** The most bytes that Temporal takes in one payload. Default: Temporal's own default. */
+  readonly payloadBytesMax?: number;
 }
 
 /** How long answers of {@link Installations.ofOther} are remembered. */
@@ -46,7 +50,11 @@ export class OtherInstallationError extends Error {
 export class Installations {
   readonly #options: InstallationsOptions;
   readonly #byPipeline = new Map<string, Installation>();
-  readonly #settings = new Map<string, BatcherSettings>();
+  /** By pipeline, what its batchers get, and what that was made of. */
+  readonly #settings = new Map<
+    string,
+    { readonly configured: BatcherSettings; readonly installation: Installation | null; readonly sent: BatcherSettings }
+  >();
   /** Pipelines that belong to another installation, with the time since when their claim is gone. Null while it is not. */
   readonly #ofOthers = new Map<string, number | null>();
   /** Once it is, this process's own consumers use the groups, also if Temporal loses the claims. */
@@ -236,14 +244,24 @@ export class Installations {
       throw new OtherInstallationError(`pipeline ${pipeline} belongs to another installation now`);
   }
 
-  /** The settings for a pipeline's batchers. It is the same object until the pipeline's installation changes. */
-  settingsOf({ name, settings }: { readonly name: string; readonly settings: BatcherSettings }): BatcherSettings {
+  /**
+   * The settings for a pipeline's batchers. It is the same object until the pipeline's installation or its configured settings
+   * change.
+   */
+  settingsOf({
+    name,
+    settings: configured,
+  }: {
+    readonly name: string;
+    readonly settings: BatcherSettings;
+  }): BatcherSettings {
     const installation = this.of(name);
     const known = this.#settings.get(name);
-    if (known !== undefined && (known.installation ?? null) === installation) return known;
-    const named = installation === null ? settings : { ...settings, installation };
-    this.#settings.set(name, named);
-    return named;
+    if (known?.configured === configured && known.installation === installation) return known.sent;
+    const limited = withPayloadLimit(configured, this.#options.payloadBytesMax ?? PAYLOAD_BYTES_MAX);
+    const sent = installation === null ? limited : { ...limited, installation };
+    this.#settings.set(name, { configured, installation, sent });
+    return sent;
   }
 
   /**

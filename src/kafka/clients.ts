@@ -26,13 +26,22 @@ export function createKafka(config: KafkaConfig, logger: Logger): Kafka {
     connectionTimeout: config.connectionTimeoutMs,
     requestTimeout: config.requestTimeoutMs,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
-    logLevel: logger.isLevelEnabled('debug') ? logLevel.INFO : logLevel.ERROR,
+    logLevel: levelOf(logger),
     logCreator:
       () =>
       ({ namespace, log: { message, error } }) => {
         logger.debug({ namespace, error: error as unknown }, `kafkajs: ${message}`);
       },
   });
+}
+
+/** Makes kafkajs log as the logger's level wants it now. It counts for all clients that were made from this object. */
+export function followLogLevel(kafka: Kafka, logger: Logger): void {
+  kafka.logger().setLogLevel(levelOf(logger));
+}
+
+function levelOf(logger: Pick<Logger, 'isLevelEnabled'>): logLevel {
+  return logger.isLevelEnabled('debug') ? logLevel.INFO : logLevel.ERROR;
 }
 
 /** With the certificates that there are now. */

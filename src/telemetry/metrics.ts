@@ -49,6 +49,16 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       [],
     ),
     dependencyUp: gauge('ktb_dependency_up', '1 while the dependency answers, 0 while it does not.', ['dependency']),
+    configRefused: gauge(
+      'ktb_config_refused',
+      '1 while the configuration file cannot be used: it is wrong, or a table does not take what it maps. The daemon goes on with the last one.',
+      [],
+    ),
+    configRestartNeeded: gauge(
+      'ktb_config_restart_needed',
+      '1 while the configuration file has changes that the daemon takes only at its next start. The log names them.',
+      [],
+    ),
     temporalRequests: counter(
       'ktb_temporal_requests_total',
       'Requests of the daemon to Temporal, after their own retries, by code. Requests of a worker for its tasks are not counted.',

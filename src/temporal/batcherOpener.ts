@@ -29,14 +29,14 @@ export class BatcherOpener {
   readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
   readonly #settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
   readonly #isClaimed: (pipeline: string) => Promise<boolean>;
-  /** Workflow ids of the batchers that have this process's settings. */
-  readonly #haveSettings = new Set<string>();
+  /** By the workflow id of a batcher, the settings that it got from this process last. */
+  readonly #settingsSent = new Map<string, BatcherSettings>();
   readonly #checks = new Map<string, { readonly untilMs: number; readonly check: Promise<void> }>();
 
   constructor(options: {
     pipelines: readonly PipelineConfig[];
     batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
-    /** The settings that the pipeline's batchers get. */
+    /** The settings that the pipeline's batchers get. Returns another object if they have changed. */
     settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
     /**
      * Whether an installation has claimed this pipeline. Asked about pipelines that this configuration does not have.
@@ -99,13 +99,15 @@ export class BatcherOpener {
       const message = `the history of ${batcher.workflowId} is at its limit until it continues as new`;
       throw ApplicationFailure.create({ type: 'BatcherFull', message, nextRetryDelay: FULL_RETRY });
     }
-    if (size === null || !this.#haveSettings.has(batcher.workflowId)) await this.#sendSettings(batcher, pipeline);
+    const settings = this.#settingsOf(pipeline);
+    if (size === null || this.#settingsSent.get(batcher.workflowId) !== settings)
+      await this.#sendSettings(batcher, settings);
   }
 
   /** Sends the settings. This starts the batcher if it does not run. */
-  async #sendSettings(batcher: BatcherClient, pipeline: PipelineConfig): Promise<void> {
+  async #sendSettings(batcher: BatcherClient, settings: BatcherSettings): Promise<void> {
     const { meta, body } = encodeChunk([]);
-    const chunk = { ...meta, settings: this.#settingsOf(pipeline) };
+    const chunk = { ...meta, settings };
     let outcome = await batcher.send(chunk, body);
     if (outcome.type === 'closed') {
       await batcher.startHeir({ drained: true });
@@ -115,6 +117,6 @@ export class BatcherOpener {
       const why = 'message' in outcome ? outcome.message : 'its run has ended';
       throw ApplicationFailure.create({ type: 'BatcherNotOpen', message: `${batcher.workflowId} is not open: ${why}` });
     }
-    this.#haveSettings.add(batcher.workflowId);
+    this.#settingsSent.set(batcher.workflowId, settings);
   }
 }

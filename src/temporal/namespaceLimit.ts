@@ -1,6 +1,7 @@
 import type { ConnectionLike } from '@temporalio/client';
-import type { Config, TemporalConfig } from '../config/config.js';
+import type { TemporalConfig } from '../config/config.js';
 import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 
 /**
  * The most bytes that one payload may have in this namespace (`limit.blobSize.error` of Temporal's dynamic
@@ -16,14 +17,10 @@ export async function readPayloadLimit(
 }
 
 /**
- * Adds a payload limit below the default to the settings of all pipelines. Batchers and lanes then make their payloads
- * smaller by the same factor.
+ * Adds a payload limit below the default to the settings of a pipeline. Batchers and lanes then make their payloads smaller by
+ * the same factor.
  */
-export function withPayloadLimit(config: Config, payloadBytesMax: number): Config {
-  if (payloadBytesMax >= PAYLOAD_BYTES_MAX) return config;
-  const pipelines = config.pipelines.map((pipeline) => {
-    const { settings } = pipeline;
-    return { ...pipeline, settings: { ...settings, batch: { ...settings.batch, payloadBytesMax } } };
-  });
-  return { ...config, pipelines };
+export function withPayloadLimit(settings: BatcherSettings, payloadBytesMax: number): BatcherSettings {
+  if (payloadBytesMax >= PAYLOAD_BYTES_MAX) return settings;
+  return { ...settings, batch: { ...settings.batch, payloadBytesMax } };
 }

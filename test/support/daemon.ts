@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -118,6 +118,13 @@ export class Daemon {
     if (process.platform !== 'linux') return 0;
     const peakKiB = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
     return Number(peakKiB) / 1024;
+  }
+
+  /** Gives it another configuration file, whole in one moment, as Kubernetes does with a mounted ConfigMap. */
+  configure(config: string): void {
+    const file = join(this.#directory, 'ktb.yaml');
+    writeFileSync(`${file}.next`, config);
+    renameSync(`${file}.next`, file);
   }
 
   signal(name: NodeJS.Signals): void {

@@ -31,6 +31,7 @@ const PACKING_GROWTH_MAX = 1.25;
 /** A chunk of less than this share of the goal packs worse than a full one. */
 const TELLING_SHARE = 0.25;
 
+/** They may change, and are read each time. */
 interface LaneLimits extends Omit<SignalLimits, 'sharedLingerMs'> {
   /** From so much memory on, waiting gains nothing: the partitions of its records may be paused. Default: no limit. */
   readonly lingerMemoryBytesMax?: number;

@@ -18,7 +18,9 @@ export class Lanes {
   readonly layout: Layout;
   readonly all: readonly Lane[];
   readonly batchers: readonly BatcherClient[];
-  readonly #signal: SignalLimits;
+  readonly #pipeline: Pick<PipelineConfig, 'signal'>;
+  /** The limits by which the lanes linger now. */
+  #signal: SignalLimits;
   #members = 1;
   #hurries = false;
   readonly #senders: readonly LaneSender[];
@@ -33,9 +35,21 @@ export class Lanes {
     settings: () => BatcherSettings,
   ) {
     this.layout = layout;
+    this.#pipeline = pipeline;
     this.#signal = pipeline.signal;
     const lingerMemoryBytesMax = lingerBytesMax(pipeline.bufferedBytesMax, layout.batchers);
-    const limits = { ...pipeline.signal, lingerMemoryBytesMax };
+    const limits = {
+      get maxRecords() {
+        return pipeline.signal.maxRecords;
+      },
+      get maxBytes() {
+        return pipeline.signal.maxBytes;
+      },
+      get lingerMs() {
+        return pipeline.signal.lingerMs;
+      },
+      lingerMemoryBytesMax,
+    };
     this.all = Array.from({ length: layout.batchers }, (_, index) => new Lane(index, limits));
     this.batchers = this.all.map(({ index }) => batcherOf(index));
     this.#senders = this.all.map((lane, index) => {
@@ -63,6 +77,7 @@ export class Lanes {
 
   /** Hands records of a partition over, in order. */
   handOver(tracker: PartitionTracker, records: readonly KafkaRecord[]): void {
+    if (this.#pipeline.signal !== this.#signal) this.#setLinger();
     const nowMs = performance.now();
     const keyless = keylessIndex(tracker, this.layout);
     const byLane = groupBy(records, (record) => laneIndex(record, keyless, this.layout));
@@ -92,6 +107,7 @@ export class Lanes {
   }
 
   #setLinger(): void {
+    this.#signal = this.#pipeline.signal;
     const { lingerMs, sharedLingerMs } = this.#signal;
     const waitMs = this.#members > 1 ? sharedLingerMs : lingerMs;
     for (const lane of this.all) lane.lingerMs = this.#hurries ? 0 : waitMs;

@@ -88,6 +88,21 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`ktb_running{${POD}}`.replace('ktb-0', 'ktb-1')]: '0x4 1x60',
     },
   },
+  KtbConfigRefused: {
+    at: '20m',
+    firing: { [`ktb_config_refused{${POD}}`]: '0x5 1x60' },
+    // It was mended within minutes.
+    quiet: { [`ktb_config_refused{${POD}}`]: '0x5 1x3 0x60' },
+  },
+  KtbRestartNeeded: {
+    at: '90m',
+    firing: { [`ktb_config_restart_needed{${POD}}`]: '0x5 1x120' },
+    // A rollout replaces the pods.
+    quiet: {
+      [`ktb_config_restart_needed{${POD}}`]: '0x5 1x30 stale',
+      [`ktb_config_restart_needed{${POD}}`.replace('ktb-0', 'ktb-1')]: '_x30 0x120',
+    },
+  },
   KtbStalled: {
     at: '30m',
     firing: { [`ktb_lag_records{${P}}`]: '5000x60', [`ktb_signalled_records_total{${P}}`]: '100x60' },

@@ -1,5 +1,10 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { checkClickHouse, checkKafka, warnOfSharedTables } from '../../../src/daemon/startUpChecks.js';
+import {
+  checkClickHouse,
+  checkClickHouseAnew,
+  checkKafka,
+  warnOfSharedTables,
+} from '../../../src/daemon/startUpChecks.js';
 import { parseConfig } from '../../../src/config/load.js';
 import { PartialProblem } from '../../../src/telemetry/dependencyMonitor.js';
 
@@ -106,6 +111,22 @@ it('a Kafka that does not answer is named before ClickHouse could count as not a
   expect(seen).toEqual([
     'ClickHouse answers, but which tables pipeline events needs is not known: Kafka does not answer (no answer within 8 s)',
   ]);
+});
+
+it('the column for fields without one has to be there, as the mapped ones', async () => {
+  const mapped = 'columns: { total: /sum }, unknownFields: { into: extra }';
+  const config = parseConfig(`pipelines: { p: { topics: [a], table: t, ${mapped} } }`, 'ktb.yaml', {});
+  const forgotten: string[] = [];
+  const tables = {
+    columnsOf: () => Promise.resolve(new Map([['t', new Map([['total', 'Int64']])]])),
+    forget: (table: string) => void forgotten.push(table),
+  };
+  const ping = () => Promise.resolve({ success: true });
+  const problem = await checkClickHouseAnew({ ping } as never, tables as never, {} as never, config).catch(String);
+  expect(problem).toContain(
+    'ClickHouse table t has no column extra, which pipeline p maps: add it, or change the pipeline',
+  );
+  expect(forgotten).toEqual(['t']);
 });
 
 it('a table whose merges would leave one row of each record is a problem for records that hold many', async () => {

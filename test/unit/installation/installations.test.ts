@@ -113,7 +113,15 @@ describe('an installation', () => {
     await installations.settle();
     expect(installations.taskQueues).toEqual(['q']);
     expect(installations.of('a')).toEqual(installations.of('b'));
-    expect(installations.settingsOf({ name: 'a', settings: settings() }).installation).toEqual(installations.of('a'));
+    const configured = settings();
+    const sent = installations.settingsOf({ name: 'a', settings: configured });
+    expect(sent.installation).toEqual(installations.of('a'));
+    expect(installations.settingsOf({ name: 'a', settings: configured })).toBe(sent);
+    const changed = settings({ maxDelayMs: 5_000 });
+    expect(installations.settingsOf({ name: 'a', settings: changed })).toEqual({
+      ...changed,
+      installation: sent.installation,
+    });
   });
 
   it('has the same name for all its members, whoever comes first, and another one a task queue of its own', async () => {

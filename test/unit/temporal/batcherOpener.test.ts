@@ -46,7 +46,7 @@ function bridge(
     settingsOf: ({ settings }) => settings,
     isClaimed: (pipeline) => Promise.resolve(pipeline === 'others'),
   });
-  return { opener, done, indexes, looks: () => looks };
+  return { opener, done, indexes, looks: () => looks, pipeline: pipelines[0]! };
 }
 
 it('a request goes to the batcher of its key, as a record of Kafka does; without one to that of its id', async () => {
@@ -127,6 +127,20 @@ it('one that was full is looked at again, also where the clock was set back mean
   vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 200);
   await expect(open()).rejects.toMatchObject({ type: 'BatcherFull' });
   expect(looks()).toBe(2);
+});
+
+it('a batcher gets the settings once, and again once they have changed', async () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 1_000));
+  const { opener, done, pipeline } = bridge(QUIET);
+  const open = () => opener.open({ pipeline: 'orders', id: 'x' });
+  await open();
+  await open();
+  expect(done).toEqual(['0 records, settings']);
+  pipeline.settings = { ...pipeline.settings };
+  await open();
+  await open();
+  expect(done).toEqual(['0 records, settings', '0 records, settings']);
 });
 
 it('a pipeline that is not there is said so, and not asked for again', async () => {

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
 import type { NativeConnection } from '@temporalio/worker';
-import type { Config } from '../../../src/config/config.js';
 import { readPayloadLimit, withPayloadLimit } from '../../../src/temporal/namespaceLimit.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
@@ -26,10 +25,10 @@ it('takes from the namespace how large a payload may be, and the default where i
 });
 
 it('tells batchers of a limit below the default only', () => {
-  const config = { pipelines: [{ name: 'orders', settings: settings() }] } as unknown as Config;
-  expect(withPayloadLimit(config, 2 * MIB)).toBe(config);
-  expect(withPayloadLimit(config, 4 * MIB)).toBe(config);
-  expect(withPayloadLimit(config, MIB).pipelines[0]?.settings.batch.payloadBytesMax).toBe(MIB);
+  const configured = settings();
+  expect(withPayloadLimit(configured, 2 * MIB)).toBe(configured);
+  expect(withPayloadLimit(configured, 4 * MIB)).toBe(configured);
+  expect(withPayloadLimit(configured, MIB).batch.payloadBytesMax).toBe(MIB);
 });
 
 it.each([2 * MIB, MIB, MIB / 2])('under a limit of %i bytes no payload of a batcher is larger', (payloadBytesMax) => {

@@ -78,7 +78,7 @@ function start({
     { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
   );
   started.push(lanes);
-  return { lanes, looked, told, well, metrics, accepted };
+  return { lanes, looked, told, well, metrics, accepted, pipeline: pipelines[0]! };
 }
 
 it('looks for closed runs at the batchers of all layouts, and tells how they were closed', async () => {
@@ -229,6 +229,27 @@ it('records wait for others for the delay of a batch; for half of it if others s
   expect([...lingers(), lanes.of(TWO).all[0]?.lingerMs]).toEqual([0, 0]);
   lanes.hurry(false);
   expect(lingers()).toEqual([200]);
+});
+
+it('signals follow changed limits, from the next record on', async () => {
+  const { lanes, accepted, pipeline } = start({
+    yaml: 'pipelines: { orders: { topics: [orders], table: orders, batch: { maxDelay: 1h }, signal: { linger: 10s } } }',
+  });
+  const ones = lanes.of(ONE);
+  const handOver = (...offsets: number[]) =>
+    ones.handOver(
+      tracker({}, offsets[0], { layout: ONE }),
+      offsets.map((offset) => record(offset)),
+    );
+  handOver(0);
+  pipeline.signal = { ...pipeline.signal, maxRecords: 2 };
+  handOver(1, 2, 3);
+  await eventually(() => expect(accepted).toEqual([2, 2]));
+  handOver(4);
+  pipeline.signal = { ...pipeline.signal, lingerMs: 5 };
+  handOver(5, 6);
+  expect(ones.all[0]?.lingerMs).toBe(5);
+  await eventually(() => expect(accepted).toEqual([2, 2, 2, 1]));
 });
 
 it('what waits in a lane is sent at once in a hurry', async () => {
