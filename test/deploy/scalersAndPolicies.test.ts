@@ -274,6 +274,12 @@ describe('NetworkPolicy', () => {
     expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [7233], [8123]]);
   });
 
+  it('lets consumers ask ClickHouse for columns where they take a changed mapping by themselves', async () => {
+    const split = { deploymentMode: 'split', networkPolicy: { enabled: true }, liveReload: true };
+    const consumer = one(await renderWith(split), 'NetworkPolicy', 'demo-kafka-temporal-bridge-consumer');
+    expect(portsOf(consumer)).toEqual([[53, 53], [9092], [7233], [8123]]);
+  });
+
   it('lets pods ask for tokens and schemas', async () => {
     const manifests = await renderWith({
       config: {

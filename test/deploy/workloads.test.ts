@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { classOf } from '../../src/config/liveSettings.js';
+import { settingPaths } from '../../src/config/reference.js';
 import {
   all,
   changedChart,
@@ -333,6 +335,34 @@ describe('pods', () => {
     expect(await checksum({ podDisruptionBudget: { enabled: false } })).toBe(before);
     expect(await checksum({ config: { log: { level: 'debug' } } })).not.toBe(before);
     expect(await checksum({ credentials: { clickhouse: { auth: { existingSecret: 'a' } } } })).not.toBe(before);
+  });
+
+  it('stay with liveReload where the daemon takes the change by itself, and only there', async () => {
+    const pipeline = { topics: ['a'], table: 'a', reply: { topic: 'r' } };
+    const checksum = async (changed: object, top: object = {}): Promise<string | undefined> => {
+      const config = { ...top, pipelines: { orders: { ...pipeline, ...changed } } };
+      const deployment = one(await renderWith({ liveReload: true, config }), 'Deployment');
+      return templateOf(deployment).metadata.annotations['checksum/config'];
+    };
+    const before = await checksum({});
+    const live = {
+      batch: { maxDelay: '5s' },
+      columns: { total: '/sum' },
+      insert: { retryFor: '5m' },
+      signal: { linger: '1ms' },
+      tombstones: 'skip',
+      unknownFields: 'reject',
+      where: { pointer: '/a', exists: true },
+      reply: { topic: 'r', copyHeaders: ['trace'] },
+    };
+    const keys = settingPaths().flatMap(({ path }) => (classOf(path.split('.')) === 'live' ? path.split('.') : []));
+    const named = new Set(keys.filter((_, index) => keys[index - 1] === '<name>' && keys[index - 2] === 'pipelines'));
+    expect(Object.keys(live).sort()).toEqual([...named].sort());
+    for (const [key, value] of Object.entries(live)) expect(await checksum({ [key]: value }), key).toBe(before);
+    expect(await checksum({}, { log: { level: 'debug' } })).toBe(before);
+    expect(await checksum({}, { log: { format: 'pretty' } })).not.toBe(before);
+    expect(await checksum({ reply: { topic: 'other' } })).not.toBe(before);
+    expect(await checksum({ batchers: 3 })).not.toBe(before);
   });
 
   it('get what extra… and the other usual keys say', async () => {

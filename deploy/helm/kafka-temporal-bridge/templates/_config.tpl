@@ -143,6 +143,28 @@ secret, empty where none is named, and secretKey; isGiven where `config` itself 
 {{- include "ktb.merge" (dict "base" $references "over" $given) -}}
 {{- end -}}
 
+{{/*
+The part of the configuration whose changes replace the pods: all of it, or with `liveReload` what the daemon reads only at its start
+(docs/configuration.md has them, marked as live).
+*/}}
+{{- define "ktb.startConfig" -}}
+{{- if .Values.liveReload -}}
+{{- $config := include "ktb.config" . | fromYaml -}}
+{{- $_ := unset (default dict $config.log) "level" -}}
+{{- if not $config.log -}}{{- $_ := unset $config "log" -}}{{- end -}}
+{{- range default dict $config.pipelines -}}
+{{- $pipeline := . -}}
+{{- range list "batch" "columns" "insert" "signal" "tombstones" "unknownFields" "where" -}}
+{{- $_ := unset $pipeline . -}}
+{{- end -}}
+{{- $_ := unset (default dict $pipeline.reply) "copyHeaders" -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- else -}}
+{{- include "ktb.config" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A duration of the configuration (250ms, 1s, 5m) in whole seconds, rounded up; empty where it is a reference. */}}
 {{- define "ktb.seconds" -}}
 {{- $number := regexFind "^[0-9]+([.][0-9]+)?" . -}}
