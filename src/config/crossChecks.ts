@@ -1,5 +1,5 @@
 import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
-import { keyPointer } from '../protocol/columnSource.js';
+import { pointerOf, type PointedAt } from '../protocol/columnSource.js';
 import { collidingTopics } from '../protocol/tables.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
@@ -28,7 +28,7 @@ export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegi
     ...ofEach(formatOfValues),
     ...ofEach(envelopeOfValues),
     ...ofEach((pipeline) => decodedFormat(pipeline, schemaRegistry)),
-    ...ofEach(partsOfKey),
+    ...ofEach(missingDocuments),
     ...registry(schemaRegistry),
     ...loginByTls(kafka),
     ...activeKey(temporal),
@@ -248,15 +248,19 @@ function decodedFormat(
 
 const NEEDS_REGISTRY = 'needs schemaRegistry, which has the schemas';
 
-/** What is taken from within the key. */
-function partsOfKey({ key, columns }: Pipeline): ConfigProblem[] {
-  if (key !== undefined && key.format !== 'bytes') return [];
-  return Object.entries(columns)
-    .filter(([, source]) => sourcesIn(source).some((from) => keyPointer(from) !== null))
-    .map(([column]) => ({
-      path: ['columns', column],
-      message: 'leads into the key, and keys are bytes: set key.format',
-    }));
+/** Columns that are taken from within the key, or from the envelope, where nothing can be. */
+function missingDocuments({ key, envelope, columns }: Pipeline): ConfigProblem[] {
+  const missing = new Map<PointedAt, string>();
+  if ((key?.format ?? 'bytes') === 'bytes')
+    missing.set('key', 'leads into the key, and keys are bytes: set key.format');
+  if (envelope === undefined) missing.set('envelope', 'leads into the envelope, and there is none: set envelope');
+  return Object.entries(columns).flatMap(([column, source]) => {
+    const into = new Set(sourcesIn(source).map((from) => pointerOf(from)?.into ?? 'value'));
+    return [...into].flatMap((one) => {
+      const message = missing.get(one);
+      return message === undefined ? [] : [{ path: ['columns', column], message }];
+    });
+  });
 }
 
 function registry(parsed: CheckedParts['schemaRegistry']): ConfigProblem[] {

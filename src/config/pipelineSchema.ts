@@ -91,7 +91,7 @@ const flow = z.strictObject({
     .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
 
-const POINTER_HEADER_OR_KEY = /^((key:)?\/.*|header:.+|key)$/s;
+const POINTER_HEADER_OR_KEY = /^(((key|envelope):)?\/.*|header:.+|key)$/s;
 
 /** A source that a rule may have: one that may lead to nothing. */
 const findable = z.string().regex(POINTER_HEADER_OR_KEY, {
@@ -107,7 +107,9 @@ const constant = z
 
 const sourceRule = z
   .strictObject({
-    from: findable.optional().describe('Where the value is: a JSON pointer, key:/POINTER, header:NAME, or key.'),
+    from: findable
+      .optional()
+      .describe('Where the value is: a JSON pointer, key:/POINTER, envelope:/POINTER, header:NAME, or key.'),
     first: z
       .array(findable)
       .min(1, { error: 'must name at least one source' })
@@ -141,9 +143,12 @@ const columnSource = z.union(
   [
     z
       .string()
-      .regex(/^((key:)?\/.*|header:.+|key|value|document|headers|kind|topic|partition|offset|timestamp|epoch)$/s, {
-        error: NO_SOURCE,
-      }),
+      .regex(
+        /^(((key|envelope):)?\/.*|header:.+|key|value|document|headers|kind|topic|partition|offset|timestamp|epoch)$/s,
+        {
+          error: NO_SOURCE,
+        },
+      ),
     sourceRule,
   ],
   { error: NO_SOURCE },
@@ -322,7 +327,7 @@ export const pipeline = z.strictObject({
     .record(nonEmpty, columnSource)
     .default({})
     .describe(
-      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, key:/POINTER into the key, header:NAME, value, document, headers, kind, ' +
+      'Columns that do not take the field of their name, as column: source. A source is a JSON pointer, key:/POINTER into the key, envelope:/POINTER, header:NAME, value, document, headers, kind, ' +
         'or a coordinate of the record. A rule such as `{ first: [/id, /key/id], required: true }` says more: from or first, unit, required, default; or constant.',
     ),
   batchers: count({ min: 1, max: 1_024 })

@@ -3,8 +3,8 @@
  */
 
 /**
- * A text in the simple case: `/pointer`, `key:/pointer`, `header:NAME`, `value`, `document`, `headers`, `kind`, or a
- * coordinate of the record. Otherwise a rule. Workers of version 0.1.0 fail on a rule, and on a text that they do not know: they do not
+ * A text in the simple case: `/pointer`, `key:/pointer`, `envelope:/pointer`, `header:NAME`, `value`, `document`,
+ * `headers`, `kind`, or a coordinate of the record. Otherwise a rule. Workers of version 0.1.0 fail on a rule, and on a text that they do not know: they do not
  * insert other values.
  */
 export type ColumnSource = string | SourceRule;
@@ -38,12 +38,13 @@ export function pointersOf(source: ColumnSource): readonly string[] {
   return sourcesOf(source).filter((from) => from.startsWith('/'));
 }
 
-/** What is before a JSON pointer into the key. */
-const INTO_KEY = 'key:';
+/** The documents that JSON pointers lead into. `envelope`: what is around the row, with `op` and `source`. */
+export type PointedAt = 'value' | 'key' | 'envelope';
 
-/** The JSON pointer into the key that a source is. Null if it is another one. */
-export function keyPointer(from: string): string | null {
-  return from.startsWith(`${INTO_KEY}/`) ? from.slice(INTO_KEY.length) : null;
+/** The JSON pointer that a source is, and what it leads into. Null if it is another source. */
+export function pointerOf(from: string): { readonly into: PointedAt; readonly pointer: string } | null {
+  const [, into = 'value', pointer] = /^(?:(key|envelope):)?(\/.*)$/s.exec(from) ?? [];
+  return pointer === undefined ? null : { into: into as PointedAt, pointer };
 }
 
 /** A source in a message. */

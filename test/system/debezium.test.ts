@@ -20,15 +20,22 @@ import { useSharedStack } from '../support/useStack.js';
 const stack = useSharedStack();
 const registry = useRegistry();
 
+const OF_ENVELOPE = {
+  op: 'envelope:/op',
+  by: 'envelope:/source/connector',
+  at: { from: 'envelope:/source/ts_ms', unit: 'ms' },
+} as const;
+
 /** A pipeline that takes changes, with a table that was not made by `ktb setup`. */
 async function start(pipeline: FixtureOptions['pipeline']): Promise<readonly [Fixture, table: string]> {
   const fixture = await Fixture.create(stack(), {
     config: { schemaRegistry: { url: registry().url } },
-    pipeline: { envelope: 'debezium', ...pipeline },
+    pipeline: { envelope: 'debezium', columns: OF_ENVELOPE, ...pipeline },
   });
   const table = `${fixture.table}_changes`;
   await fixture.query(
     `CREATE TABLE ${table} (id Int64, name Nullable(String), balance Decimal(12, 2),
+       op String, by String, at DateTime64(3, 'UTC'),
        _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
        _epoch LowCardinality(String), _version UInt64, _is_deleted UInt8)
      ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id SETTINGS non_replicated_deduplication_window = 1000`,
@@ -69,6 +76,8 @@ async function expectToEqual(fixture: Fixture, table: string, source: ReadonlyMa
     .toSorted((one, other) => one.id - other.id)
     .map((row) => ({ ...row, balance: String(Number(row.balance)) }));
   expect(rows).toEqual(expected);
+  const wrong = `(op = 'd') != (_is_deleted = 1) OR by NOT IN ('postgresql', 'mysql') OR at <= '2023-11-14 22:13:20'`;
+  expect(await fixture.query(`SELECT op, by, at FROM ${table} WHERE ${wrong} LIMIT 5`)).toEqual([]);
 }
 
 it.each([

@@ -4,11 +4,12 @@
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { Rejection } from '../../protocol/ack.js';
 import {
-  keyPointer,
+  pointerOf,
   sourcesOf,
   sourceText,
   type ColumnSource,
   type Constant,
+  type PointedAt,
   type SourceRule,
 } from '../../protocol/columnSource.js';
 import {
@@ -35,10 +36,8 @@ export type ColumnReader = (source: RecordSource, record: KafkaRecord) => string
 export interface RecordDocuments {
   /** Reads the value, for columns that need JSON. */
   readonly json: JsonObject;
-  /** Pointers into the value. They must have read it before a reader is asked. */
-  readonly value: JsonPointers;
-  /** The same for the key. */
-  readonly key: JsonPointers;
+  /** They must have read their documents before a reader is asked. */
+  readonly pointers: Readonly<Record<PointedAt, JsonPointers>>;
   /** Whether keys are JSON. */
   readonly hasJsonKeys: boolean;
 }
@@ -54,10 +53,9 @@ export function columnReader(
 }
 
 function sourceReader(from: string, type: string, documents: RecordDocuments): ColumnReader {
-  const { json, hasJsonKeys } = documents;
-  if (from.startsWith('/')) return pointerReader(documents.value, from);
-  const ofKey = keyPointer(from);
-  if (ofKey !== null) return pointerReader(documents.key, ofKey);
+  const { json, pointers, hasJsonKeys } = documents;
+  const pointed = pointerOf(from);
+  if (pointed !== null) return pointerReader(pointers[pointed.into], pointed.pointer);
   if (from.startsWith('header:')) {
     const name = from.slice('header:'.length);
     return (_source, { headers }) => quoteBytes(lastHeader(headers, name) ?? null);
@@ -191,5 +189,5 @@ export function unfitMappings(
 }
 
 function mayGiveJson(from: string): boolean {
-  return from.startsWith('/') || keyPointer(from) !== null || ['value', 'document', 'headers'].includes(from);
+  return pointerOf(from) !== null || ['value', 'document', 'headers'].includes(from);
 }

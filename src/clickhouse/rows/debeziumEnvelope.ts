@@ -11,16 +11,23 @@ export class ChangedRow extends PartOfRecord {
   /** Grows with each change of a row. Digits, up to 2^64. */
   readonly version: string;
   readonly isDeleted: boolean;
+  readonly #envelope: Range;
 
   constructor(
     record: KafkaRecord,
     values: Buffer,
-    [valueAt, valueEnd]: Range,
+    { row: [valueAt, valueEnd], envelope }: { readonly row: Range; readonly envelope: Range },
     { version, isDeleted }: Pick<ChangedRow, 'version' | 'isDeleted'>,
   ) {
     super(record, values, valueAt, valueEnd - valueAt);
     this.version = version;
     this.isDeleted = isDeleted;
+    this.#envelope = envelope;
+  }
+
+  /** The whole envelope, without the schema around it. One character per byte. */
+  get envelope(): string {
+    return this.values.toString('latin1', ...this.#envelope);
   }
 }
 
@@ -62,10 +69,15 @@ export class DebeziumEnvelopes {
     const payload = whole.has('op') ? undefined : whole.get('payload');
     const members = payload === undefined ? whole : this.#membersOf(bytes, payload);
     if (members === null) return noEnvelope('payload is no object');
-    return this.#change(record, bytes, members);
+    return this.#change(record, bytes, payload ?? [from, to], members);
   }
 
-  #change(record: KafkaRecord, bytes: Buffer, members: ReadonlyMap<string, Range>): ChangedRow | Rejection {
+  #change(
+    record: KafkaRecord,
+    bytes: Buffer,
+    envelope: Range,
+    members: ReadonlyMap<string, Range>,
+  ): ChangedRow | Rejection {
     const op = textAt(bytes, members.get('op'));
     if (op === undefined) return noEnvelope('it has no op');
     if (op === TRUNCATES)
@@ -80,7 +92,7 @@ export class DebeziumEnvelopes {
       return noEnvelope(`${name} is no object${isDeleted ? WITHOUT_BEFORE : ''}`);
     const version = this.#version(bytes, members);
     if (typeof version !== 'string') return version;
-    return new ChangedRow(record, bytes, row, { version, isDeleted });
+    return new ChangedRow(record, bytes, { row, envelope }, { version, isDeleted });
   }
 
   /** Digits that grow with each change of a row. */

@@ -1,5 +1,5 @@
 import type { Rejection } from '../../protocol/ack.js';
-import type { ColumnSource } from '../../protocol/columnSource.js';
+import { pointerOf, sourcesOf, type ColumnSource } from '../../protocol/columnSource.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { Mapping } from '../../protocol/settings.js';
 import { identityColumnsOf, type IdentityColumn } from '../identityColumns.js';
@@ -10,6 +10,7 @@ import type { JsonObject } from '../values/jsonObject.js';
 import { JsonPointers } from '../values/jsonPointers.js';
 import type { ValueCheck } from '../values/valueCheck.js';
 import { columnReader, type ColumnReader } from './columnSources.js';
+import { ChangedRow } from './debeziumEnvelope.js';
 import { IdentityFields } from './identityFields.js';
 import { columnCheck } from './knownFields.js';
 import { quote } from './quoting.js';
@@ -21,6 +22,7 @@ interface MappedColumn {
   readonly from: ColumnSource;
   readonly read: ColumnReader;
   readonly check: ValueCheck | undefined;
+  readonly isOfEnvelope: boolean;
 }
 
 /**
@@ -40,8 +42,7 @@ export class LeadingFields {
   readonly mapped: readonly MappedColumn[];
   readonly #identityFields: IdentityFields;
   readonly #object: JsonObject;
-  readonly #pointers = new JsonPointers();
-  readonly #keyPointers = new JsonPointers();
+  readonly #pointers = { value: new JsonPointers(), key: new JsonPointers(), envelope: new JsonPointers() };
   readonly #hasJsonKeys: boolean;
 
   /**
@@ -58,15 +59,13 @@ export class LeadingFields {
     this.#hasJsonKeys = mapping.key !== undefined;
     this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
     this.#identityFields = new IdentityFields(this.identity, table, this.#hasJsonKeys);
-    const documents = {
-      ...{ json: object, value: this.#pointers, key: this.#keyPointers },
-      hasJsonKeys: this.#hasJsonKeys,
-    };
+    const documents = { json: object, pointers: this.#pointers, hasJsonKeys: this.#hasJsonKeys };
     this.mapped = Object.entries(columns).map(([column, from]) => ({
       column,
       from,
       read: columnReader(column, from, table.get(column) ?? '', documents),
       check: columnCheck(table, column),
+      isOfEnvelope: sourcesOf(from).some((source) => pointerOf(source)?.into === 'envelope'),
     }));
   }
 
@@ -108,11 +107,13 @@ export class LeadingFields {
    */
   mappedOf(source: RecordSource, record: KafkaRecord, text: string): string[] | Rejection {
     const fields: string[] = [];
-    this.#pointers.read(text);
-    if (this.#hasJsonKeys && this.#keyPointers.isUsed) this.#keyPointers.read(record.key?.toString('latin1') ?? '');
+    const { value: ofValue, key: ofKey, envelope } = this.#pointers;
+    ofValue.read(text);
+    if (this.#hasJsonKeys && ofKey.isUsed) ofKey.read(record.key?.toString('latin1') ?? '');
+    if (envelope.isUsed) envelope.read(record instanceof ChangedRow ? record.envelope : '');
     let bytes = 0;
     let checkedBytes = 0;
-    for (const { column, read, check } of this.mapped) {
+    for (const { column, read, check, isOfEnvelope } of this.mapped) {
       const value = read(source, record);
       if (value === undefined) continue;
       if (typeof value !== 'string') return value;
@@ -123,7 +124,7 @@ export class LeadingFields {
         if (checkedBytes > MAPPED_CHECKED_BYTES_MAX) return tooMuchMapped('to check');
         if (!check(value, 0, value.length)) return outOfRange(column);
       }
-      if (this.#object.hasHalfCharacters && hasHalfCharacter(value)) return halfCharacter(column);
+      if ((isOfEnvelope || this.#object.hasHalfCharacters) && hasHalfCharacter(value)) return halfCharacter(column);
       fields.push(`${quote(column)}:${value}`);
     }
     return fields;

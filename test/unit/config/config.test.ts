@@ -860,7 +860,7 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
   c: { topics: [z], table: t, protobuf: { bytes: base64 } }
   d: { topics: [u], table: t, format: protobuf }
   e: { topics: [v], table: t, key: { format: avro } }
-  f: { topics: [w], table: t, columns: { id: 'key:/id', first: { first: [/a, 'key:/b'] } } }
+  f: { topics: [w], table: t, columns: { id: 'key:/id', first: { first: [/a, 'key:/b'] }, op: 'envelope:/op' } }
 `),
   ).toEqual([
     'line 2: pipelines.a.shardBy: leads into the value, which consumers do not decode; use key, partition, or header:NAME',
@@ -871,6 +871,7 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
     'line 6: pipelines.e.key.format: needs schemaRegistry, which has the schemas',
     'line 7: pipelines.f.columns.id: leads into the key, and keys are bytes: set key.format',
     'line 7: pipelines.f.columns.first: leads into the key, and keys are bytes: set key.format',
+    'line 7: pipelines.f.columns.op: leads into the envelope, and there is none: set envelope',
   ]);
   const text = `schemaRegistry: { url: 'http://u:p@r.example.com?a=b', password: p, token: t, tls: { ca: no } }
 pipelines: { a: { topics: [x], table: t } }`;

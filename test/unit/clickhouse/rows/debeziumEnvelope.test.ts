@@ -20,6 +20,8 @@ function opened(value: string | null, settings: Partial<DebeziumEnvelope> = {}) 
     const row = envelopes.open(from);
     if (!(row instanceof ChangedRow)) return row;
     expect(row.offset).toBe(3);
+    expect(row.envelope).toContain('"source"');
+    expect(row.envelope).not.toContain('"payload"');
     return [row.value?.toString(), row.version, row.isDeleted];
   });
   expect(packed).toEqual(one);

@@ -141,6 +141,37 @@ it('in the key of a change its schema is left out', async () => {
   ]);
 });
 
+it('columns may have parts of the envelope of a change, but no half of a character', async () => {
+  const envelope = { type: 'debezium', version: 'ts_ms', truncates: 'reject' } as const;
+  const table = new Map([
+    ['id', 'Int64'],
+    ['op', 'String'],
+    ['by', 'String'],
+    ['at', "DateTime64(3, 'UTC')"],
+    ['before', 'Nullable(Int64)'],
+  ]);
+  const columns = {
+    op: 'envelope:/op',
+    by: 'envelope:/source/db',
+    at: { first: ['envelope:/ts_ms', 'envelope:/source/ts_ms'], unit: 'ms' },
+    before: 'envelope:/before/id',
+  } as const;
+  const rowOf = async (value: string) => {
+    const records = [{ source: SOURCE, record: record(5, { value: Buffer.from(value) }) }];
+    const mapping = { ...DEFAULT_MAPPING, envelope };
+    const { rejected, lines } = await buildRows(records, table, { columns, mapping });
+    return rejected[0]?.rejection ?? (JSON.parse(lines.textOf(0)) as object);
+  };
+  const change = `"before":{"id":9007199254740993},"after":{"id":1},"source":{"ts_ms":1001,"db":"a"}`;
+  const row = { id: 1, op: 'u', by: 'a', at: '1970-01-01T00:00:01.001Z', before: 9007199254740992 };
+  expect(await rowOf(`{"op":"u",${change}}`)).toEqual(row);
+  expect(await rowOf(`{"schema":{"op":1},"payload":{"op":"u","ts_ms":null,${change}}}`)).toEqual(row);
+  expect(await rowOf(`{"op":"u","after":{},"source":{"ts_ms":1,"db":"\\udc00"}}`)).toMatchObject({
+    code: 'out_of_range',
+    message: expect.stringContaining('the value for column by has half of a character') as string,
+  });
+});
+
 it('each row of a record with many has the key, and a key that does not decode rejects all of them', async () => {
   const many = { ...AVRO, format: 'json-lines' } as const;
   const value = '{"id":1}\n{"id":2}';
