@@ -1,9 +1,10 @@
 import { loadConfig } from '../../config/load.js';
 import { originalHeaders, originalKey } from '../../protocol/deadLetter.js';
 import { NO_TIMESTAMP, timeText } from '../../protocol/record.js';
-import { withKafka } from '../shared/connections.js';
+import { withDecoders, withKafka } from '../shared/connections.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { parsePlace } from '../shared/recordFacts.js';
+import { recordTexts, type RecordTexts } from '../shared/recordTexts.js';
 import { forEachLetter, omittedParts, placeOf, type Choice, type Letter } from './letters.js';
 
 /** `ktb dlq show`: prints dead letters one by one, with their values only if asked for. */
@@ -15,16 +16,24 @@ export async function showDeadLetters(
   const config = loadConfig(options.config);
   const chosen = pipelineNamed(config, pipeline);
   let shown = 0;
-  await withKafka(config, (kafka, admin) =>
-    forEachLetter(kafka, admin, chosen, options, (letter) => {
-      if (shown++ < options.limit) console.log(JSON.stringify(describe(letter, options.values)));
-    }),
+  const { mapping } = chosen.settings.destination;
+  await withDecoders(config, (decoders) =>
+    withKafka(config, (kafka, admin) =>
+      forEachLetter(kafka, admin, chosen, options, async (letter) => {
+        if (shown++ >= options.limit) return;
+        const { record, source } = letter;
+        const original = { ...record, key: originalKey(record), value: record.value };
+        const from = { topic: '', partition: 0, epoch: '', ...source };
+        const texts = await recordTexts(from, original, mapping, decoders, options.values ? 'whole' : 'key');
+        console.log(JSON.stringify(describe(letter, texts, options.values)));
+      }),
+    ),
   );
   if (shown > options.limit) console.error(`${shown - options.limit} more; --limit shows them`);
 }
 
-/** One line of `ktb dlq show`. Bytes that are no UTF-8 appear as replacement characters. */
-function describe(letter: Letter, values: boolean): object {
+/** One line of `ktb dlq show`. */
+function describe(letter: Letter, { key, value, ...why }: RecordTexts, values: boolean): object {
   const { record, code, message, omittedBytes, ownTimestampMs } = letter;
   const timestampMs = ownTimestampMs ?? record.timestampMs;
   const omitted = omittedParts(letter).map((part) => [`${part}Omitted`, true]);
@@ -35,9 +44,10 @@ function describe(letter: Letter, values: boolean): object {
     ...(timestampMs === NO_TIMESTAMP ? {} : { timestamp: timeText(timestampMs) }),
     code,
     message,
-    key: originalKey(record)?.toString() ?? null,
+    key,
     bytes: omittedBytes.value ?? record.value?.length ?? null,
     ...(Object.fromEntries(omitted) as object),
-    ...(values ? { headers: Object.fromEntries(headers) as object, value: record.value?.toString() ?? null } : {}),
+    ...(values ? { headers: Object.fromEntries(headers) as object, value } : {}),
+    ...why,
   };
 }

@@ -4,6 +4,7 @@ import type { Kafka } from 'kafkajs';
 import { ClickHouseTables } from '../../clickhouse/tables.js';
 import { createClickHouse, createLookUps } from '../../clickhouse/clients.js';
 import type { Config } from '../../config/config.js';
+import type { Decoders } from '../../formats/decoders.js';
 import { createAdmin, type KafkaAdmin } from '../../kafka/admin.js';
 import { createKafka } from '../../kafka/clients.js';
 import { reachKafka, reachTemporal } from '../../connections/openParts.js';
@@ -25,6 +26,24 @@ export async function withKafka<T>(config: Config, work: (kafka: Kafka, admin: K
     return await work(kafka, admin);
   } finally {
     await admin.disconnect();
+  }
+}
+
+/** Runs `work` with the decoders of the schema registry, which is asked only when a schema is needed. Undefined: there is none. */
+export async function withDecoders<T>(
+  { schemaRegistry }: Pick<Config, 'schemaRegistry'>,
+  work: (decoders: Decoders | undefined) => Promise<T>,
+): Promise<T> {
+  if (schemaRegistry === null) return work(undefined);
+  const [{ Decoders }, { SchemaRegistry }] = await Promise.all([
+    import('../../formats/decoders.js'),
+    import('../../formats/schemaRegistry.js'),
+  ]);
+  const registry = new SchemaRegistry(schemaRegistry);
+  try {
+    return await work(new Decoders(registry));
+  } finally {
+    registry.close();
   }
 }
 
