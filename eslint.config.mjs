@@ -23,7 +23,8 @@ const MAY_IMPORT = {
   clickhouse: ['formats', 'protocol', 'codecs', 'config', 'lib'],
   connections: ['kafka', 'temporal', 'clickhouse', 'config', 'lib'],
   installation: ['temporal', 'protocol', 'config', 'telemetry', 'lib'],
-  consumer: ['kafka', 'temporal', 'protocol', 'codecs', 'config', 'telemetry', 'lib'],
+  // What chooses a batcher may be in a value that has to be decoded.
+  consumer: ['kafka', 'temporal', 'formats', 'protocol', 'codecs', 'config', 'telemetry', 'lib'],
   activities: ['kafka', 'temporal', 'clickhouse', 'formats', 'workflows', 'protocol', 'codecs', 'telemetry', 'lib'],
 };
 const FOLDERS = [...Object.keys(MAY_IMPORT), 'daemon', 'commands'];

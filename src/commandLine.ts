@@ -100,6 +100,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .description('find one record: its batcher, batch, row, acknowledgement or dead letter')
     .argument('<record>', 'as topic/partition/offset')
     .addOption(configOption())
+    .option('--values', 'print the key and the value of the record, too', false)
     .option('--json', 'print JSON', false)
     .addHelpText('after', LONG_HELP.where)
     .action(called(async () => (await import('./commands/where.js')).where));

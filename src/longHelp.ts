@@ -116,6 +116,9 @@ changed layout since then is no such case.
 It also shows the batcher with its run, the batch with the deduplication token of
 the first insert, the row, where the acknowledgement is, and the dead letter.
 
+--values also prints the key and the value, decoded if the pipeline's format is Avro,
+Protobuf or JSON Schema. What does not decode is printed as it came, with the reason.
+
 It reads the log, the batcher's history (no worker is needed), the table, and the
 reply and dead-letter topics from the record's own time on. That takes some ten
 seconds. Only if something is not found there does it read them from their start.

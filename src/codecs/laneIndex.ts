@@ -12,13 +12,19 @@ import type { OpenBatcherRequest } from '../protocol/request.js';
  * So its order is kept in any case.
  *
  * @param keyless the batcher for such records of its partition, see {@link keylessIndex}
+ * @param pointed what the layout's pointer leads to, if the value has to be decoded for that. Absent: it is JSON
  */
-export function laneIndex(record: KafkaRecord, keyless: number, { batchers, keyFunction }: Layout): number {
+export function laneIndex(
+  record: KafkaRecord,
+  keyless: number,
+  { batchers, keyFunction }: Layout,
+  pointed?: PointedValue,
+): number {
   if (keyFunction === 'key' && record instanceof PackedRecord) {
     const { keys, keyAt, keyLength } = record;
     return keyLength === NULL_LENGTH ? keyless : murmur2(keys, keyAt, keyAt + keyLength) % batchers;
   }
-  const by = shardKey(record, keyFunction);
+  const by = shardKey(record, keyFunction, pointed);
   return by === null ? keyless : murmur2(by) % batchers;
 }
 
@@ -49,21 +55,26 @@ export function requestLaneIndex(
 function shardKey(
   record: Pick<KafkaRecord, 'key' | 'value' | 'headers'>,
   keyFunction: Layout['keyFunction'],
+  pointed?: PointedValue,
 ): Buffer | null {
   if (keyFunction === 'key') return record.key;
   if (keyFunction === 'partition') return null;
-  if (keyFunction.startsWith('/')) return scalarAt(record.value, pointerTokens(keyFunction)) ?? record.key;
+  if (keyFunction.startsWith('/'))
+    return (pointed === undefined ? scalarAt(record.value, keyFunction) : pointed) ?? record.key;
   return lastHeader(record.headers, keyFunction.slice('header:'.length)) ?? null;
 }
+
+/** What a pointer leads to, as bytes. Null if there is nothing, and the record goes by its key. */
+export type PointedValue = Buffer | null;
 
 /**
  * The text, number or boolean that a pointer leads to, as bytes. Null if there is none, or if the value is too large to
  * be parsed on this thread. Such a record becomes no row, so it has no order to keep.
  */
-function scalarAt(value: Buffer | null, tokens: readonly string[]): Buffer | null {
+export function scalarAt(value: Buffer | null, pointer: string): PointedValue {
   if (value === null || value.length > RECORD_MEMORY_BYTES_MAX) return null;
   try {
-    const scalar = valueAtPointer(JSON.parse(withoutMark(value).toString()), tokens);
+    const scalar = valueAtPointer(JSON.parse(withoutMark(value).toString()), pointerTokens(pointer));
     return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
   } catch {
     // It is no JSON. The record will be rejected, in the order of its key.

@@ -9,12 +9,13 @@ import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
 import { isInputTopic, patternText } from '../config/topics.js';
+import type { Decoders } from '../formats/decoders.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
 import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../protocol/batcherId.js';
-import { layoutName } from '../protocol/layout.js';
+import { layoutName, type Layout } from '../protocol/layout.js';
 import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
@@ -24,7 +25,9 @@ import { reachTemporal } from '../connections/openParts.js';
 import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
 import { expectedRows, skipTest } from './shared/skippedRecords.js';
-import { withKafka, withTables } from './shared/connections.js';
+import { withDecoders, withKafka, withTables } from './shared/connections.js';
+import { pointedFinder, type FindPointed } from './shared/pointedValues.js';
+import { recordTexts } from './shared/recordTexts.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
 import { unflushedAt } from './shared/unflushedAt.js';
@@ -53,7 +56,10 @@ const RUNS_MAX = 20;
  * `ktb where`: finds one record, in each pipeline that reads its topic. Exit code 1 if it is missing or cannot be read,
  * or a part that would know does not answer, or a batcher holds it in a chunk that cannot be unpacked.
  */
-export async function where(text: string, { config: file, json }: { config: string; json: boolean }): Promise<void> {
+export async function where(
+  text: string,
+  { config: file, json, values }: { config: string; json: boolean; values: boolean },
+): Promise<void> {
   const place = parsePlace(text);
   const config = loadConfig(file);
   const pipelines = config.pipelines.filter((pipeline) => isInputTopic(pipeline, place.topic));
@@ -65,12 +71,14 @@ export async function where(text: string, { config: file, json }: { config: stri
     throw new UsageError(`no pipeline of the configuration reads topic ${place.topic}; they read ${read.join(', ')}`);
   }
   const found: { pipeline: string; state: RecordState; facts: RecordFacts }[] = [];
-  await withKafka(config, async (kafka, admin) => {
-    for (const pipeline of pipelines) {
-      const facts = await factsOf(place, { config, pipeline, kafka, admin });
-      found.push({ pipeline: pipeline.name, state: stateOf(facts, place), facts });
-    }
-  });
+  await withDecoders(config, (decoders) =>
+    withKafka(config, async (kafka, admin) => {
+      for (const pipeline of pipelines) {
+        const facts = await factsOf(place, { config, pipeline, kafka, admin, decoders, values });
+        found.push({ pipeline: pipeline.name, state: stateOf(facts, place), facts });
+      }
+    }),
+  );
   if (json) {
     const reports = found.map(({ pipeline, state, facts }) => ({ place: text, pipeline, state, ...facts }));
     console.log(JSON.stringify(reports, null, 2));
@@ -87,6 +95,9 @@ interface Search {
   readonly pipeline: PipelineConfig;
   readonly kafka: Kafka;
   readonly admin: KafkaAdmin;
+  readonly decoders: Decoders | undefined;
+  /** Whether the record is shown. */
+  readonly values: boolean;
 }
 
 /**
@@ -94,13 +105,17 @@ interface Search {
  * flushed in between is found in the table, and does not count as missing.
  */
 async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts> {
-  const { config, pipeline, kafka, admin } = search;
+  const { config, pipeline, kafka, admin, decoders, values } = search;
   const { layout, settings } = pipeline;
+  const { mapping } = settings.destination;
+  const findPointed = pointedFinder(mapping, decoders);
   const log = await logOf(admin, pipeline, place);
   const isInLog = place.offset >= log.start && place.offset < log.end;
   const { record, unreadable } = isInLog ? await readRecord(kafka, admin, place) : { record: null, unreadable: null };
   return tryingTemporal(config, async (temporal) => {
-    const accepted = await known(() => acceptedBy(temporal(), { pipeline, place, record, epoch: log.epoch }));
+    const accepted = await known(() =>
+      acceptedBy(temporal(), { pipeline, place, record, epoch: log.epoch, findPointed }),
+    );
     const rows = await known(() => rowsOf(config, pipeline, place));
     // It has no answer yet if a batcher still holds it, or if none has it and it is not committed.
     const isWaiting =
@@ -127,7 +142,10 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       record: record && {
         timestampMs: record.timestampMs,
         skipped: (await skipTest(settings.destination))({ ...place, epoch: log.epoch ?? '' }, record) === true,
-        batcher: batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout)),
+        batcher: await batcherOf(pipeline.name, { place, record, layout, findPointed }).catch(
+          (error: unknown) => `not known: ${messageOf(error)}`,
+        ),
+        ...(values ? { content: await recordTexts({ ...place, epoch: '' }, record, mapping, decoders) } : {}),
         ...(rowsExpected === undefined ? {} : { rows: rowsExpected }),
       },
       unreadable,
@@ -207,18 +225,33 @@ interface Sought {
   readonly record: KafkaRecord | null;
   /** The committed epoch. Null if it is not known. */
   readonly epoch: string | null;
+  readonly findPointed: FindPointed;
+}
+
+/** The workflow id of a record's batcher in a layout. @throws RegistryError */
+async function batcherOf(
+  pipeline: string,
+  {
+    place,
+    record,
+    layout,
+    findPointed,
+  }: Pick<Sought, 'place' | 'findPointed'> & { readonly record: KafkaRecord; readonly layout: Layout },
+): Promise<string> {
+  const pointed = await findPointed(place, record, layout);
+  return batcherWorkflowId(pipeline, layout, laneIndex(record, keylessIndex(place, layout), layout, pointed));
 }
 
 /** The batchers that have accepted a record: of each layout of the pipeline at most one. */
 async function acceptedBy(
   { client, histories }: Temporal,
-  { pipeline, place, record, epoch }: Sought,
+  { pipeline, place, record, epoch, findPointed }: Sought,
 ): Promise<Omit<Acceptance, 'batches'>[]> {
   // Only the record itself tells which batcher it goes to.
   if (record === null) return [];
   const found: Omit<Acceptance, 'batches'>[] = [];
   for (const layout of await layoutsOf(client, pipeline)) {
-    const id = batcherWorkflowId(pipeline.name, layout, laneIndex(record, keylessIndex(place, layout), layout));
+    const id = await batcherOf(pipeline.name, { place, record, layout, findPointed });
     const batcher = await findBatcher(client, histories, id);
     const epochs = batcher === null ? [] : epochsOf(batcher, place);
     if (batcher === null || epochs.length === 0) continue;

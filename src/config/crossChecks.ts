@@ -167,12 +167,11 @@ function jsonBytes(value: unknown): number {
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */
 function formatOfValues({ format, unknownFields, evolve, columns, shardBy, where }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  if (format !== 'json' && shardBy.startsWith('/')) {
+  if (format !== 'json' && !isDecoded(format) && shardBy.startsWith('/')) {
     const ways = 'use key, partition, or header:NAME';
-    const ofValue = hasManyRows(format)
+    const message = hasManyRows(format)
       ? `leads into one object, and the values are ${format}, which hold many; ${ways}`
       : `leads into JSON, and the values are ${format}; ${ways}`;
-    const message = isDecoded(format) ? `leads into the value, which consumers do not decode; ${ways}` : ofValue;
     problems.push({ path: ['shardBy'], message });
   }
   if (typeof unknownFields === 'object' && Object.hasOwn(columns, unknownFields.into))

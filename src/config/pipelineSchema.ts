@@ -347,7 +347,7 @@ export const pipeline = z.strictObject({
     .default('key')
     .describe(
       'What chooses the batcher of a record. Records with the same one keep their order. It is key, partition, header:NAME, or a JSON pointer ' +
-        'into the value such as /customer/id, to a text, a number, true or false. Records without it go by their partition. If a ' +
+        'into the value such as /customer/id, to a text, a number, true or false, also in Avro, Protobuf and JSON Schema. Records without it go by their partition. If a ' +
         'pointer leads to nothing, the record goes by its key.',
     ),
   keyless: z

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from 'kafkajs';
 import type { KafkaConfig, PipelineConfig } from '../config/config.js';
+import type { Decoders } from '../formats/decoders.js';
 import type { KafkaAdmin, NoAnswer } from '../kafka/admin.js';
 import { GroupMember, type MemberHandlers } from '../kafka/groupMember.js';
 import { UNKNOWN_TOPIC } from '../kafka/errorType.js';
@@ -8,8 +9,10 @@ import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Layout } from '../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
+import { isDecoded } from '../protocol/settings.js';
 import type { BatcherClient } from '../temporal/batcherClient.js';
 import type { Pack } from './lanes/lane.js';
+import { DecodedPointers } from './lanes/decodedPointers.js';
 import { PartitionPauses } from './lanes/partitionPauses.js';
 import { PipelineLanes, type PipelineLanesOptions } from './lanes/pipelineLanes.js';
 import { GroupMembership } from './groupMembership.js';
@@ -21,6 +24,7 @@ import { UnservedPartitions } from './partitions/unservedPartitions.js';
 import { Lag } from './partitions/lag.js';
 import { MissingRecords } from './partitions/missingRecords.js';
 import { PartitionOpening } from './partitions/opening.js';
+import { PointedRecords } from './partitions/pointedRecords.js';
 import { ReadEpochs } from './partitions/readEpochs.js';
 import { ReadingPlans } from './partitions/readingPlans.js';
 import { Fetching } from './partitions/fetching.js';
@@ -29,6 +33,8 @@ export interface PipelineConsumerOptions extends PipelineLanesOptions {
   readonly kafkaConfig: KafkaConfig;
   readonly kafka: Kafka;
   readonly admin: KafkaAdmin;
+  /** Of the schema registry. Absent: there is none. */
+  readonly decoders?: Decoders | undefined;
 }
 
 const COMMIT_INTERVAL_MS = 500;
@@ -124,11 +130,21 @@ export class PipelineConsumer {
     this.#intake = new BatchIntake({
       ...{ ...parts, pipeline: name, admin, moved },
       opening: this.#opening,
-      handOver: (tracker, records) => {
-        this.#lanes.of(tracker.plan.layout).handOver(tracker, records);
+      pointed: this.#pointedRecords(),
+      handOver: (tracker, records, pointed) => {
+        this.#lanes.of(tracker.plan.layout).handOver(tracker, records, pointed);
         metrics.consumed.inc({ pipeline: name, topic: tracker.topic }, records.length);
       },
     });
+  }
+
+  /** Undefined if values are read without decoding. */
+  #pointedRecords(): PointedRecords | undefined {
+    const { pipeline, decoders, metrics, stateLog } = this.#options;
+    const { mapping } = pipeline.settings.destination;
+    if (!isDecoded(mapping.format)) return undefined;
+    const pointers = new DecodedPointers(mapping, decoders);
+    return new PointedRecords({ pipeline: pipeline.name, pointers, fetching: this.#fetching, metrics, stateLog });
   }
 
   /** Handles the events of the group member. Without an assignment, events about partitions are ignored. */

@@ -1,4 +1,6 @@
 import { PipelineConsumer } from '../consumer/pipelineConsumer.js';
+import { Decoders } from '../formats/decoders.js';
+import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { createSetAside } from '../kafka/setAside.js';
 import { batcherWorkflowIds } from '../protocol/batcherId.js';
@@ -16,12 +18,15 @@ export function createConsumers(options: Shared & { admin: KafkaAdmin }): Runnin
   const { config, metrics, logger, stateLog, kafka, admin, installations, cipher } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
+  const registry = config.schemaRegistry === null ? undefined : new SchemaRegistry(config.schemaRegistry);
+  const decoders = registry === undefined ? undefined : new Decoders(registry);
   const consumers = config.pipelines.map((pipeline) => {
     return new PipelineConsumer({
       pipeline,
       kafkaConfig: config.kafka,
       kafka,
       admin,
+      decoders,
       batcher: (layout, index) => batcherOf(pipeline, layout, index),
       batcherSettings: () => installations.settingsOf(pipeline),
       layouts: () => listLayouts(client, pipeline.name),
@@ -38,7 +43,10 @@ export function createConsumers(options: Shared & { admin: KafkaAdmin }): Runnin
     return new MissingKeyHold(name, ask, stateLog);
   });
   return {
-    clients: [{ name: 'publisher of the consumers', close: () => publisher.close() }],
+    clients: [
+      { name: 'publisher of the consumers', close: () => publisher.close() },
+      { name: 'connection of the consumers to the schema registry', close: () => Promise.resolve(registry?.close()) },
+    ],
     start: async () => {
       await Promise.all(
         consumers.map(async (consumer, index) => {

@@ -28,19 +28,19 @@ type DecodedParts = Pick<Mapping, 'format' | 'avro' | 'protobuf' | 'key'>;
  * wait. Undefined if the formats need none.
  *
  * @param decoders undefined if this worker has no registry
- * @returns makes a decoder of all records, each once. A batch that is decoded again needs a new one
+ * @returns makes a decoder of all records, each once. A batch that is decoded again needs a new one. It counts in `batch`
+ *   what they become
  * @throws RegistryError
  */
 export async function prepareDecoding(
   records: readonly SourcedRecord[],
   parts: DecodedParts,
   decoders: Decoders | undefined,
-): Promise<(() => RecordDecoder) | undefined> {
+): Promise<((batch?: BatchSize) => RecordDecoder) | undefined> {
   const ofValues = await preparePart(VALUE, parts, records, decoders);
   const ofKeys = await preparePart(KEY, { format: parts.key?.format ?? 'bytes' }, records, decoders);
   if (ofValues === undefined && ofKeys === undefined) return undefined;
-  return () => {
-    const batch = { documentBytes: 0 };
+  return (batch = { documentBytes: 0 }) => {
     const value = ofValues?.(batch);
     const key = ofKeys?.(batch);
     return (source, record) => {
@@ -53,7 +53,7 @@ export async function prepareDecoding(
 }
 
 /** What a batch has become so far. */
-interface BatchSize {
+export interface BatchSize {
   documentBytes: number;
 }
 

@@ -19,8 +19,8 @@ export interface Layout {
  * - `key`: its key. `header:NAME`: the last value of this header. Both by murmur2, as in Kafka's own partitioner. A
  *   record without one goes by its partition, see {@link Layout.keyless}.
  * - `partition`: the partition that it comes from.
- * - `/customer/id`: the text, number or boolean that this JSON pointer leads to in its value, by murmur2, too. A record
- *   without one goes by its key.
+ * - `/customer/id`: the text, number or boolean that this JSON pointer leads to in its value, by murmur2, too. Values of
+ *   Avro, Protobuf and JSON Schema are decoded first. A record without one goes by its key.
  */
 export type KeyFunction = 'key' | 'partition' | `header:${string}` | `/${string}`;
 

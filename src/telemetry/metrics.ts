@@ -81,7 +81,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     errors: counter(
       'ktb_errors_total',
-      'Steps that failed and are repeated, by stage: start (where to begin reading), commit, signal, insert, publish.',
+      'Steps that failed and are repeated, by stage: start (where to begin reading), decode (what chooses the batchers of records), commit, signal, insert, publish.',
       ['pipeline', 'stage'],
     ),
     unhandledErrors: counter(

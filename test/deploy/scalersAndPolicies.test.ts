@@ -294,7 +294,7 @@ describe('NetworkPolicy', () => {
       check: { enabled: true },
     });
     const policy = (name: string) => one(manifests, 'NetworkPolicy', `demo-kafka-temporal-bridge-${name}`);
-    expect(portsOf(policy('consumer'))).toEqual([[53, 53], [9092], [8443], [7233]]);
+    expect(portsOf(policy('consumer'))).toEqual([[53, 53], [9092], [8443], [7233], [443]]);
     expect(portsOf(policy('worker'))).toEqual([[53, 53], [9092], [8443], [7233], [8123], [443]]);
     expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [8443], [7233], [8123], [443]]);
   });

@@ -19,7 +19,8 @@ import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { expectedRows, skipTest } from '../shared/skippedRecords.js';
 import { readAnswers } from '../shared/readAnswers.js';
-import { withKafka, withTables, withTemporal } from '../shared/connections.js';
+import { withKafka, withTables, withTemporal, withDecoders } from '../shared/connections.js';
+import { pointedFinder, type FindPointed } from '../shared/pointedValues.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { parsePosition } from '../shared/logPosition.js';
@@ -76,7 +77,9 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = new Ledgers(chosen, epochsOf(committed, batchers), pipeline);
     await readLog(ledgers, kafka, admin, pipeline);
-    await markHeld(ledgers, kafka, admin, batchers);
+    await withDecoders(config, (decoders) =>
+      markHeld(ledgers, kafka, admin, batchers, pointedFinder(pipeline.settings.destination.mapping, decoders)),
+    );
     await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
     const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable, locked }): Report => {
@@ -202,6 +205,7 @@ async function markHeld(
   kafka: Kafka,
   admin: KafkaAdmin,
   batchers: readonly FoundBatcher[],
+  findPointed: FindPointed,
 ): Promise<void> {
   const locked: LockedRange[] = [];
   for (const { workflowId, accepted } of batchers) {
@@ -223,9 +227,9 @@ async function markHeld(
   for (const ranges of oneOfEachPartition(compared)) {
     const byName = new Map(ranges.map((range) => [partitionName(range), range]));
     await readRanges(kafka, admin, ranges, {
-      record: (record, { topic, partition }) => {
+      record: async (record, { topic, partition }) => {
         const range = byName.get(partitionName({ topic, partition }));
-        if (range !== undefined && isGivenTo(range.batcher, range, record))
+        if (range !== undefined && (await isGivenTo(range.batcher, range, record, findPointed)))
           range.entry.ledger.heldUnder(range.epoch, record.offset);
         return false;
       },

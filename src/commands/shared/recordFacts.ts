@@ -1,4 +1,5 @@
 import type { BatchOfRecord } from './batchesOfRecord.js';
+import type { RecordTexts } from './recordTexts.js';
 import { lockedText, type LockedRange } from './unflushedChunks.js';
 import { isOtherTime, secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { NO_TIMESTAMP, placeName, timeText, type RecordPlace } from '../../protocol/record.js';
@@ -70,6 +71,8 @@ export interface RecordFacts {
     readonly skipped: boolean;
     /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
+    /** Its key and value. Missing if they were not asked for. */
+    readonly content?: RecordTexts;
     /** How many rows it holds. Missing if each record is one row. */
     readonly rows?: number;
   } | null;
@@ -219,6 +222,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   if (record !== null) {
     const written = record.timestampMs === NO_TIMESTAMP ? '' : `written ${timeText(record.timestampMs)}, `;
     lines.push(['record', `${written}for batcher ${record.batcher}`]);
+    lines.push(...contentLines(record.content));
   }
   if (unreadable !== null) lines.push(['record', unreadable]);
   if ('error' in acceptances) lines.push(['batcher', `not known: ${acceptances.error}`]);
@@ -235,6 +239,22 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   const wasRead = wasInserted || (!('error' in acceptances) && acceptances.some(isOfRecord));
   const head = `${placeName(place)} in pipeline ${pipeline}: ${state === 'missing' && !wasRead ? NO_BATCHER_KNOWS : DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
+}
+
+/** In one line, and without what a terminal would obey. */
+function withoutControls(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (code) => `\\u${(code.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+}
+
+function contentLines(content: RecordTexts | undefined): [string, string][] {
+  if (content === undefined) return [];
+  const { key, value, notDecoded } = content;
+  const shown = (text: string | null): string => (text === null ? 'none' : withoutControls(text));
+  return [
+    ['key', shown(key)],
+    ['value', shown(value)],
+    ...(notDecoded === undefined ? [] : [['hint', notDecoded] as [string, string]]),
+  ];
 }
 
 function openText({ end, highWatermark = end }: RecordFacts['log']): string {

@@ -6,6 +6,7 @@ import { batcherIndexOf, pipelineOf } from '../../protocol/batcherId.js';
 import { parseLayoutName } from '../../protocol/layout.js';
 import { partitionName, type KafkaRecord, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 import { joinChunks, type ChunkWithBody } from '../../protocol/chunkBodies.js';
+import type { FindPointed } from './pointedValues.js';
 import { offsetsText } from './offsetsText.js';
 
 /** The offsets of one partition in a chunk that a batcher has not flushed and nobody can unpack. */
@@ -44,10 +45,21 @@ export async function visitUnflushed(
   }
 }
 
-/** Whether a record of the log goes to a batcher, by the layout in the batcher's workflow id. Pure. */
-export function isGivenTo(batcher: string, partition: TopicPartition, record: KafkaRecord): boolean {
+/**
+ * Whether a record of the log goes to a batcher, by the layout in the batcher's workflow id.
+ *
+ * @throws RegistryError if the value has to be decoded for that, and the registry does not answer
+ */
+export async function isGivenTo(
+  batcher: string,
+  partition: TopicPartition,
+  record: KafkaRecord,
+  findPointed: FindPointed,
+): Promise<boolean> {
   const layout = parseLayoutName(batcher.split(':').at(-2) ?? '');
-  return layout !== null && laneIndex(record, keylessIndex(partition, layout), layout) === batcherIndexOf(batcher);
+  if (layout === null) return false;
+  const pointed = await findPointed(partition, record, layout);
+  return laneIndex(record, keylessIndex(partition, layout), layout, pointed) === batcherIndexOf(batcher);
 }
 
 /** A line for a person: what holds the range, and what to do. */

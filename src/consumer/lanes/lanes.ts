@@ -6,7 +6,7 @@ import type { KafkaRecord } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import { lingerBytesMax } from './backpressure.js';
 import { inColumns, Lane } from './lane.js';
-import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
+import { keylessIndex, laneIndex, type PointedValue } from '../../codecs/laneIndex.js';
 import { LaneSender, type LaneObserver } from './laneSender.js';
 import type { PartitionTracker } from '../partitions/tracker.js';
 
@@ -75,12 +75,17 @@ export class Lanes {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** Hands records of a partition over, in order. */
-  handOver(tracker: PartitionTracker, records: readonly KafkaRecord[]): void {
+  /**
+   * Hands records of a partition over, in order.
+   *
+   * @param pointed what the layout's pointer leads to in each, if their values have to be decoded for that
+   */
+  handOver(tracker: PartitionTracker, records: readonly KafkaRecord[], pointed?: readonly PointedValue[]): void {
     if (this.#pipeline.signal !== this.#signal) this.#setLinger();
     const nowMs = performance.now();
     const keyless = keylessIndex(tracker, this.layout);
-    const byLane = groupBy(records, (record) => laneIndex(record, keyless, this.layout));
+    let index = 0;
+    const byLane = groupBy(records, (record) => laneIndex(record, keyless, this.layout, pointed?.[index++]));
     // Copying may find no memory. Then no lane may have any of them.
     const added = Array.from(byLane, ([index, own]) => [index, inColumns(own)] as const);
     for (const [index, columns] of added) {

@@ -24,9 +24,10 @@ export type HeldReason = (typeof HELD_REASONS)[number];
  *   function to commit the epoch with
  * - `held`: a person has to decide, see {@link HELD_REASONS}
  * - `buffer`: the lanes are full, or its plan is finished and the next one is not ready
+ * - `registry`: the schema registry has to be asked for the batchers of its records, and does not answer
  * - `draining`: the member takes no more records
  */
-export type PauseReason = 'start' | 'held' | 'buffer' | 'draining';
+export type PauseReason = 'start' | 'held' | 'buffer' | 'registry' | 'draining';
 
 /** An offset to commit, with its metadata. */
 export interface PartitionCommit extends TopicPartition {
@@ -81,6 +82,8 @@ export class AssignedPartition implements TopicPartition {
    * was not asked.
    */
   topicId: string | null = null;
+  /** Why the batchers of its next records are not known, if the schema registry has to be asked for them. Null if they are. */
+  registryProblem: string | null = null;
   /** Fetches in a row that brought an unreadable batch. */
   unreadableFetches = 0;
   /** When it was last not fetched, by `performance.now()`. Null once its topic was seen since, see {@link mayBeOtherLog}. */
@@ -201,7 +204,7 @@ export class AssignedPartition implements TopicPartition {
   /** A message why it is not read. Empty if nothing is wrong, or nothing is known yet. */
   get problem(): string {
     if (this.#held !== null) return this.#held.problem;
-    return this.#state.type === 'unknown' ? this.#state.problem : '';
+    return this.#state.type === 'unknown' ? this.#state.problem : (this.registryProblem ?? '');
   }
 
   // ── Pauses ───────────────────────────────────────────────────────────────────────────────────────────────────────

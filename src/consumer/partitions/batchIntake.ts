@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload } from 'kafkajs';
+import type { PointedValue } from '../../codecs/laneIndex.js';
 import { markOf } from '../../codecs/chunkCodec.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 import { toOffset } from '../../kafka/fromKafka.js';
@@ -19,6 +20,7 @@ import type { PartitionStart } from './partitionStarts.js';
 import { cutOf, type ReadEpochs } from './readEpochs.js';
 import type { ReadingPlans } from './readingPlans.js';
 import type { Fetching } from './fetching.js';
+import type { PointedRecords } from './pointedRecords.js';
 import type { PartitionTracker } from './tracker.js';
 
 const ASK_AGAIN_MS = 1_000;
@@ -32,8 +34,14 @@ export interface BatchIntakeOptions {
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
   readonly plans: Pick<ReadingPlans, 'finish'>;
   readonly readEpochs: Pick<ReadEpochs, 'of' | 'note'>;
-  /** Queues records in their lanes. */
-  readonly handOver: (tracker: PartitionTracker, records: readonly KafkaRecord[]) => void;
+  /** Queues records in their lanes. `pointed`: by index, what the layout's pointer leads to; there may be more than records. */
+  readonly handOver: (
+    tracker: PartitionTracker,
+    records: readonly KafkaRecord[],
+    pointed?: readonly PointedValue[],
+  ) => void;
+  /** Finds what chooses the batchers of records whose values have to be decoded. Absent: none has. */
+  readonly pointed?: Pick<PointedRecords, 'areNeededFor' | 'of'> | undefined;
   /** Called when records were handed over or a plan has ended. There may be less room. */
   readonly moved: (assignment: Assignment) => void;
   readonly logger: Pick<Logger, 'info'>;
@@ -75,8 +83,22 @@ export class BatchIntake {
     // It was opened while another partition's epoch was being committed. Its own epoch is committed with the next
     // batch.
     if (partition.committed === null) return;
+    const records = recordsOf(batch);
+    let pointed: readonly PointedValue[] | undefined;
+    if (this.#options.pointed?.areNeededFor(tracker.plan.layout) === true) {
+      const found = await this.#options.pointed.of(assignment, partition, tracker, records);
+      // Meanwhile the partition may have been lost, or opened anew, or its log may have changed.
+      if (found === null || (await this.#alignedTracker(assignment, partition, startOf(batch))) !== tracker) return;
+      if (!assignment.goesOn()) return;
+      pointed = found;
+    }
     const end = await this.#endFor(assignment, partition, tracker, batch);
     if (end === null || !assignment.goesOn()) return;
+    const rest = pointed === undefined ? undefined : records[pointed.length];
+    if (rest !== undefined) {
+      this.#takeFirst(assignment, tracker, records, { pointed: pointed ?? [], end: Math.min(rest.offset, end) });
+      return;
+    }
     missing.readsOn(partition);
     const next = toOffset(batch.lastOffset()) + 1;
     if (failure !== null) {
@@ -88,13 +110,27 @@ export class BatchIntake {
       const lost = { from: startOf(batch), to: next - 1 };
       if (!missing.mayPassBatch(assignment, partition, lost, failure.message)) return;
     }
-    const records = recordsOf(batch);
-    handOver(tracker, end === Infinity ? records : records.filter(({ offset }) => offset < end));
+    handOver(tracker, end === Infinity ? records : records.filter(({ offset }) => offset < end), pointed);
     tracker.advanceTo(Math.min(next, end));
     const epochs = leaderEpochsOf(batch);
     if (epochs !== undefined && next <= end) this.#options.readEpochs.note(tracker, epochs.last, next);
     // What comes after the end is not resolved, so it is fetched again.
     if (!tracker.handedOver && next <= end) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
+    moved(assignment);
+  }
+
+  /** Takes the first records of a batch, whose others have to be fetched again. */
+  #takeFirst(
+    assignment: Assignment,
+    tracker: PartitionTracker,
+    records: readonly KafkaRecord[],
+    { pointed, end }: { readonly pointed: readonly PointedValue[]; readonly end: number },
+  ): void {
+    const { handOver, moved, fetching } = this.#options;
+    const taken = records.filter(({ offset }) => offset < end);
+    handOver(tracker, taken, pointed);
+    tracker.advanceTo(end);
+    fetching.seek(tracker, tracker.next);
     moved(assignment);
   }
 

@@ -863,7 +863,6 @@ it('refuses Avro without a registry, and a registry that cannot be meant so', ()
   f: { topics: [w], table: t, columns: { id: 'key:/id', first: { first: [/a, 'key:/b'] }, op: 'envelope:/op' } }
 `),
   ).toEqual([
-    'line 2: pipelines.a.shardBy: leads into the value, which consumers do not decode; use key, partition, or header:NAME',
     'line 2: pipelines.a.format: needs schemaRegistry, which has the schemas',
     'line 3: pipelines.b.avro: is about Avro; the values are json',
     'line 4: pipelines.c.protobuf: is about Protobuf; the values are json',

@@ -7,11 +7,14 @@ import { parseConfig } from '../../../src/config/load.js';
 import type { BatcherClient } from '../../../src/temporal/batcherClient.js';
 import { formatCommitMetadata, parseCommitMetadata, READING } from '../../../src/consumer/partitions/commitMetadata.js';
 import { PipelineConsumer } from '../../../src/consumer/pipelineConsumer.js';
+import { Decoders } from '../../../src/formats/decoders.js';
+import { RegistryError, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';
 import { NO_LEADER, type KafkaAdmin } from '../../../src/kafka/admin.js';
 import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
 import { PARTITION_ERROR, type PartitionErrorHandler } from '../../../src/kafka/kafkajs/partitionErrors.js';
 import { UnreadableBatchError } from '../../../src/kafka/kafkajs/recordSet.js';
+import { murmur2 } from '../../../src/lib/murmur2.js';
 import type { Layout } from '../../../src/protocol/layout.js';
 import { decodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { partitionName, type TopicPartition } from '../../../src/protocol/record.js';
@@ -84,6 +87,12 @@ class World {
   saysNoTopic = false;
   textBytes = 200;
   keyOf = (offset: number): string => `key-${offset}`;
+  /** Values that are no JSON. */
+  valueOf: ((offset: number) => Buffer) | null = null;
+  /** What the schema registry answers. */
+  schema: (id: number) => Promise<RegisteredSchema | null> = () => Promise.resolve(null);
+  /** By partition and offset, the batcher that has accepted a record. */
+  readonly batcherOf = new Map<string, number>();
   /** While it is set, connecting never ends. */
   deaf = false;
   /** What leaving the group ends in. */
@@ -111,7 +120,7 @@ class World {
     });
     this.logs = Array.from({ length: partitions }, () => ({ start: 0, writtenMs: [], leaderless: false }));
     const [pipeline] = parseConfig(
-      `pipelines: { p: { topics: [${[TOPIC, ...others].join()}], table: t, batchers: ${batchers}, signal: { linger: 5ms } ${yaml} } }`,
+      `schemaRegistry: { url: 'http://registry' }\npipelines: { p: { topics: [${[TOPIC, ...others].join()}], table: t, batchers: ${batchers}, signal: { linger: 5ms } ${yaml} } }`,
       'ktb.yaml',
       {},
     ).pipelines;
@@ -122,6 +131,7 @@ class World {
         kafkaConfig: { sessionTimeoutMs: 30_000 } as never,
         kafka: { consumer: (config: ConsumerConfig) => this.#fakeConsumer(config) } as unknown as Kafka,
         admin: this.#admin() as unknown as KafkaAdmin,
+        decoders: new Decoders({ schema: (id) => this.schema(id) }),
         batcher: (_, index) => this.#batcher(index),
         batcherSettings: () => pipeline!.settings,
         layouts: () => Promise.resolve([this.#layout]),
@@ -249,8 +259,10 @@ class World {
         while (this.held) await sleep(5);
         state.accept(JSON.parse(JSON.stringify(meta)) as typeof meta, body, Date.now());
         for (const segment of decodeChunk(meta.segments, body))
-          for (const { offset } of segment.records)
+          for (const { offset } of segment.records) {
             this.accepted.push(`${segment.partition}/${offset}/${segment.epoch}`);
+            this.batcherOf.set(`${segment.partition}/${offset}`, index);
+          }
         return { type: 'accepted', bytes: 0, runId: 'r', started: false };
       },
       taskFailure: () => Promise.resolve(''),
@@ -314,7 +326,7 @@ class World {
       const records = (failure === null ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
-        return fetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), value);
+        return fetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), this.valueOf?.(offset) ?? value);
       });
       const { topicId } = this;
       const answer = this.saysNoTopic ? ({ type: 'noAnswer' } as const) : ({ type: 'topic', topicId } as const);
@@ -436,6 +448,38 @@ it('a partition without a leader stops no other, is named, and is read once it h
   world.logs[1]!.leaderless = false;
   await eventually(() => expect(offsetsOf(world, 1)).toEqual(upTo(30)));
   expect(world.consumer.problem).toBeNull();
+});
+
+it('records are divided by what is in decoded values, and wait, in their group, while the schema registry is away', async () => {
+  const world = new World(2, ', format: avro, shardBy: /id');
+  const ofFields = (...names: readonly string[]) =>
+    JSON.stringify({ type: 'record', name: 'R', fields: names.map((name) => ({ name, type: 'long' })) });
+  const schemas = [ofFields('id'), ofFields('other', 'id')];
+  let isAway = true;
+  world.schema = (id) =>
+    isAway
+      ? Promise.reject(new RegistryError('away', 'it is away'))
+      : Promise.resolve({ type: 'AVRO', schema: schemas[id]!, references: [] });
+  const idOf = (offset: number) => offset % 5;
+  world.valueOf = (offset) =>
+    offset === 7
+      ? Buffer.from('plain')
+      : Buffer.of(0, 0, 0, 0, offset % 2, ...(offset % 2 === 1 ? [9] : []), 2 * idOf(offset));
+  for (const partition of [0, 1]) world.write(partition, 30);
+  await world.consumer.start();
+  const problem = 'shardBy needs the schemas of its records: it is away';
+  await eventually(() => expect(world.consumer.problem).toContain(`orders/1: ${problem}`));
+  expect(world.accepted).toEqual([]);
+  isAway = false;
+  await eventually(() => {
+    for (const partition of [0, 1]) expect(offsetsOf(world, partition)).toEqual(upTo(30));
+  });
+  expect(world.consumer.problem).toBeNull();
+  const laneOf = (text: string) => murmur2(Buffer.from(text)) % BATCHERS;
+  for (const offset of upTo(30)) {
+    const lane = laneOf(offset === 7 ? world.keyOf(7) : String(idOf(offset)));
+    expect([0, 1].map((partition) => world.batcherOf.get(`${partition}/${offset}`))).toEqual([lane, lane]);
+  }
 });
 
 it('is told to read all of its partitions again only when it does, not while it is not known where one starts', async () => {
