@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { startRegistry } from '../../stack/native/registry.js';
+import { murmur2 } from '../../src/lib/murmur2.js';
 import { register, withSchemaId, writeAvro, type ToWrite } from '../support/avro.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
@@ -290,9 +291,12 @@ it('keys in Avro are in _key as JSON, and one that does not decode rejects its r
   ]);
   const [letter] = await fixture.deadLetters(1);
   expect([letter?.key, letter?.value]).toEqual([keys[2], withSchemaId(id, values[2]!)]);
+  const why = expect.stringContaining('the key cannot be decoded: it does not begin') as string;
   expect(fixture.acks.filter(({ status }) => status === 'rejected')).toMatchObject([
-    { code: 'undecodable', message: expect.stringContaining('the key cannot be decoded: it does not begin') as string },
+    { code: 'undecodable', message: why },
   ]);
+  const shown = await ktb(fixture.config(), ['dlq', 'show', fixture.name, '--values']);
+  expect(JSON.parse(shown.output)).toMatchObject({ key: 'plain', value: '{"id":2}', notDecoded: why });
 }, 600_000);
 
 it('ktb check says whether the registry answers, and ktb setup that no schema says which columns there are', async () => {
@@ -326,6 +330,88 @@ it('JSON with the header of a JSON Schema serializer needs no registry', async (
   expect(await fixture.query(`SELECT toString(id) AS id, text FROM ${fixture.table}`)).toEqual([
     { id: '9007199254740993', text: 'x' },
   ]);
+}, 600_000);
+
+it('records are divided by what is in them: the same value has one batcher, and without the registry partitions wait', async () => {
+  const schemas = [
+    ORDER([{ name: 'customer', type: 'int' }]),
+    ORDER([
+      { name: 'id', type: 'long' },
+      { name: 'customer', type: 'string' },
+    ]),
+    ORDER([
+      { name: 'note', type: 'string' },
+      { name: 'customer', type: 'long' },
+    ]),
+  ];
+  const own = await startRegistry(reportSetUp);
+  try {
+    const ids: number[] = [];
+    for (const [index, schema] of schemas.entries()) ids.push(await register(own.url, `divided${index}`, schema));
+    const count = 600;
+    const ofSchema = (record: number) => (record < 200 ? 0 : record < 400 ? 1 : 2);
+    const values = Array.from({ length: count }, (_, record) => {
+      const customer = record % 20;
+      return [{ customer }, { id: record, customer: String(customer) }, { note: 'x', customer }][ofSchema(record)]!;
+    });
+    const payloads = await writeAvro(values.map((value, record) => ({ schema: schemas[ofSchema(record)], value })));
+    const fixture = await Fixture.create(stack(), {
+      config: { schemaRegistry: { url: own.url, requestTimeout: '1s' } },
+      columns: 'customer String',
+      pipeline: { format: 'avro', shardBy: '/customer', columns: { customer: '/customer' } },
+    });
+    await fixture.collectAcks();
+    const daemon = await Daemon.start(fixture.config());
+    const produce = (records: number) =>
+      fixture.produce(records, (record) =>
+        record === 399
+          ? { key: 'bad', value: 'no Avro' }
+          : { value: withSchemaId(ids[ofSchema(record)]!, payloads[record]!) },
+      );
+    await produce(400);
+    await eventually(() => expect(fixture.acks.length).toBe(400));
+    const members = async () =>
+      (await fixture.admin.describeGroups([`ktb-${fixture.name}`])).groups[0]?.members[0]?.memberId;
+    const member = await members();
+    await own.part.suspend();
+    await produce(200);
+    await eventually(() =>
+      expect(daemon.output).toContain('shardBy needs the schemas of its records: the schema registry at'),
+    );
+    expect(fixture.acks.length).toBe(400);
+    await own.part.resume();
+    await eventually(() => expect(fixture.acks.length).toBe(count), 120_000);
+    expect([typeof member, await members()]).toEqual(['string', member]);
+    expect(fixture.acks.filter(({ status }) => status !== 'inserted')).toMatchObject([
+      { key: 'bad', code: 'undecodable' },
+    ]);
+    const rows = await fixture.query<{ customer: string; _partition: number; _offset: string }>(
+      `SELECT customer, _partition, _offset FROM ${fixture.table}`,
+    );
+    // A batch is of one batcher.
+    const batchOf = new Map(fixture.acks.map(({ partition, offset, batch }) => [`${partition}/${offset}`, batch]));
+    const lanes = new Map<string | undefined, Set<number>>();
+    for (const { customer, _partition, _offset } of rows) {
+      const batch = batchOf.get(`${_partition}/${_offset}`);
+      const known = lanes.get(batch) ?? new Set();
+      lanes.set(batch, known.add(murmur2(Buffer.from(customer)) % fixture.batchers));
+    }
+    expect([...lanes.values()].map(({ size }) => size)).toEqual(Array(lanes.size).fill(1));
+    expect(new Set([...lanes.values()].flatMap((some) => [...some])).size).toBeGreaterThan(3);
+    const { _partition, _offset } = rows.find(({ customer }) => customer === '7')!;
+    const place = `${fixture.topic}/${_partition}/${_offset}`;
+    const found = await ktb(fixture.config(), ['where', place, '--values']);
+    expect([found.code, found.output]).toEqual([
+      0,
+      expect.stringMatching(/inserted[^]*value +\{[^]*"customer":"?7"?\}/),
+    ]);
+    const [report] = JSON.parse((await ktb(fixture.config(), ['where', place, '--json'])).output) as [
+      { record: { batcher: string }; acceptances: { workflowId: string }[] },
+    ];
+    expect(report.acceptances.map(({ workflowId }) => workflowId)).toEqual([report.record.batcher]);
+  } finally {
+    await own.stop();
+  }
 }, 600_000);
 
 it('a registry that goes away holds only what it has to be asked for; a schema that evolves under load loses nothing', async () => {
