@@ -17,7 +17,7 @@ import type { LogVerdict } from './logComparison.js';
 import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
-import { cutOf, type ReadEpochs } from './readEpochs.js';
+import { cutOf, mayBeCut, type ReadEpochs } from './readEpochs.js';
 import type { ReadingPlans } from './readingPlans.js';
 import type { Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
@@ -246,9 +246,9 @@ export class BatchIntake {
   }
 
   /**
-   * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written it than what
-   * was read last, the log may have lost some of that in an unclean election, and has other records there. So the leader is
-   * asked where the records of the earlier leader end. Rejects if it does not answer.
+   * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written some of it
+   * than what was read last, the log may have lost some of that in an unclean election, and has other records there. So the
+   * leader is asked where the records of the earlier leader end. Rejects if it does not answer.
    *
    * @returns null if nothing is due under this tracker any more: reading goes on where the log was cut, under a new epoch
    */
@@ -261,9 +261,9 @@ export class BatchIntake {
     const end = tracker.plan.end ?? Infinity;
     const { admin, opening, readEpochs } = this.#options;
     const read = readEpochs.of(tracker);
-    const first = leaderEpochsOf(batch)?.first;
-    if (read === null || first === undefined || first <= read.leaderEpoch) return end;
+    const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
+    if (read === null || epochs === undefined || !mayBeCut(read, epochs, next)) return end;
     const cut = await cutOf(admin, partition, read);
     if (!assignment.has(partition) || partition.tracker !== tracker || tracker.next !== next) return null;
     if (cut === null) return end;

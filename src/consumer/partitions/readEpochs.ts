@@ -48,6 +48,22 @@ export class ReadEpochs {
 }
 
 /**
+ * Whether a log may have lost some of what was read of it, by the leaders of a fetched part.
+ *
+ * If the part begins where reading has ended, and its first record batch is of the leader of what was read, all before it is
+ * as it was. If it begins earlier, as after a rebalance, that proves nothing: the log may be cut within the part.
+ *
+ * @param from where the part begins
+ */
+export function mayBeCut(
+  read: ReadEpoch,
+  { first, last }: { readonly first: number; readonly last: number },
+  from: number,
+): boolean {
+  return last > read.leaderEpoch && (first > read.leaderEpoch || from < read.to);
+}
+
+/**
  * Asks the leader from where on its log lacks what was read of it. Null if it has all of it, or does not say. Without ids of
  * topics it may be the log of another topic, which was created since: then this says nothing. Rejects if the leader does not
  * answer.

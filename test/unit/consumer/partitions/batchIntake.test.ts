@@ -272,8 +272,27 @@ it('what comes before the cut is taken, and nothing of the batch after it', asyn
   expect(partition.tracker?.next).toBe(45);
 });
 
+it.each([
+  ['goes beyond what was read', 41, 48],
+  ['ends before that', 35, 40],
+])('of a part that lies across the cut and %s, what comes before the cut is taken', async (_, from, cut) => {
+  const { take, partition, readOf } = ofLeaders(cut);
+  // A rebalance has gone back to the commit. The part has the end of the old records, and the beginning of the new ones.
+  expect(await take(from, { first: 5, last: 6 })).toEqual(['where does 5 end?', `${from} to ${cut - 1}`]);
+  expect(partition.tracker?.next).toBe(cut);
+  expect(readOf()).toMatchObject({ leaderEpoch: 5, to: 50 });
+  const rest = (await take(cut, { first: 6, last: 6 })).slice(2);
+  expect(rest).toEqual(['where does 5 end?', `cut {"at":${cut},"to":50}`]);
+});
+
+it('what is read again is taken without a question if no later leader has written it, and with one if the log is whole', async () => {
+  expect(await ofLeaders(40).take(35, { first: 4, last: 5 })).toEqual(['35 to 44', 'resolved 44']);
+  const { take } = ofLeaders(50);
+  expect(await take(45, { first: 5, last: 6 })).toEqual(['where does 5 end?', '45 to 54', 'resolved 54']);
+});
+
 it.each<[string, ReturnType<typeof ofLeaders>, { first: number; last: number } | undefined, boolean]>([
-  ['the same leader has written it', ofLeaders(40), { first: 5, last: 7 }, false],
+  ['it goes on where reading has ended, and the same leader has begun it', ofLeaders(40), { first: 5, last: 7 }, false],
   ['its format names no leaders', ofLeaders(40), undefined, false],
   ['the leader does not know the epoch', ofLeaders(null), { first: 7, last: 7 }, true],
   ['the topic may be another one, as Kafka tells no ids', ofLeaders(40, null), { first: 7, last: 7 }, false],
