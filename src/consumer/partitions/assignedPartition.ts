@@ -51,6 +51,13 @@ type ReadingState =
   /** It is read as its tracker says, as soon as its epoch is committed. */
   | { readonly type: 'open' };
 
+/** What is asked for before a batch is taken, and what is wrong without an answer. */
+const UNANSWERED = {
+  topic: 'its broker does not say whether its topic is still the same',
+  cut: 'its leader does not say whether its log still has all that was read of it',
+} as const;
+type Question = keyof typeof UNANSWERED;
+
 /** A leader that answers with errors for a shorter time has moved or has just started. That is no problem yet. */
 const LEADER_PATIENCE_MS = 15_000;
 
@@ -88,8 +95,8 @@ export class AssignedPartition implements TopicPartition {
   unreadableFetches = 0;
   /** When it was last not fetched, by `performance.now()`. Null once its topic was seen since, see {@link mayBeOtherLog}. */
   #notFetchedMs: number | null = -Infinity;
-  /** When its topic was first asked for without an answer, by `performance.now()`. Null if there was one since. */
-  #topicUnseenMs: number | null = null;
+  /** What is asked for without an answer, and since when, by `performance.now()`. Null if there was one since. */
+  #unanswered: { readonly question: Question; readonly sinceMs: number } | null = null;
   #state: ReadingState = { type: 'unknown', problem: '' };
   #tracker: PartitionTracker | null = null;
   /** What the group has committed under the tracker's epoch and plan. */
@@ -188,12 +195,16 @@ export class AssignedPartition implements TopicPartition {
   /** The topic was seen to be the same. @param askedAtMs when that was asked, by `performance.now()` */
   topicSeen(askedAtMs: number): void {
     if (this.#notFetchedMs !== null && this.#notFetchedMs < askedAtMs) this.#notFetchedMs = null;
-    this.#topicUnseenMs = null;
+    this.answered('topic');
   }
 
-  /** The broker of a batch does not say which topic it is of. @param askedAtMs see {@link topicSeen} */
-  topicUnseen(askedAtMs: number): void {
-    this.#topicUnseenMs ??= askedAtMs;
+  /** A batch is not taken, because there is no answer to a question. @param askedAtMs when, by `performance.now()` */
+  unanswered(question: Question, askedAtMs: number): void {
+    if (this.#unanswered?.question !== question) this.#unanswered = { question, sinceMs: askedAtMs };
+  }
+
+  answered(question: Question): void {
+    if (this.#unanswered?.question === question) this.#unanswered = null;
   }
 
   /** Whether its topic was created again since its start was asked for: it has another id now. */
@@ -263,8 +274,9 @@ export class AssignedPartition implements TopicPartition {
       if (error === NOT_AUTHORIZED) return NOT_READABLE;
       return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
     }
-    const isUnseen = this.#topicUnseenMs !== null && nowMs - this.#topicUnseenMs >= LEADER_PATIENCE_MS;
-    return this.isFetched() && isUnseen ? 'its broker does not say whether its topic is still the same' : null;
+    if (this.#unanswered === null || !this.isFetched()) return null;
+    const { question, sinceMs: unansweredMs } = this.#unanswered;
+    return nowMs - unansweredMs < LEADER_PATIENCE_MS ? null : UNANSWERED[question];
   }
 
   // ── Commits ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,7 +60,7 @@ export class BatchIntake {
     this.#options = options;
   }
 
-  /** Rejects with the error of a commit or of a request to Kafka. Then kafkajs fetches again. */
+  /** Rejects with the error of a commit, or of a question about the log's offsets. Then kafkajs fetches again. */
   async take(assignment: Assignment, payload: EachBatchPayload): Promise<void> {
     if (!assignment.goesOn()) return;
     const { commits, missing, handOver, moved } = this.#options;
@@ -221,7 +221,7 @@ export class BatchIntake {
     const found = await answer;
     if (!assignment.has(partition)) return false;
     if (found.type === 'noAnswer') {
-      partition.topicUnseen(askedAtMs);
+      partition.unanswered('topic', askedAtMs);
       return false;
     }
     const topicId = found.type === 'topic' ? found.topicId : undefined;
@@ -263,8 +263,18 @@ export class BatchIntake {
     const read = readEpochs.of(tracker);
     const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
-    if (read === null || epochs === undefined || !mayBeCut(read, epochs, next)) return end;
-    const cut = await cutOf(admin, partition, read);
+    if (read === null || epochs === undefined || !mayBeCut(read, epochs, next)) {
+      partition.answered('cut');
+      return end;
+    }
+    const askedAtMs = performance.now();
+    const cut = await cutOf(admin, partition, read).catch(() => 'noAnswer' as const);
+    if (cut === 'noAnswer') {
+      partition.unanswered('cut', askedAtMs);
+      await sleep(ASK_AGAIN_MS);
+      return null;
+    }
+    partition.answered('cut');
     if (!assignment.has(partition) || partition.tracker !== tracker || tracker.next !== next) return null;
     if (cut === null) return end;
     // What comes before it is still due under the old epoch.

@@ -72,19 +72,33 @@ it('while it leaves a layout nothing of it is committed, and a commit of the tra
   expect(partition.uncommittedEpoch()).toMatchObject({ offset: 7, epoch: 'e2' });
 });
 
-it('a broker that does not say whether the topic is the same is told once it has lasted for fifteen seconds, and not once it has', () => {
-  const partition = new AssignedPartition(where);
-  partition.topicUnseen(1_000);
-  partition.topicUnseen(9_000);
-  const problem = 'its broker does not say whether its topic is still the same';
-  expect([partition.withheld(15_999), partition.withheld(16_000)]).toEqual([null, problem]);
-  partition.pause('buffer');
-  expect(partition.withheld(99_000)).toBeNull();
-  partition.resume('buffer');
-  expect(partition.withheld(99_000)).toBe(problem);
-  partition.topicSeen(98_000);
-  expect(partition.withheld(99_000)).toBeNull();
-});
+it.each([
+  [
+    'topic',
+    'its broker does not say whether its topic is still the same',
+    (partition: AssignedPartition) => partition.topicSeen(98_000),
+  ],
+  [
+    'cut',
+    'its leader does not say whether its log still has all that was read of it',
+    (partition: AssignedPartition) => partition.answered('cut'),
+  ],
+] as const)(
+  'a question without an answer (%s) is told once it has lasted for fifteen seconds, and not once it has one',
+  (question, problem, answer) => {
+    const partition = new AssignedPartition(where);
+    partition.unanswered(question, 1_000);
+    partition.unanswered(question, 9_000);
+    partition.answered(question === 'cut' ? 'topic' : 'cut');
+    expect([partition.withheld(15_999), partition.withheld(16_000)]).toEqual([null, problem]);
+    partition.pause('buffer');
+    expect(partition.withheld(99_000)).toBeNull();
+    partition.resume('buffer');
+    expect(partition.withheld(99_000)).toBe(problem);
+    answer(partition);
+    expect(partition.withheld(99_000)).toBeNull();
+  },
+);
 
 it('an error of a leader is told once it has lasted for fifteen seconds, that of a right at once, and neither while nobody asks', () => {
   const partition = new AssignedPartition(where);

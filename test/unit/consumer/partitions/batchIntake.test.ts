@@ -9,6 +9,9 @@ import { UnreadableBatchError } from '../../../../src/kafka/kafkajs/recordSet.js
 import type { TopicAnswer } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
 import { eventually } from '../../../support/eventually.js';
 import { fetchedRecord } from '../../../support/records.js';
+import { useShortWaits } from '../../../support/shortWaits.js';
+
+useShortWaits(10);
 
 it('a damaged batch is asked for again, also if its partition was opened while an epoch was being committed', async () => {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -202,6 +205,7 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
  * A partition of which 50 offsets were read under leader epoch 5, and a batch of ten records at 50 or another offset.
  *
  * @param endOfFive where the records of that epoch end in the log. Null if the leader does not know
+ * @param topicId null if Kafka does not tell it
  */
 function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
   const layout = { batchers: 2, keyFunction: 'key' } as const;
@@ -213,12 +217,13 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
   const readEpochs = new ReadEpochs();
   readEpochs.note(source, 5, 50);
   const told: string[] = [];
+  const leader = { isAway: false };
   const note = (what: string) => void told.push(what);
   const intake = new BatchIntake({
     admin: {
       fetchEpochEnd: (_: object, leaderEpoch: number) => {
         note(`where does ${leaderEpoch} end?`);
-        return Promise.resolve(endOfFive);
+        return leader.isAway ? Promise.reject(new Error('orders/0: it has no leader')) : Promise.resolve(endOfFive);
       },
     },
     commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
@@ -249,7 +254,7 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
     } as never);
     return told;
   };
-  return { take, partition, readOf: () => readEpochs.of(source) };
+  return { take, partition, leader, readOf: () => readEpochs.of(source) };
 }
 
 it('what another leader has written is taken if the log still has all that was read, and is asked for once', async () => {
@@ -270,6 +275,17 @@ it('what comes before the cut is taken, and nothing of the batch after it', asyn
   const { take, partition } = ofLeaders(45);
   expect(await take(41, { first: 7, last: 7 })).toEqual(['where does 5 end?', '41 to 44']);
   expect(partition.tracker?.next).toBe(45);
+});
+
+it('without an answer of the leader a batch is dropped, and the one that is fetched next is asked about again', async () => {
+  const { take, partition, leader, readOf } = ofLeaders(50);
+  leader.isAway = true;
+  expect(await take(50, { first: 7, last: 7 })).toEqual(['where does 5 end?']);
+  expect([partition.tracker?.next, readOf()?.leaderEpoch]).toEqual([50, 5]);
+  expect(partition.withheld(performance.now() + 60_000)).toContain('its leader does not say whether its log still has');
+  leader.isAway = false;
+  expect((await take(50, { first: 7, last: 7 })).slice(1)).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
+  expect(partition.withheld(performance.now() + 60_000)).toBeNull();
 });
 
 it.each([
