@@ -445,7 +445,7 @@ function commitsForward({ offsets, offsetsLost, lost }: Observed): Verdict {
 }
 
 /** What was committed Temporal had: the time of each commit is in Kafka, and that of each signal in the histories. */
-function acceptedWhenCommitted({ ledger, commits, deliberate }: Observed): Verdict {
+function acceptedWhenCommitted({ ledger, commits, deliberate, lost }: Observed): Verdict {
   const highs = new Map<number, Commit[]>();
   for (const commit of commits) {
     const own = highs.get(commit.partition) ?? [];
@@ -461,7 +461,8 @@ function acceptedWhenCommitted({ ledger, commits, deliberate }: Observed): Verdi
     const own = highs.get(partition) ?? [];
     while ((own[at]?.offset ?? Infinity) <= offset) at++;
     const commit = own[at];
-    if (commit === undefined) return;
+    // Which of two records, or of a record and a marker, was committed there is not known.
+    if (commit === undefined || wasLost(lost, partition, offset)) return;
     checked++;
     const { acceptedAtMs, name } = record;
     const committedAt = new Date(commit.atMs).toISOString();

@@ -475,6 +475,14 @@ it('misses no record of the log that an unclean election has cut off, and lets c
   ]);
 });
 
+it('does not judge by an earlier commit what came later at an offset that an election had cut off', () => {
+  const accepted = without(RIGHT.accepted, 1);
+  const lost = { tails: [{ partition: 0, from: 1, to: 2, ledger: new Ledger() }], ids: new Set<number>() };
+  const name = 'what is committed was accepted before';
+  expect(Object.keys(violations({ accepted }))).toEqual([name]);
+  expect(Object.keys(violations({ accepted, lost }))).not.toContain(name);
+});
+
 it('lets commits go backward if a fault has taken the offsets away, and batchers end if their layout has', () => {
   const offsets = [...RIGHT.offsets, { atMs: 2, committed: [0, 0], ends: [2, 2] }, RIGHT.offsets[1]!];
   expect(violations({ offsets, offsetsLost: [{ fromMs: 2, toMs: 3 }] })).toEqual({});
