@@ -3,7 +3,7 @@ import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from '
 import { CONNECTIONS_MAX } from '../lib/clickhouseConnections.js';
 import { sasl } from './saslSchema.js';
 import { parseKey } from '../lib/encryptionKey.js';
-import { count, duration, nonEmpty } from './valueSchemas.js';
+import { count, duration, nonEmpty, secret } from './valueSchemas.js';
 
 const certificates = z.strictObject({
   ca: nonEmpty
@@ -104,7 +104,7 @@ export const temporal = z.strictObject({
   tls: tls
     .optional()
     .describe('TLS to the frontend. Default: as the TEMPORAL_TLS variables say, else on if there is an API key.'),
-  apiKey: nonEmpty.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
+  apiKey: secret.optional().describe('API key. Default: TEMPORAL_API_KEY.'),
   requestTimeout: duration({ min: '1s', max: '5m' })
     .prefault('10s')
     .describe('How long the answer to a signal may take. Then the signal is sent again.'),
@@ -121,7 +121,7 @@ export const schemaRegistry = z.strictObject({
     ),
   username: nonEmpty.optional().describe('User.'),
   password: z.string().default('').describe('Password.'),
-  token: nonEmpty.optional().describe('Bearer token, instead of username and password.'),
+  token: secret.optional().describe('Bearer token, instead of username and password.'),
   tls: certificates
     .optional()
     .describe(
@@ -152,7 +152,7 @@ export const clickhouse = z.strictObject({
     ),
   username: nonEmpty.default('default').describe('User.'),
   password: z.string().default('').describe('Password.'),
-  accessToken: nonEmpty
+  accessToken: secret
     .optional()
     .describe('Access token (JWT), as of ClickHouse Cloud, instead of username and password.'),
   tls: certificates

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nonEmpty } from './valueSchemas.js';
+import { nonEmpty, secret } from './valueSchemas.js';
 
 /** The keys of each kind of login: those that it needs, and those that it may have. */
 const LOGINS = {
@@ -27,7 +27,7 @@ export const sasl = z
   .strictObject({
     mechanism: z.enum(Object.keys(MECHANISMS) as [Mechanism, ...Mechanism[]]).describe('Mechanism.'),
     username: nonEmpty.optional().describe('User, of plain and SCRAM.'),
-    password: nonEmpty.optional().describe('Password, of plain and SCRAM.'),
+    password: secret.optional().describe('Password, of plain and SCRAM.'),
     tokenUrl: z
       .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
       .refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
@@ -38,7 +38,7 @@ export const sasl = z
         'Token endpoint of the authorization server, of oauthbearer. A token is asked for with the grant client_credentials.',
       ),
     clientId: nonEmpty.optional().describe('Client id at the authorization server, of oauthbearer.'),
-    clientSecret: nonEmpty.optional().describe('Client secret, of oauthbearer.'),
+    clientSecret: secret.optional().describe('Client secret, of oauthbearer.'),
     scope: nonEmpty.optional().describe('Scopes to ask for, separated by spaces, of oauthbearer.'),
     audience: nonEmpty.optional().describe('Audience to ask for, of oauthbearer. Only some servers want it.'),
     region: z

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isPort, PORT_TOO_HIGH } from './addresses.js';
 import { clickhouse, kafka, schemaRegistry, temporal } from './connectionSchemas.js';
 import { pipeline } from './pipelineSchema.js';
-import { count, duration, nonEmpty } from './valueSchemas.js';
+import { count, duration, secret } from './valueSchemas.js';
 
 const pipelineName = z
   .string()
@@ -47,7 +47,7 @@ export const configSchema = z.strictObject({
         .describe(
           'Address of /livez, /readyz and /metrics. Without a host it is all addresses, IPv6 too. Port 0 takes a free one.',
         ),
-      metricsToken: nonEmpty
+      metricsToken: secret
         .optional()
         .describe(
           'Bearer token that /metrics wants; usually "${file:/path/token}". /livez and /readyz stay open, and so does temporalListen.',

@@ -21,6 +21,9 @@ export function size(bounds: { min: string; max: string }) {
 /** A text that says something. */
 export const nonEmpty = z.string().min(1, { error: 'must not be empty' });
 
+/** A secret. Blanks are what a file has that was never filled. */
+export const secret = nonEmpty.refine((text) => text === '' || text.trim() !== '', { error: 'must not be blank' });
+
 /** A whole number, also as a string of digits, as `${VARIABLE}` gives it. Both bounds inclusive. */
 export function count({ min, max }: { min: number; max: number }) {
   const number = z.int({ error: 'must be a whole number' });

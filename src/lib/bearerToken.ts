@@ -7,10 +7,11 @@ export function bearerOf(header: string | undefined): string | null {
 
 /**
  * Whether an `Authorization` header has this bearer token. It takes the same time for every wrong token, so that nobody
- * finds it out letter by letter.
+ * finds it out letter by letter. Nobody has an empty token: else a header that is missing would count as the right one.
  */
 export function hasToken(header: string | undefined, token: string): boolean {
-  return timingSafeEqual(digest(bearerOf(header) ?? ''), digest(token));
+  const bearer = bearerOf(header);
+  return timingSafeEqual(digest(bearer ?? ''), digest(token)) && bearer !== null && token !== '';
 }
 
 function digest(text: string): Buffer {

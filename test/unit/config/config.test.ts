@@ -696,6 +696,15 @@ describe('a secret that a file has', () => {
     expect(await told()).toMatchObject(second);
   });
 
+  it.each(['', '\n', ' \n'])('is refused at the start if the file has nothing but %j', (nothing) => {
+    const directory = mkdtempSync(join(tmpdir(), 'ktb-secrets-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const file = join(directory, 'token');
+    writeFileSync(file, nothing);
+    expect(() => parse(`http: { metricsToken: '\${file:${file}}' }\n${MINIMAL}`)).toThrow(/metricsToken/);
+    expect(() => parse(`temporal: { apiKey: '\${file:${file}}', tls: true }\n${MINIMAL}`)).toThrow(/apiKey/);
+  });
+
   it('is followed for the schema registry, too', async () => {
     const { user, secret, write } = inFiles();
     const of = (login: string) => parse(`schemaRegistry: { url: 'https://r', ${login} }\n${MINIMAL}`).schemaRegistry;

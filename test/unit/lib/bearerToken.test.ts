@@ -11,3 +11,10 @@ it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer the', 'Bearer the token2', 
     expect(hasToken(header, 'the token')).toBe(false);
   },
 );
+
+it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer x', 'Basic'])(
+  'nobody has an empty token: not with %s',
+  (header) => {
+    expect(hasToken(header, '')).toBe(false);
+  },
+);

@@ -89,7 +89,10 @@ it('says what is wrong with a request', async () => {
   expect(large === null || large.status === 413).toBe(true);
 });
 
-it('is not open to others without a token', async () => {
+it('is not open to others without a token, and an empty one is none', async () => {
+  for (const token of ['', ' \n'])
+    for (const listen of ['0.0.0.0:0', '127.0.0.1:0'])
+      await expect(serve({ listen, token }), listen).rejects.toThrow(UsageError);
   for (const listen of ['0.0.0.0:0', ':0', '10.0.0.1:80'])
     await expect(startCodecServer({ listen, origin: [] })).rejects.toThrow(UsageError);
   await expect(startCodecServer({ listen: 'nonsense', origin: [] })).rejects.toThrow('no address and port');
