@@ -18,9 +18,13 @@ export class LiveConfig {
     this.#running = parsed;
   }
 
-  /** What another configuration would change. */
-  plan({ parsed }: Pick<LoadedConfig, 'parsed'>): ChangePlan {
-    return planChanges(this.#running, parsed);
+  /**
+   * What another configuration would change.
+   *
+   * @param kept pipelines that keep what they have for now
+   */
+  plan({ parsed }: Pick<LoadedConfig, 'parsed'>, kept: readonly string[] = []): ChangePlan {
+    return planChanges(this.#running, parsed, kept);
   }
 
   /** The pipelines whose rows would get other columns, as they would be then. */

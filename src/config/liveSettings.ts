@@ -55,6 +55,9 @@ const CONFIGURATION = {
   shutdown: 'restart',
 } as const satisfies Readonly<Record<Exclude<keyof ParsedConfig, 'pipelines'>, Classes>>;
 
+/** Sections by which a process asks for the columns that a table has, or makes values for them. They need a restart. */
+const DECIDING_COLUMNS: readonly string[] = ['clickhouse', 'schemaRegistry'];
+
 /** Settings that name columns, which the table must have. */
 const WITH_COLUMNS: readonly (keyof ParsedPipeline)[] = ['columns', 'unknownFields'];
 
@@ -93,29 +96,40 @@ export interface ChangePlan {
 
 /**
  * Compares what runs with what a file wants. Pure. A pipeline takes its changes together: if one of them needs a restart, none
- * is taken before. So the settings of a pipeline are always those of one file, which was checked as a whole.
+ * is taken before. So the settings of a pipeline are always those of one file, which was checked as a whole. New columns may
+ * be for another ClickHouse or another schema registry: if one of these needs a restart, the pipeline waits for it, too.
+ *
+ * @param kept pipelines that keep what they have for now. Their changes are not named
  */
-export function planChanges(running: ParsedConfig, wanted: ParsedConfig): ChangePlan {
+export function planChanges(running: ParsedConfig, wanted: ParsedConfig, kept: readonly string[] = []): ChangePlan {
   const live: Path[] = [];
   const restart: Path[] = [];
   const remapped: string[] = [];
-  const take = (changes: readonly Path[], together: boolean): boolean => {
+  const take = (
+    changes: readonly Path[],
+    { together, mustWait }: { together: boolean; mustWait: boolean },
+  ): boolean => {
     const needRestart = changes.filter((path) => classOf(path) !== 'live');
-    const waits = together && needRestart.length > 0;
+    const waits = mustWait || (together && needRestart.length > 0);
     restart.push(...(waits ? changes : needRestart));
     if (!waits) live.push(...changes.filter((path) => classOf(path) === 'live'));
     return !waits;
   };
   const { pipelines: before, ...restBefore } = running;
   const { pipelines: after, ...restAfter } = wanted;
-  take(differences(restBefore, restAfter, []), false);
+  const ofSections = differences(restBefore, restAfter, []);
+  take(ofSections, { together: false, mustWait: false });
+  const mappingsWait = ofSections.some(([section = '']) => DECIDING_COLUMNS.includes(section));
   const pipelines = { ...before };
   for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
     const [old, changed] = [before[name], after[name]];
+    if (kept.includes(name)) continue;
+    const isRemapped = WITH_COLUMNS.some((key) => !isDeepStrictEqual(old?.[key], changed?.[key]));
     const changes = differences(old, changed, ['pipelines', name]);
-    if (!take(changes, true) || old === undefined || changed === undefined) continue;
+    const isTaken = take(changes, { together: true, mustWait: mappingsWait && isRemapped });
+    if (!isTaken || old === undefined || changed === undefined) continue;
     pipelines[name] = changed;
-    if (WITH_COLUMNS.some((key) => !isDeepStrictEqual(old[key], changed[key]))) remapped.push(name);
+    if (isRemapped) remapped.push(name);
   }
   const next = { ...running, log: { ...running.log, level: wanted.log.level }, pipelines };
   const named = (paths: readonly Path[]): string[] => paths.map((path) => path.join('.'));

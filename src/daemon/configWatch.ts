@@ -13,7 +13,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 
 const BETWEEN_LOOKS_MS = 5_000;
 
-/** The check of tables may take this long. It is tried again at the next look. */
+/** The check of tables may take this long, and once more if pipelines are checked one by one. It is tried again at the next look. */
 const CHECK_MS = 10_000;
 
 /** Settings that are named in a line, at most. */
@@ -41,16 +41,18 @@ export interface ConfigWatchOptions {
  * Takes a changed configuration file while the daemon runs, as far as that can be done ({@link LiveConfig}), and tells the rest.
  *
  *     same ──another text, twice, or asked──► checked ──► taken ──► same
+ *                                                ├──► taken by some pipelines ──next look──► checked
  *                                                └──► refused ──next look──► checked
  *
  * The race: somebody writes the file while it is read, and half of a file may be valid. So a text counts once two looks find it.
- * Who asks ({@link ask}, at SIGHUP) has written all of it. Of a file that is refused, nothing is used. It is checked again at
- * each look: what it was refused for, such as a table, may change without it.
+ * Who asks ({@link ask}, at SIGHUP) has written all of it. Of a file that is refused, nothing is used. A pipeline
+ * whose table does not take its new columns keeps what it has, and the rest of the file is used. All is checked again at each
+ * look: a table may change without the file.
  */
 export class ConfigWatch {
   readonly #options: ConfigWatchOptions;
-  /** The last text that was taken. */
-  #taken: string;
+  /** The last text that was taken. Null if some pipelines do not use it. */
+  #taken: string | null;
   /** What the last look found: a text, or why the file cannot be read. */
   #found: string;
   #isAsked = false;
@@ -87,7 +89,7 @@ export class ConfigWatch {
 
   /** Rejects if the file cannot be used. */
   async #look(isAsked: boolean, ending: AbortSignal): Promise<void> {
-    const { live, read, parse, checkTables, stateLog } = this.#options;
+    const { live, read, parse, logger, stateLog } = this.#options;
     const found = orError(read);
     const text = found instanceof Error ? found.message : found;
     const counts = isAsked || text === this.#found;
@@ -101,13 +103,51 @@ export class ConfigWatch {
       return;
     }
     const loaded = parse(text);
-    const plan = live.plan(loaded);
-    const remapped = live.remapped(plan);
-    if (remapped.length > 0) await unlessAborted(ending, within(checkTables(remapped), CHECK_MS));
+    const whole = live.plan(loaded);
+    const misfits = await this.#misfits(live.remapped(whole), ending);
+    const kept = [...misfits.keys()];
+    const plan = kept.length === 0 ? whole : live.plan(loaded, kept);
     live.take(plan);
-    this.#taken = text;
-    this.#accept();
+    // What runs is of two files then. So each text, also the one before, has to be looked at again.
+    this.#taken = kept.length === 0 ? text : null;
+    if (kept.length === 0) this.#accept();
+    else this.#keep(kept, [...new Set(misfits.values())].join('; '));
     this.#tell(plan);
+    const hasChanges = kept.length + plan.live.length + plan.restart.length > 0;
+    if (!hasChanges) logger.info('The configuration was read again: nothing has changed');
+  }
+
+  /** Why pipelines cannot get their new columns, by name. One of them must not keep the others from theirs. */
+  async #misfits(pipelines: readonly PipelineConfig[], ending: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const misfits = new Map<string, string>();
+    const ofAll = pipelines.length === 0 ? null : await this.#misfit(pipelines, CHECK_MS, ending);
+    if (ofAll === null) return misfits;
+    const untilMs = performance.now() + CHECK_MS;
+    for (const pipeline of pipelines) {
+      const leftMs = untilMs - performance.now();
+      const isKnown = pipelines.length === 1 || leftMs <= 0;
+      const problem = isKnown ? ofAll : await this.#misfit([pipeline], leftMs, ending);
+      if (problem !== null) misfits.set(pipeline.name, problem);
+    }
+    return misfits;
+  }
+
+  /** Rejects if the daemon ends. */
+  async #misfit(pipelines: readonly PipelineConfig[], waitMs: number, ending: AbortSignal): Promise<string | null> {
+    try {
+      await unlessAborted(ending, within(this.#options.checkTables(pipelines), waitMs));
+      return null;
+    } catch (error) {
+      if (isOver(ending)) throw error;
+      return messageOf(error);
+    }
+  }
+
+  #keep(pipelines: readonly string[], reason: string): void {
+    const { metrics, stateLog } = this.#options;
+    metrics.configRefused.set(1);
+    const problem = `The changed configuration is not used by pipelines ${listed(pipelines, NAMED_MAX)}: ${reason}`;
+    stateLog.problem('configuration', problem);
   }
 
   #refuse(reason: string): void {
@@ -131,7 +171,6 @@ export class ConfigWatch {
     metrics.configRestartNeeded.set(restart.length > 0 ? 1 : 0);
     if (restart.length > 0) stateLog.problem('restart', `Restart to apply: ${listed(restart, NAMED_MAX)}`);
     else stateLog.well('restart', 'The configuration needs no restart any more');
-    if (live.length + restart.length === 0) logger.info('The configuration was read again: nothing has changed');
   }
 }
 

@@ -79,6 +79,21 @@ it('a pipeline takes all of its changes, or none while one of them needs a resta
   );
 });
 
+it.each(['clickhouse: { database: other }', 'schemaRegistry: { url: "http://other:8081" }'])(
+  'new columns wait for the restart that %s needs, with all of their pipeline',
+  (section) => {
+    const wanted = load(
+      `log: { level: debug }\n${section}${YAML.replace('/sum', '/total').replace('table: orders,', 'table: orders, batch: { maxRecords: 7 },').replace('table: events,', 'table: events, batch: { maxRecords: 7 },')}`,
+    ).parsed;
+    const { next, live, restart, remapped } = planChanges(BASE, wanted);
+    expect(live).toEqual(['log.level', 'pipelines.events.batch.maxRecords']);
+    expect(restart).toEqual(
+      expect.arrayContaining(['pipelines.orders.columns.total', 'pipelines.orders.batch.maxRecords']),
+    );
+    expect([next.pipelines['orders'], remapped]).toEqual([BASE.pipelines['orders'], []]);
+  },
+);
+
 it('pipelines that come or go need a restart, and keep no other from its changes', () => {
   const wanted = load(`
 kafka: { sasl: { mechanism: plain, username: u, password: p } }

@@ -11,12 +11,23 @@ const parse = (text: string) => parseComparable(text, 'ktb.yaml', {});
  * A watch over a file that each look finds like this, one after the other. It ends with the last one.
  *
  * @param misfits what the check of tables says, in turn
+ * @param misfitting what it says of a pipeline, always
  */
 async function watched(
   looks: readonly (string | Error)[],
-  { misfits = [], askedAt = [] }: { misfits?: (string | null)[]; askedAt?: readonly number[] } = {},
+  {
+    misfits = [],
+    misfitting = {},
+    askedAt = [],
+    first = yaml(),
+  }: {
+    misfits?: (string | null)[];
+    misfitting?: Readonly<Record<string, string>>;
+    askedAt?: readonly number[];
+    first?: string;
+  } = {},
 ) {
-  const loaded = parse(yaml());
+  const loaded = parse(first);
   const log: string[] = [];
   const states: string[] = [];
   const checked: string[][] = [];
@@ -33,7 +44,7 @@ async function watched(
     live: new LiveConfig(loaded),
     loaded,
     read: () => {
-      const found = left.shift() ?? yaml();
+      const found = left.shift() ?? first;
       if (left.length === 0) ending.abort();
       if (askedAt.includes(++look)) watch.ask();
       if (found instanceof Error) throw found;
@@ -42,7 +53,7 @@ async function watched(
     parse,
     checkTables: async (pipelines) => {
       checked.push(pipelines.map(({ name }) => name));
-      const misfit = misfits.shift() ?? null;
+      const misfit = misfits.shift() ?? pipelines.map(({ name }) => misfitting[name]).find(Boolean) ?? null;
       await Promise.resolve();
       if (misfit !== null) throw new Error(misfit);
     },
@@ -105,14 +116,60 @@ it('columns are checked against the table before they are used, and again at eac
   const mapped = yaml(', columns: { total: /sum }', 'log: { level: warn }\n');
   const misfits = ['no column total', 'no column total'];
   const refused = await watched([mapped, mapped, mapped], { misfits: [...misfits] });
-  expect(refused).toMatchObject({ states: [], gauges: '10', checked: [['orders'], ['orders']] });
+  expect(refused).toMatchObject({ states: ['warn 1000'], gauges: '10', checked: [['orders'], ['orders']] });
   expect(refused.config.pipelines[0]?.settings.destination.columns).toEqual({});
   expect(refused.log).toEqual([
-    'configuration: The changed configuration is not used, and the last one is: no column total',
+    'configuration: The changed configuration is not used by pipelines orders: no column total',
+    'A changed configuration is used',
   ]);
   const mended = await watched([mapped, mapped, mapped, mapped, mapped, mapped], { misfits: [...misfits] });
-  expect(mended).toMatchObject({ states: ['warn 1000'], gauges: '00', checked: [['orders'], ['orders'], ['orders']] });
+  expect(mended).toMatchObject({
+    states: ['warn 1000', 'warn 1000'],
+    gauges: '00',
+    checked: [['orders'], ['orders'], ['orders']],
+  });
   expect(mended.config.pipelines[0]?.settings.destination.columns).toEqual({ total: '/sum' });
+});
+
+const several = (orders: string, events: string, top = '') =>
+  `${top}pipelines:
+  orders: { topics: [orders], table: orders${orders} }
+  events: { topics: [events], table: events${events} }
+  audit: { topics: [audit], table: audit }`;
+
+it('a pipeline whose columns do not fit waits alone: other pipelines change, and restarts are told', async () => {
+  const first = several('', '');
+  const [total, delay] = [', columns: { total: /sum }', ', batch: { maxDelay: 5s }'];
+  const changed = several(total + delay, total, 'log: { level: warn }\nkafka: { brokers: [b:1] }\n');
+  const misfitting = { orders: 'orders has no column total' };
+  const { config, gauges, log, states } = await watched([changed, changed, changed, changed], { first, misfitting });
+  expect(config.log.level).toBe('warn');
+  const [orders, events] = config.pipelines;
+  expect([orders?.settings.destination.columns, orders?.settings.batch.maxDelayMs]).toEqual([{}, 1_000]);
+  expect(events?.settings.destination.columns).toEqual({ total: '/sum' });
+  expect(gauges).toBe('11');
+  expect(states).toHaveLength(1);
+  expect(log).toEqual([
+    'configuration: The changed configuration is not used by pipelines orders: orders has no column total',
+    'A changed configuration is used',
+    'restart: Restart to apply: kafka.brokers',
+    'configuration: The changed configuration is not used by pipelines orders: orders has no column total',
+    'restart: Restart to apply: kafka.brokers',
+  ]);
+  // The file as it was takes back what was used of the other one.
+  const back = await watched([changed, changed, first, first, first], { first, misfitting });
+  expect([back.config.log.level, back.config.pipelines[1]?.settings.destination.columns]).toEqual(['info', {}]);
+  expect(back.gauges).toBe('00');
+});
+
+it('without an answer about the tables all new columns wait, and nothing else', async () => {
+  const first = several('', '');
+  const changed = several(', columns: { total: /sum }', ', columns: { a: /b }', 'log: { level: warn }\n');
+  const misfitting = { orders: 'it is away', events: 'it is away' };
+  const { config, log } = await watched([changed, changed, changed], { first, misfitting });
+  expect(config.log.level).toBe('warn');
+  expect(config.pipelines.map(({ settings }) => settings.destination.columns)).toEqual([{}, {}, {}]);
+  expect(log[0]).toBe('configuration: The changed configuration is not used by pipelines orders; events: it is away');
 });
 
 it('what names no other column needs no answer of ClickHouse', async () => {
