@@ -57,10 +57,7 @@ async function inferTypes(
   fields: ReadonlyMap<string, readonly string[]>,
 ): Promise<Column[]> {
   const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
-  return inferred.map(({ name, type }) => {
-    const fitting = hasUnreadableName(type) ? 'Nullable(String)' : type;
-    return { name, type: typeOfIntegers(fields.get(name) ?? []) ?? fitting };
-  });
+  return inferred.map(({ name, type }) => ({ name, type: typeThatLasts(type, fields.get(name)) }));
 }
 
 /**
@@ -73,12 +70,30 @@ export async function inferTypesOfFields(
   fields: ReadonlyMap<string, readonly string[]>,
 ): Promise<ReadonlyMap<string, string>> {
   const columns = await describeEach(clickhouse, fields);
-  return new Map(
-    columns.map(({ name, type }) => [
-      name,
-      typeOfIntegers(fields.get(name) ?? []) ?? (hasUnreadableName(type) ? 'Nullable(String)' : type),
-    ]),
-  );
+  return new Map(columns.map(({ name, type }) => [name, typeThatLasts(type, fields.get(name))]));
+}
+
+/**
+ * Types within each other, at most. ClickHouse 26.7 takes a column of 150 types within each other and writes parts with
+ * it, but cannot read such a type again: when it starts, it detaches these parts as broken.
+ */
+const DEPTH_MAX = 20;
+
+/** The type for a field, if ClickHouse can fill it and read it again. Otherwise one that takes every value. */
+function typeThatLasts(inferred: string, values: readonly string[] = []): string {
+  const fits = !hasUnreadableName(inferred) && depthOf(inferred) <= DEPTH_MAX;
+  return typeOfIntegers(values) ?? (fits ? inferred : 'Nullable(String)');
+}
+
+/** How many types are within each other. Names of elements may have parentheses, too. */
+function depthOf(type: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of type.matchAll(/'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[()]/gs)) {
+    if (token === ')') depth--;
+    else if (token === '(') deepest = Math.max(deepest, ++depth);
+  }
+  return deepest;
 }
 
 interface Column {

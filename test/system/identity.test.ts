@@ -9,7 +9,7 @@ import { unfitMappings } from '../../src/clickhouse/rows/columnSources.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { DEFAULT_LIMITS } from '../../src/clickhouse/values/valueCheck.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
-import { inferColumns } from '../../src/clickhouse/inferColumns.js';
+import { inferColumns, inferTypesOfFields } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
 import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { record } from '../support/records.js';
@@ -321,6 +321,31 @@ describe('columns proposed from records', () => {
         ['other', 'Nullable(String)'],
       ]);
     }
+  });
+
+  it('what is nested deeply becomes a text: ClickHouse could not read its type again', async () => {
+    const nested = (depth: number) => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+    const { columns } = await proposed(
+      `{"a": ${nested(19)}, "b": ${nested(20)}, "c": ${nested(149)}, "d": {"e": ${nested(19)}}}`,
+    );
+    const deep = `${'Array('.repeat(19)}Nullable(Int64)${')'.repeat(19)}`;
+    expect(columns).toEqual([`\`a\` ${deep}`, ...['b', 'c', 'd'].map((name) => `\`${name}\` Nullable(String)`)]);
+    const fields = new Map([
+      ['a', [nested(19)]],
+      ['b', [nested(20)]],
+      ['c', [nested(149)]],
+      ['(((((((((((((((((((((', ['1']],
+    ]);
+    expect([...(await inferTypesOfFields(client, fields)).values()]).toEqual([
+      ...[deep, 'Nullable(String)', 'Nullable(String)', 'Nullable(Int64)'],
+    ]);
+    const table = `i${++made}`;
+    await run(`CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = MergeTree ORDER BY tuple()`);
+    const row = { a: JSON.parse(nested(19)), b: nested(20), c: nested(149), d: '{}' } as unknown;
+    await client.insert({ table, values: [row], format: 'JSONEachRow' });
+    await run(`DETACH TABLE ${table}`);
+    await run(`ATTACH TABLE ${table}`);
+    expect(await query(`SELECT b, c FROM ${table}`)).toEqual([{ b: nested(20), c: nested(149) }]);
   });
 
   it('a field of any letters keeps its name, also where ClickHouse cannot infer all fields together', async () => {
