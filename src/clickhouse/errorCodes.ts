@@ -199,6 +199,16 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
 export const VALUE_CODES: ReadonlySet<string> = new Set(['36', '43', '44', '48', '50', '62']);
 
 /**
+ * Codes, besides {@link DATA_CODES}, with which a column is refused because of its name or its type: DUPLICATE_COLUMN,
+ * BAD_ARGUMENTS, NUMBER_OF_ARGUMENTS_DOESNT_MATCH, ILLEGAL_TYPE_OF_ARGUMENT, ILLEGAL_COLUMN, UNKNOWN_TYPE, SYNTAX_ERROR,
+ * TOO_DEEP_AST, TOO_BIG_AST, MULTIPLE_EXPRESSIONS_FOR_ALIAS, SUSPICIOUS_TYPE_FOR_LOW_CARDINALITY,
+ * ALTER_OF_COLUMN_IS_FORBIDDEN.
+ */
+export const COLUMN_CODES: ReadonlySet<string> = new Set([
+  ...['15', '36', '42', '43', '44', '50', '62', '167', '168', '179', '455', '524'],
+]);
+
+/**
  * Load, limits, network, replication, and storage or a dictionary's source that is somewhere else. The first ones are those that ClickHouse's own
  * Kafka Connect sink repeats (`Utils.java` of clickhouse-kafka-connect), without READONLY, which a person has to change.
  */

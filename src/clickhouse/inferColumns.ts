@@ -3,7 +3,7 @@ import type { Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { objectMembers } from './values/json.js';
 import { identityColumnsOf } from './identityColumns.js';
-import { classifyInsertError } from './insertErrors.js';
+import { classifyInsertError, type InsertError } from './insertErrors.js';
 import { withoutNull } from './schemaColumns/fieldType.js';
 import { quoteName } from './sqlNames.js';
 
@@ -131,7 +131,12 @@ async function describeEach(
   return columns;
 }
 
-/** Null if ClickHouse can infer nothing. @throws InsertError if it does not answer, or is busy */
+/**
+ * Null if ClickHouse can infer nothing from these rows.
+ *
+ * @throws InsertError if the rows are not the reason: a column would be a text for ever because ClickHouse was busy, its
+ *   disk was full, or a right was missing
+ */
 async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<Column[] | null> {
   const sample = Buffer.from(rows.map(quoteLargeIntegers).join('\n'), 'latin1').toString();
   try {
@@ -148,10 +153,19 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
     return await result.json<Column>();
   } catch (error) {
     const classified = classifyInsertError(error);
-    // Otherwise a column would be a text because ClickHouse is busy.
-    if (!classified.answered || classified.kind === 'transient') throw classified;
-    return null;
+    if (isOfRows(classified)) return null;
+    throw classified;
   }
+}
+
+/** What a server before ClickHouse answers if an address is too long for it. The rows are a part of the address. */
+const TOO_LONG: ReadonlySet<string> = new Set(['http_413', 'http_414', 'http_431']);
+
+/** Inference has codes of its own, such as CANNOT_EXTRACT_TABLE_STRUCTURE, which no insert gives. */
+function isOfRows(error: InsertError): boolean {
+  if (!error.answered) return false;
+  const isOfInference = error.kind === 'unknown' && !error.mayBeOfMachine;
+  return error.mayBeOfColumn || isOfInference || TOO_LONG.has(error.code);
 }
 
 /**

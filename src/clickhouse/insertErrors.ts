@@ -2,6 +2,7 @@ import { ClickHouseError } from '@clickhouse/client';
 import { STATUS_CODES } from 'node:http';
 import { isOwned } from '../config/insertSettings.js';
 import {
+  COLUMN_CODES,
   COST_CODES,
   DATA_CODES,
   LIBRARY_CODES,
@@ -68,6 +69,14 @@ export class InsertError extends Error {
     if (this.mayBeOfValue || this.kind === 'oversized') return true;
     if (COST_CODES.has(this.code) || this.#isOfSource) return true;
     return !this.isOfClickHouse && (this.kind === 'transient' || this.code === 'http_403');
+  }
+
+  /**
+   * Whether the name or the type of a column can be the reason, or a value that a type is inferred from. A full disk, a
+   * missing right and a setting never are.
+   */
+  get mayBeOfColumn(): boolean {
+    return this.kind === 'data' || COLUMN_CODES.has(this.code);
   }
 
   /**

@@ -5,7 +5,7 @@ import { quoted, type NamedTable } from '../namedTables.js';
 import { queryRows } from '../queries.js';
 import { awayNoteOf } from '../servers.js';
 import { quoteName } from '../sqlNames.js';
-import { ACCESS_DENIED, UNKNOWN_TABLE } from '../errorCodes.js';
+import { ACCESS_DENIED } from '../errorCodes.js';
 
 /** By this comment the columns that were added are told from others, and counted, by all workers. */
 export const COMMENT_OF_ADDED = 'added by ktb';
@@ -61,16 +61,14 @@ export async function tableToAlter(
 /** What ClickHouse says if another replica has altered the table just now (CANNOT_ASSIGN_ALTER). It may be tried again. */
 const ALTERED_ELSEWHERE = '517';
 
-/** Errors that are about the table or the user, and not about a column: the batch waits, as for any error of these. */
-const OF_TABLE: ReadonlySet<string> = new Set([ACCESS_DENIED, UNKNOWN_TABLE, '81', '164', '516', '192', '193', '194']);
-
 /** How long the statement waits for other changes of the table. */
 const LOCK_S = 10;
 
 /**
  * Adds columns, all or none.
  *
- * @throws InsertError. Kind `data`: one of these columns is refused, whoever asks
+ * @throws InsertError. Kind `data`: one of these columns is refused, whoever asks. `transient` and `structural`: the
+ *   batch has to wait
  */
 export async function addColumns(
   client: ClickHouseClient,
@@ -90,12 +88,17 @@ export async function addColumns(
   }
 }
 
-function ofAlter(error: InsertError, { table }: NamedTable): InsertError {
+/**
+ * What a failed alteration means. Only what a name or a type can cause is a column's fault: for all else, such as a full
+ * disk, the batch waits, because its rows would go in without the field's values otherwise.
+ */
+export function ofAlter(error: InsertError, { table }: Pick<NamedTable, 'table'>): InsertError {
   const { code, message, cause, answered, kind } = error;
   const made = (as: InsertError['kind'], text: string): InsertError =>
     new InsertError(as, { code, message: `columns cannot be added to table ${table}: ${text}`, cause, answered });
-  if (!answered || kind === 'transient' || code === ALTERED_ELSEWHERE) return made('transient', message);
+  const mayPass = kind === 'transient' || kind === 'oversized' || code === ALTERED_ELSEWHERE;
+  if (!answered || mayPass) return made('transient', message);
   if (code === ACCESS_DENIED)
     return made('structural', `${message}: the user needs the right ALTER ADD COLUMN, or set evolve: propose`);
-  return made(OF_TABLE.has(code) || !error.isOfClickHouse ? 'structural' : 'data', message);
+  return made(error.mayBeOfColumn ? 'data' : 'structural', message);
 }

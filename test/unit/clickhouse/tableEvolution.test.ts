@@ -1,0 +1,108 @@
+import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
+import { expect, it } from 'vitest';
+import { ofAlter } from '../../../src/clickhouse/evolve/addColumns.js';
+import { TableEvolution, type EvolvedField } from '../../../src/clickhouse/evolve/tableEvolution.js';
+import { inferTypesOfFields } from '../../../src/clickhouse/inferColumns.js';
+import { classifyInsertError } from '../../../src/clickhouse/insertErrors.js';
+import type { Evolution } from '../../../src/protocol/settings.js';
+
+const failure = (code: number) => new ClickHouseError({ code: String(code), type: 'SOME', message: 'no' });
+
+/** A server with tables in memory. It fails as it is told to. */
+class FakeServer {
+  engine = 'MergeTree';
+  readonly columns = new Map([['id', '']]);
+  readonly statements: string[] = [];
+  /** The error of a statement. Null: it succeeds. */
+  fails: (statement: string) => number | null = () => null;
+
+  get client(): ClickHouseClient {
+    const command = async ({ query }: { query: string }) => {
+      await this.#note(query);
+      for (const [, name = ''] of query.matchAll(/IF NOT EXISTS `(\w+)`/g)) this.columns.set(name, 'added by ktb');
+    };
+    const query = async ({ query: text }: { query: string }) => {
+      await this.#note(text);
+      const rows = this.#rowsOf(text);
+      return {
+        response_headers: { 'x-clickhouse-summary': '{}' },
+        json: () => Promise.resolve(rows),
+        stream: () => [rows.map((row) => ({ json: () => row }))],
+      };
+    };
+    return { command, query } as unknown as ClickHouseClient;
+  }
+
+  count(part: string): number {
+    return this.statements.filter((statement) => statement.includes(part)).length;
+  }
+
+  async #note(statement: string): Promise<void> {
+    this.statements.push(statement);
+    const code = this.fails(statement);
+    if (code !== null) throw failure(code);
+    await Promise.resolve();
+  }
+
+  #rowsOf(text: string): unknown[] {
+    if (text.startsWith('DESCRIBE')) return [{ name: 'value', type: 'Nullable(Int64)' }];
+    if (text.includes('system.tables')) return [[this.engine]];
+    return Array.from(this.columns, ([name, comment]) => [name, '', comment]);
+  }
+}
+
+/** Places fields as a batch does. */
+async function place(evolution: TableEvolution, names: readonly string[], more: Partial<Evolution> = {}) {
+  const reported: EvolvedField[] = [];
+  const request = {
+    ...{ table: 't', columns: new Map([['id', 'Int64']]) },
+    evolution: { mode: 'apply', columnsMax: 100, ...more } as const,
+    report: (field: EvolvedField) => void reported.push(field),
+  };
+  const fields = evolution.fieldsOf(request);
+  for (const name of names) fields.note(name, '1', 0, 1);
+  const ofSchemas = () => Promise.resolve(new Map<string, string>());
+  const placed = await evolution.place({ ...request, fields, ofSchemas, mustBeAlive: () => undefined });
+  return { placed, outcomes: Object.fromEntries(reported.map(({ name, outcome }) => [name, outcome])) };
+}
+
+it('only what a name or a type can cause is the fault of a column that cannot be added', () => {
+  const kindOf = (code: number) => ofAlter(classifyInsertError(failure(code)), { table: 't' }).kind;
+  for (const code of [15, 36, 43, 44, 50, 62, 167, 306, 455]) expect([code, kindOf(code)]).toEqual([code, 'data']);
+  const ofServer = [48, 60, 75, 76, 81, 164, 226, 243, 294, 344, 392, 452, 497, 516, 586, 1000, 1001, 1002, 290, 9_999];
+  for (const code of ofServer) expect([code, kindOf(code)]).toEqual([code, 'structural']);
+  for (const code of [159, 241, 252, 307, 517, 999]) expect([code, kindOf(code)]).toEqual([code, 'transient']);
+});
+
+it('a batch waits while its table cannot be altered, and its fields get their columns as soon as it can', async () => {
+  const server = new FakeServer();
+  const evolution = new TableEvolution(server.client, 'default');
+  for (const code of [243, 294, 452, 1001]) {
+    server.fails = (statement) => (statement.startsWith('ALTER') ? code : null);
+    await expect(place(evolution, ['a', 'b'])).rejects.toMatchObject({ kind: 'structural', code: String(code) });
+  }
+  server.fails = () => null;
+  expect(await place(evolution, ['a', 'b'])).toEqual({ placed: ['a', 'b'], outcomes: { a: 'added', b: 'added' } });
+});
+
+it('of several columns, the one that is refused alone gets none', async () => {
+  const server = new FakeServer();
+  server.fails = (statement) => (statement.startsWith('ALTER') && statement.includes('`b`') ? 44 : null);
+  expect(await place(new TableEvolution(server.client, 'default'), ['a', 'b', 'c'])).toEqual({
+    placed: ['a', 'c'],
+    outcomes: { a: 'added', b: 'refused', c: 'added' },
+  });
+});
+
+it('no column becomes a text because the server refused the question about its type', async () => {
+  const server = new FakeServer();
+  const infer = () => inferTypesOfFields(server.client, new Map([['a', ['1']]]));
+  for (const code of [497, 452, 243, 164, 516, 1001, 241, 158, 210]) {
+    server.fails = () => code;
+    await expect(infer(), String(code)).rejects.toMatchObject({ code: String(code) });
+  }
+  for (const code of [636, 306, 117, 36, 15, 62]) {
+    server.fails = () => code;
+    expect([code, ...(await infer())]).toEqual([code, ['a', 'Nullable(String)']]);
+  }
+});
