@@ -9,11 +9,15 @@ const ASK_AGAIN_MS = 10_000;
 const ASK_WITHIN_MS = 10_000;
 
 /**
- * Keeps a consumer that has no keys from reading, while its batchers encrypt: what it would send may be refused, and its
- * offsets would be committed. It begins if nobody says so: without a worker no batcher answers.
+ * Keeps a consumer that has no keys from reading, while what its batchers have is encrypted: what it would send may be
+ * refused, and its offsets would be committed.
  *
- *     asking ──unreadable──► held ──readable, no answer──► begun
+ *     asking ──unreadable──► held ──readable──► begun
+ *        │                   │  ▲
+ *        │                   └──┘ unreadable, no answer
  *        └──readable, no answer──► begun
+ *
+ * A Temporal that does not answer at the start holds nobody, but it does not end a hold either.
  */
 export class MissingKeyHold {
   readonly #pipeline: string;
@@ -21,6 +25,7 @@ export class MissingKeyHold {
   readonly #stateLog: Pick<StateLog, 'problem' | 'well'>;
   #problem: string | null = null;
 
+  /** @param ask which batcher cannot be read. It rejects if that is not known */
   constructor(
     pipeline: string,
     ask: () => Promise<UnreadableBatcher | null>,
@@ -43,8 +48,10 @@ export class MissingKeyHold {
    */
   async untilReadable(ending: AbortSignal, askAgainMs = ASK_AGAIN_MS): Promise<void> {
     const what = `encryption of ${this.#pipeline}`;
+    let unreadable: UnreadableBatcher | null = null;
     while (!ending.aborted) {
-      const unreadable = await within(this.#ask(), ASK_WITHIN_MS).catch(() => null);
+      const before: UnreadableBatcher | null = unreadable;
+      unreadable = await within(this.#ask(), ASK_WITHIN_MS).catch(() => before);
       if (unreadable === null) break;
       this.#problem = `pipeline ${this.#pipeline} is not read, because its batchers encrypt, and would refuse what comes without encryption: ${messageOf(unreadable.error)}`;
       this.#stateLog.problem(what, this.#problem);

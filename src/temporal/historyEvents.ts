@@ -13,7 +13,7 @@ import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
-type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
+export type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
 
 /**
  * An event of a batcher's history. `bytes` in `insertScheduled` are the batch's bodies, empty if it is stored once, in
@@ -104,6 +104,16 @@ export async function lastingIdOf(
 export function resultOf(client: Client, workflowId: string, event: HistoryEvent): Uint8Array {
   const open = payloadReader(client, workflowId);
   return decode<Uint8Array>(event.activityTaskCompletedEventAttributes?.result?.payloads, 0, open);
+}
+
+/** The payloads that began a run, came with a signal, or went to an activity or came from it. */
+export function payloadsIn(event: HistoryEvent): Payload[] {
+  return [
+    event.workflowExecutionStartedEventAttributes?.input,
+    event.workflowExecutionSignaledEventAttributes?.input,
+    event.activityTaskScheduledEventAttributes?.input,
+    event.activityTaskCompletedEventAttributes?.result,
+  ].flatMap((payloads) => payloads?.payloads ?? []);
 }
 
 /** Decrypts a payload. */

@@ -1,42 +1,70 @@
 import type { Client } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
 import { MissingKeyError } from '../codecs/payloadCipher.js';
-import { within } from '../lib/within.js';
-import { BATCHER } from '../protocol/batcher.js';
+import { asError } from '../lib/asError.js';
+import { mapConcurrently } from '../lib/mapConcurrently.js';
+import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
+import { payloadsIn, type HistoryEvent } from './historyEvents.js';
 import { isOpen } from './openRuns.js';
 
-/** Time for a batcher to answer. A worker has to be there for that. */
-const ANSWER_MS = 4_000;
+/** Events from the end of a run's history. Each may carry a chunk, and the answer has to stay below gRPC's limits. */
+const LAST_EVENTS = 20;
+/** Batchers whose histories are read at the same time. An answer may have some megabytes. */
+const AT_ONCE_MAX = 4;
 
-/** A batcher whose answers cannot be read here. */
+type Reader = Pick<Client, 'workflow' | 'workflowService' | 'options'>;
+
+/** A batcher with payloads that cannot be read here. */
 export interface UnreadableBatcher {
   readonly workflowId: string;
   readonly error: MissingKeyError;
 }
 
 /**
- * Asks batchers whether this process has the key with which they encrypt. The first one that is open is enough: one
- * worker answers for all. Null if it has, if none is open, or if no worker answers in time.
+ * Whether a batcher's open run has payloads that are encrypted with a key which this process does not have: in what it
+ * was started with, or among its last events. These say with which key they are encrypted, so no worker has to answer.
  *
  * Whoever lacks the key should send nothing: a batcher that requires encryption refuses it, and its offsets are committed.
+ *
+ * @returns the first such batcher. Null if all open runs can be read, or none is open
+ * @throws Error if Temporal does not answer for one of them, and the others can be read
  */
 export async function unreadableBatcher(
-  client: Pick<Client, 'workflow'>,
+  client: Reader,
   workflowIds: readonly string[],
 ): Promise<UnreadableBatcher | null> {
-  for (const workflowId of workflowIds) {
-    const handle = client.workflow.getHandle(workflowId);
-    try {
-      if (!isOpen((await handle.describe()).status.name)) continue;
-    } catch (error) {
-      if (isNotFound(error)) continue;
-      throw error;
-    }
-    const asked = handle.query(BATCHER.queries.settings).then(
-      () => null,
-      (error: unknown) => (error instanceof MissingKeyError ? { workflowId, error } : null),
-    );
-    return within(asked, ANSWER_MS).catch(() => null);
+  const ask = (workflowId: string): Promise<UnreadableBatcher | Error | null> =>
+    missingKey(client, workflowId).catch(asError);
+  const found = (await mapConcurrently(workflowIds, ask, AT_ONCE_MAX)).filter((one) => one !== null);
+  const unreadable = found.find((one): one is UnreadableBatcher => !(one instanceof Error));
+  const failure = found.find((one) => one instanceof Error);
+  if (unreadable === undefined && failure !== undefined) throw failure;
+  return unreadable ?? null;
+}
+
+async function missingKey(client: Reader, workflowId: string): Promise<UnreadableBatcher | null> {
+  const read = payloadReader(client, workflowId);
+  try {
+    for (const payload of await payloadsOfOpenRun(client, workflowId)) read(payload);
+  } catch (error) {
+    if (error instanceof MissingKeyError) return { workflowId, error };
+    if (!isNotFound(error)) throw error;
   }
   return null;
+}
+
+async function payloadsOfOpenRun(
+  { workflow, workflowService, options: { namespace } }: Reader,
+  workflowId: string,
+): Promise<Payload[]> {
+  const { runId, status } = await workflow.getHandle(workflowId).describe();
+  if (!isOpen(status.name)) return [];
+  const execution = { workflowId, runId };
+  const [first, last] = await Promise.all([
+    workflowService.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 }),
+    workflowService.getWorkflowExecutionHistoryReverse({ namespace, execution, maximumPageSize: LAST_EVENTS }),
+  ]);
+  const events: HistoryEvent[] = [...(first.history?.events ?? []), ...(last.history?.events ?? [])];
+  return events.flatMap(payloadsIn);
 }

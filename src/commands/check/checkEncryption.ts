@@ -16,13 +16,13 @@ export async function checkEncryption(config: Config): Promise<Finding[]> {
   });
 }
 
-/** @param unreadable null if all is well, or nobody answers */
+/** @param unreadable null if all is well */
 export function judgeEncryption(pipeline: string, unreadable: UnreadableBatcher | null): Finding[] {
   if (unreadable === null) return [];
   const { workflowId, error } = unreadable;
   return [
     judges(`pipeline ${pipeline}`).wrong(
-      `its batcher ${workflowId} answers with what cannot be read: ${messageOf(error)}. What a consumer without the key sends is refused if encryption is required`,
+      `its batcher ${workflowId} has what cannot be read: ${messageOf(error)}. What a consumer without the key sends is refused if encryption is required`,
       'give all processes the same temporal.encryption',
     ),
   ];

@@ -29,7 +29,15 @@ it('a consumer without keys is held while its batchers encrypt, and says with wh
   expect(lines).toEqual([held, held, 'The batchers of pipeline orders can be read']);
 });
 
-it('it begins if nobody can say anything, and ends with the process', async () => {
+it('once it is held, only an answer that all can be read ends that: Temporal may be away for long', async () => {
+  const away = new Error('Temporal is away');
+  const { asked, answers, lines } = hold([UNREADABLE, away, away, UNREADABLE, away, null, UNREADABLE]);
+  await asked.untilReadable(new AbortController().signal, 10);
+  expect(answers).toHaveLength(1);
+  expect(lines).toHaveLength(6);
+});
+
+it('it begins if Temporal does not answer at the start, and ends with the process', async () => {
   const away = hold([new Error('Temporal is away')]);
   await away.asked.untilReadable(new AbortController().signal, 10);
   expect(away.asked.problem).toBeNull();

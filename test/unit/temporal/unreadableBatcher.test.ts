@@ -1,37 +1,80 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { expect, it } from 'vitest';
-import { MissingKeyError } from '../../../src/codecs/payloadCipher.js';
+import { PayloadCipher } from '../../../src/codecs/payloadCipher.js';
 import { judgeEncryption } from '../../../src/commands/check/checkEncryption.js';
+import { setCipher } from '../../../src/temporal/encryption.js';
+import { payloadsOf } from '../../../src/temporal/signalWithStart.js';
 import { unreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
 
-type Client = Parameters<typeof unreadableBatcher>[0];
+type Client = Parameters<typeof setCipher>[0];
 
-const error = new MissingKeyError('k1:9f3a1c22', false);
-
-/** @param states of workflows: the name of a status, or undefined if it was never started */
-function clientOf(states: Record<string, string | undefined>, query: () => Promise<unknown>): Client {
-  const getHandle = (id: string) => ({
-    describe: () =>
-      states[id] === undefined
-        ? Promise.reject(new WorkflowNotFoundError('none', id, undefined))
-        : Promise.resolve({ status: { name: states[id] } }),
-    query,
-  });
-  return { workflow: { getHandle } } as unknown as Client;
+interface Run {
+  readonly status: string;
+  /** Its events, or why Temporal does not give them. */
+  readonly events?: readonly object[] | Error;
 }
 
-it('the first open batcher says whether what it encrypts can be read', async () => {
-  const states = { b: 'COMPLETED', c: 'RUNNING' };
-  const unreadable = clientOf(states, () => Promise.reject(error));
-  expect(await unreadableBatcher(unreadable, ['a', 'b', 'c', 'd'])).toEqual({ workflowId: 'c', error });
-  expect(await unreadableBatcher(unreadable, ['a', 'b'])).toBeNull();
-  for (const query of [() => Promise.resolve({}), () => Promise.reject(new Error('no worker'))])
-    expect(await unreadableBatcher(clientOf(states, query), ['c'])).toBeNull();
+const KEYS = new Map([['k1', new Uint8Array(32)]]);
+const plain = payloadsOf({ a: 1 });
+const cipher = new PayloadCipher({ keys: KEYS, active: 'k1' });
+const sealed = plain.map((payload) => cipher.encrypt(payload, 'c'));
+
+const started = (payloads: object[]) => ({ workflowExecutionStartedEventAttributes: { input: { payloads } } });
+const signaled = (payloads: object[]) => ({ workflowExecutionSignaledEventAttributes: { input: { payloads } } });
+const scheduled = (payloads: object[]) => ({ activityTaskScheduledEventAttributes: { input: { payloads } } });
+const completed = (payloads: object[]) => ({ activityTaskCompletedEventAttributes: { result: { payloads } } });
+
+/** A client of a namespace in which no worker runs. */
+function clientOf(runs: Readonly<Record<string, Run>>, keys: ReadonlyMap<string, Uint8Array> = new Map()): Client {
+  const getHandle = (id: string) => ({
+    describe: () =>
+      runs[id] === undefined
+        ? Promise.reject(new WorkflowNotFoundError('none', id, undefined))
+        : Promise.resolve({ runId: `run of ${id}`, status: { name: runs[id].status } }),
+    query: () => Promise.reject(new Error('no worker')),
+  });
+  const read = (backwards: boolean) => (request: { execution: { workflowId: string }; maximumPageSize: number }) => {
+    const { events = [] } = runs[request.execution.workflowId] ?? {};
+    if (events instanceof Error) return Promise.reject(events);
+    const inOrder = backwards ? [...events].reverse() : events;
+    return Promise.resolve({ history: { events: inOrder.slice(0, request.maximumPageSize) } });
+  };
+  const client = {
+    options: { namespace: 'default' },
+    workflow: { getHandle },
+    workflowService: { getWorkflowExecutionHistory: read(false), getWorkflowExecutionHistoryReverse: read(true) },
+  } as unknown as Client;
+  return setCipher(client, new PayloadCipher({ keys, active: null }));
+}
+
+it.each([
+  ['what it was started with', [started(sealed), ...Array<object>(50).fill({})]],
+  ['a signal', [started(plain), signaled(sealed), {}]],
+  ['an activity', [started(plain), signaled(plain), scheduled(sealed), {}]],
+  ['a result', [started(plain), signaled(plain), scheduled(plain), completed(sealed)]],
+])('an open batcher whose %s is encrypted is found without a worker, and without its key', async (_what, events) => {
+  const runs = {
+    b: { status: 'COMPLETED', events: [started(sealed)] },
+    c: { status: 'RUNNING', events },
+    d: { status: 'RUNNING', events: [started(plain)] },
+  };
+  const found = await unreadableBatcher(clientOf(runs), ['a', 'b', 'd', 'c']);
+  expect(found).toMatchObject({ workflowId: 'c', error: { key: expect.stringMatching(/^k1:/) as string } });
+  expect(await unreadableBatcher(clientOf(runs), ['a', 'b', 'd'])).toBeNull();
+  expect(await unreadableBatcher(clientOf(runs, KEYS), ['a', 'b', 'c', 'd'])).toBeNull();
 });
 
-it('`ktb check` finds what cannot be read wrong, and says what to do', () => {
+it('it is not known while Temporal gives no history, unless another batcher says it', async () => {
+  const away = { status: 'RUNNING', events: new Error('away') };
+  const runs = { b: away, c: { status: 'RUNNING', events: [started(sealed)] } };
+  await expect(unreadableBatcher(clientOf(runs), ['b'])).rejects.toThrow('away');
+  expect(await unreadableBatcher(clientOf(runs), ['b', 'c'])).toMatchObject({ workflowId: 'c' });
+});
+
+it('`ktb check` finds what cannot be read wrong, and says what to do', async () => {
   expect(judgeEncryption('orders', null)).toEqual([]);
-  expect(judgeEncryption('orders', { workflowId: 'ktb:orders:2-key:0', error })).toMatchObject([
+  const client = clientOf({ c: { status: 'RUNNING', events: [started(sealed)] } });
+  expect(judgeEncryption('orders', await unreadableBatcher(client, ['c']))).toMatchObject([
     { level: 'wrong', subject: 'pipeline orders', todo: 'give all processes the same temporal.encryption' },
   ]);
 });
