@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { fitsIntoWorkflowId } from '../protocol/batcherId.js';
 import { TIME_UNITS } from '../protocol/columnSource.js';
 import { isKeyFunction, type KeyFunction } from '../protocol/layout.js';
-import { isTopicPattern, topicPattern } from './topics.js';
+import { isReadableName, isTopicPattern, NAME_OF_ALL_OBJECTS, topicPattern } from './topics.js';
 import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
@@ -21,7 +21,8 @@ const inputTopic = z
   .refine((text) => !isTopicPattern(text) || topicPattern(text) !== null, {
     error: 'is no regular expression that JavaScript understands',
   })
-  .refine(isNoPath, { error: 'must be a Kafka topic name, and not . or ..' });
+  .refine(isNoPath, { error: 'must be a Kafka topic name, and not . or ..' })
+  .refine(isReadableName, { error: `cannot be read: ${NAME_OF_ALL_OBJECTS}` });
 
 /** Kafka keeps a topic in a folder of its name, so it refuses these two. */
 function isNoPath(name: string): boolean {

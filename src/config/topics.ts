@@ -33,13 +33,32 @@ export function patternText({ source }: RegExp): string {
 }
 
 /**
- * Whether a pipeline reads a topic. Patterns match neither Kafka's internal topics nor topics that the pipelines write
- * to.
+ * Whether kafkajs can read a topic of this name. It keeps notes about topics in plain objects, and takes what all objects
+ * have (`constructor`, `toString`, `__proto__`) for its notes: such a topic stops all others of its consumer.
  */
-export function isInputTopic({ topics, topicPatterns, ownTopics }: TopicChoice, topic: string): boolean {
-  if (topics.includes(topic)) return true;
+export function isReadableName(topic: string): boolean {
+  return !(topic in Object.prototype);
+}
+
+/**
+ * Whether a pipeline reads a topic. Patterns match neither Kafka's internal topics nor topics that the pipelines write
+ * to, nor {@link isReadableName names} that cannot be read: whoever may create topics could stop the pipeline.
+ */
+export function isInputTopic(choice: TopicChoice, topic: string): boolean {
+  return choice.topics.includes(topic) || (isReadableName(topic) && isMatched(choice, topic));
+}
+
+function isMatched({ topicPatterns, ownTopics }: TopicChoice, topic: string): boolean {
   return !topic.startsWith('__') && !ownTopics.has(topic) && topicPatterns.some((pattern) => pattern.test(topic));
 }
+
+/** The existing topics that are not read although a pattern matches them, sorted: see {@link isReadableName}. */
+export function passedOverTopics(choice: TopicChoice, existing: Iterable<string>): string[] {
+  return [...existing].filter((topic) => !isReadableName(topic) && isMatched(choice, topic)).sort();
+}
+
+/** Why a topic is passed over. */
+export const NAME_OF_ALL_OBJECTS = 'its name is one that all objects of JavaScript have, and kafkajs cannot read it';
 
 /**
  * The input topics of a pipeline, sorted: those that it names, even if they do not exist, and existing ones that match.

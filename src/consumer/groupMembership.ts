@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Kafka } from 'kafkajs';
 import type { PipelineConfig, StartFrom } from '../config/config.js';
+import { NAME_OF_ALL_OBJECTS } from '../config/topics.js';
 import type { GroupMember } from '../kafka/groupMember.js';
 import { describeNoAnswer } from '../kafka/offsets.js';
 import { causeOf, isUserRefusal } from '../kafka/userRefusal.js';
@@ -165,7 +166,7 @@ export class GroupMembership {
     const { pipeline } = this.#options;
     while (!this.#stopped) {
       try {
-        await this.#read(await this.#topics.check());
+        await this.#read(await this.#checkTopics());
         return;
       } catch (error) {
         this.#cannotBegin(`topics of ${pipeline.name}`, `cannot find out which topics match: ${messageOf(error)}`);
@@ -181,7 +182,7 @@ export class GroupMembership {
   async #follow(): Promise<void> {
     const { pipeline, member, release, stateLog } = this.#options;
     try {
-      const topics = await this.#topics.check();
+      const topics = await this.#checkTopics();
       if (this.#stopped || isDeepStrictEqual(topics, member.topics)) return;
       await release();
       await member.leave();
@@ -190,6 +191,16 @@ export class GroupMembership {
       const message = `Pipeline ${pipeline.name} cannot take up the topics that match: ${messageOf(error)}`;
       stateLog.problem(`topics of ${pipeline.name}`, message);
     }
+  }
+
+  async #checkTopics(): Promise<readonly string[]> {
+    const { pipeline, stateLog } = this.#options;
+    const topics = await this.#topics.check();
+    const what = `names of the topics of ${pipeline.name}`;
+    const passedOver = listed(this.#topics.passedOver);
+    if (passedOver === '') stateLog.well(what, `Pipeline ${pipeline.name} passes no topic over`);
+    else stateLog.problem(what, `Pipeline ${pipeline.name} passes over ${passedOver}: ${NAME_OF_ALL_OBJECTS}`);
+    return topics;
   }
 
   async #read(topics: readonly string[]): Promise<void> {

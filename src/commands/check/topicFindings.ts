@@ -1,5 +1,5 @@
 import type { PipelineConfig } from '../../config/config.js';
-import { inputTopics } from '../../config/topics.js';
+import { inputTopics, NAME_OF_ALL_OBJECTS, passedOverTopics } from '../../config/topics.js';
 import { CHUNK_BYTES_MAX } from '../../protocol/payloadLimit.js';
 import { DAY_MS, durationText } from './durationText.js';
 import { judges, type Finding } from './finding.js';
@@ -53,7 +53,10 @@ export function judgeTopics(
   });
   const nothingMatches =
     inputs.length === 0 ? [judges(`pipeline ${pipeline.name}`).warning(NOTHING_MATCHES, WHEN_IT_DOES)] : [];
-  return [...nothingMatches, ...tooManyPartitions(pipeline, inputs, topics), ...readers, ...writers];
+  const passedOver = passedOverTopics(pipeline, topics.keys()).map((topic) =>
+    judges(`topic ${topic}`).warning(`pipeline ${pipeline.name} passes it over: ${NAME_OF_ALL_OBJECTS}`, RENAME),
+  );
+  return [...nothingMatches, ...passedOver, ...tooManyPartitions(pipeline, inputs, topics), ...readers, ...writers];
 }
 
 /**
@@ -76,6 +79,7 @@ function tooManyPartitions(
   ];
 }
 
+const RENAME = 'give the topic another name, or let the pattern begin with a prefix of your own';
 const NOTHING_MATCHES = 'reads nothing: no topic matches';
 const WHEN_IT_DOES = 'change topics, or create one: a topic that comes to match is read within a minute';
 

@@ -18,7 +18,6 @@ import { repairSilentConnections } from './silentConnections.js';
 import { repairStaleTopics } from './staleTopics.js';
 import { repairClock } from './steadyClock.js';
 import { repairTopicAnswers } from './topicAnswers.js';
-import { repairTopicNotes } from './topicNotes.js';
 
 /** The only version of kafkajs whose internals are known here. */
 export const KAFKAJS_VERSION = '2.2.4';
@@ -50,7 +49,6 @@ interface RepairedRunner {
  * - one bad topic or partition among others: `metadata.ts`, `defaultOffsets.ts`, `outOfRange.ts`, `partitionErrors.ts`;
  * - whether a topic is still the one that was read: `topicAnswers.ts`;
  * - topics that only other members of a group read: `staleTopics.ts`;
- * - topics called as something that all objects have: `topicNotes.ts`;
  * - partitions that a member was given without hearing of it: `lostAssignments.ts`;
  * - how messages are written: `produceRequest.ts`;
  * - how often a few records are fetched: `fetchPace.ts`;
@@ -80,7 +78,6 @@ export function repairKafkajs(): void {
   repairMetadata();
   repairDefaultOffsets();
   repairOutOfRange();
-  repairTopicNotes();
   repairFollowers();
   repairPartitionErrors();
   repairTopicAnswers();

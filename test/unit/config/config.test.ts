@@ -195,7 +195,7 @@ it('takes names of any characters between backquotes, and refuses the one name t
     expect(() => parse(of(name)), name).not.toThrow();
   for (const name of ['\0', '`', '\\', '']) expect(problems(of(name)), name).toHaveLength(1);
   const lost = `pipelines:
-  a: { topics: [__proto__], table: t, tables: { __proto__: u }, columns: { __proto__: /a, constructor: /b } }`;
+  a: { topics: [a], table: t, tables: { __proto__: u }, columns: { __proto__: /a, constructor: /b } }`;
   expect(problems(lost)).toEqual([
     'line 2: pipelines.a.columns.__proto__: cannot be a name here: rename it, or read it through a view',
     'line 2: pipelines.a.tables.__proto__: cannot be a name here: rename it, or read it through a view',

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/load.js';
-import { inputTopics, isInputTopic, patternText, topicPattern } from '../../../src/config/topics.js';
+import { inputTopics, isInputTopic, passedOverTopics, patternText, topicPattern } from '../../../src/config/topics.js';
 
 const pipelines = (text: string) => parseConfig(`pipelines: ${text}`, 'ktb.yaml', {}).pipelines;
 const pipeline = (topics: string) =>
@@ -34,6 +34,20 @@ it('no pattern matches internal topics, or what a pipeline writes to', () => {
   expect(choice.settings.destination.deadLetterTopic).toBe('orders.dead-letters');
   expect(isInputTopic(choice, 'orders.dead-letters')).toBe(false);
 });
+
+it.each(['constructor', 'toString', 'hasOwnProperty', '__proto__'])(
+  'a topic called %s is refused as an input, and passed over by patterns: kafkajs would stop all of its pipeline',
+  (name) => {
+    expect(() => pipeline(`[orders, ${name}]`)).toThrow(
+      /topics.*1.*: cannot be read: its name is one that all objects/,
+    );
+    const choice = pipeline("['/.*/']");
+    expect(inputTopics(choice, ['orders', name])).toEqual(['orders']);
+    // No pattern matches what begins with two underscores.
+    expect(passedOverTopics(choice, ['orders', name])).toEqual(name === '__proto__' ? [] : [name]);
+    expect(passedOverTopics(pipeline("['/orders.*/']"), ['orders', name])).toEqual([]);
+  },
+);
 
 it('names and patterns go together; a name is an input, there or not', () => {
   const choice = pipeline("[z, '/a.*/', named]");

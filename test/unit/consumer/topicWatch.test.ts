@@ -28,6 +28,14 @@ it('finds what has come to match, and gives up what two looks in turn have not s
   expect(await look(['a2'])).toEqual(['a2', 'named']);
 });
 
+it('says which topics match that kafkajs cannot read, while they are there', async () => {
+  const { watch: all, look } = watch("topics: ['/.*/']");
+  expect(await look(['a', 'toString', 'constructor'])).toEqual(['a']);
+  expect(all.passedOver).toEqual(['constructor', 'toString']);
+  expect(await look(['a'])).toEqual(['a']);
+  expect(all.passedOver).toEqual([]);
+});
+
 it('a look that fails changes nothing', async () => {
   const { look } = watch("topics: ['/a.*/']");
   await look(['a1']);
