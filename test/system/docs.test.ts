@@ -67,7 +67,7 @@ it('the tutorial does what it says, from the pipeline to the kill; then every co
     .flatMap((block) => block.split('\n'))
     .map((line) => line.trim().replace(/ +# .*$/, ''))
     // The servers run until they are ended.
-    .filter((line) => line.startsWith('ktb ') && !/^ktb (run|codec-server) /.test(line));
+    .filter((line) => line.startsWith('ktb ') && !/^ktb (run|codec-server)\b/.test(line));
   expect(commands.length).toBeGreaterThan(15);
   for (const command of new Set(commands)) {
     const { code, output: said } = await runCommand([...(await wordsOf(command)), '--config', config]);
