@@ -163,7 +163,6 @@ export class PipelineConsumer {
       batch: async (payload) => {
         if (this.#assignment !== null) await this.#intake.take(this.#assignment, payload);
       },
-      emptyBatch: (payload) => current((assignment) => this.#intake.passOver(assignment, payload)),
       failed: (error, delayMs) => {
         this.#unassign();
         this.#membership.failed(error, delayMs);

@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerConfig, ConsumerStartBatchProcessEvent, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Consumer, ConsumerConfig, EachBatchPayload, Kafka } from 'kafkajs';
 import type { TopicPartition } from '../protocol/record.js';
 import { fencingAssigner } from './fencingAssigner.js';
 import { isUserRefusal } from './userRefusal.js';
@@ -19,9 +19,8 @@ export interface MemberHandlers {
   readonly outOfRange: (partition: TopicPartition) => void;
   /** A broker answers with this error for a partition, in Kafka's words. Null when it serves the partition again. */
   readonly partitionError: (partition: TopicPartition, error: string | null) => void;
+  /** A fetched batch, also one without records. */
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
-  /** A fetched batch without records. kafkajs does not pass it to `batch`. */
-  readonly emptyBatch: (payload: ConsumerStartBatchProcessEvent['payload']) => void;
   /** It has fallen out of the group, or could not join. It joins again after this time. */
   readonly failed: (error: Error, delayMs: number) => void;
   /** It has been in the group for a minute without a failure. */
@@ -246,7 +245,7 @@ export class GroupMember {
 
   #createConsumer(membership: Membership): Consumer {
     const isCurrent = (): boolean => membership.consumer === consumer;
-    const { joining, joined, outOfRange, partitionError, emptyBatch, steady } = this.#handlers;
+    const { joining, joined, outOfRange, partitionError, steady } = this.#handlers;
     const consumer = this.#kafka.consumer({
       ...CONSUMER_OPTIONS,
       groupId: this.#groupId,
@@ -275,7 +274,7 @@ export class GroupMember {
         ),
       ],
     });
-    const { GROUP_JOIN, HEARTBEAT, CRASH, START_BATCH_PROCESS, RECEIVED_UNSUBSCRIBED_TOPICS } = consumer.events;
+    const { GROUP_JOIN, HEARTBEAT, CRASH, RECEIVED_UNSUBSCRIBED_TOPICS } = consumer.events;
     let unread: readonly string[] = [];
     const heard = (): void => {
       if (isCurrent()) membership.heardMs = performance.now();
@@ -293,9 +292,6 @@ export class GroupMember {
       joined(payload.memberAssignment, unread);
     });
     consumer.on(CRASH, ({ payload: { error } }) => this.#fail(membership, consumer, error));
-    consumer.on(START_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0 && isCurrent()) emptyBatch(payload);
-    });
     return consumer;
   }
 }

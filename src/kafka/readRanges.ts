@@ -209,7 +209,7 @@ async function readByConsumer(
     await consumer.connect();
     await consumer.subscribe({ topics, fromBeginning: true });
     await new Promise<void>((resolve, reject) => {
-      const { CRASH, GROUP_JOIN, START_BATCH_PROCESS } = consumer.events;
+      const { CRASH, GROUP_JOIN } = consumer.events;
       const endIfOver = (partition: TopicPartition): void => {
         if (reading.hasEnded()) resolve();
         else if (reading.next(partition) === undefined) pause(consumer, partition);
@@ -218,12 +218,6 @@ async function readByConsumer(
       consumer.on(GROUP_JOIN, ({ payload: { memberAssignment } }) =>
         positionConsumer(consumer, memberAssignment, reading),
       );
-      // A batch without visible records. kafkajs does not pass it on.
-      consumer.on(START_BATCH_PROCESS, ({ payload }) => {
-        if (payload.batchSize > 0) return;
-        reading.passed(payload, Number(payload.lastOffset));
-        endIfOver(payload);
-      });
       timer = setInterval(() => {
         if (reading.silentMs >= patienceMs)
           reject(

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch, ConsumerStartBatchProcessEvent, EachBatchPayload } from 'kafkajs';
+import type { Batch, EachBatchPayload } from 'kafkajs';
 import type { PointedValue } from '../../codecs/laneIndex.js';
 import { markOf } from '../../codecs/chunkCodec.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
@@ -12,13 +12,12 @@ import type { Logger } from '../../telemetry/logging.js';
 import type { AssignedPartition } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import type { GroupCommits } from './groupCommits.js';
-import { decideIntake, decideComparison, nextAfterEmpty, type LogState } from './intake.js';
+import { decideIntake, decideComparison, type LogState } from './intake.js';
 import type { LogVerdict } from './logComparison.js';
 import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
 import { cutOf, mayBeCut, type ReadEpochs } from './readEpochs.js';
-import type { ReadingPlans } from './readingPlans.js';
 import type { Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
 import type { PartitionTracker } from './tracker.js';
@@ -32,7 +31,6 @@ export interface BatchIntakeOptions {
   readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
-  readonly plans: Pick<ReadingPlans, 'finish'>;
   readonly readEpochs: Pick<ReadEpochs, 'of' | 'note'>;
   /** Queues records in their lanes. `pointed`: by index, what the layout's pointer leads to; there may be more than records. */
   readonly handOver: (
@@ -65,11 +63,16 @@ export class BatchIntake {
     if (!assignment.goesOn()) return;
     const { commits, missing, handOver, moved } = this.#options;
     const { batch } = payload;
-    commits.use((offsets) => payload.commitOffsetsIfNecessary(offsets));
     const partition = assignment.get(batch);
+    const failure = failureOf(batch);
+    const isEmpty = failure === null && recordsOf(batch).length === 0;
+    if (!isEmpty) commits.use((offsets) => payload.commitOffsetsIfNecessary(offsets));
     // It was fetched before the partition was paused: its position is not known, or a person has to decide.
     if (partition === undefined || partition.isUnknown || partition.heldFor !== null) return;
-    const failure = failureOf(batch);
+    if (isEmpty) {
+      await this.#passOver(assignment, partition, payload);
+      return;
+    }
     if (partition.state.type !== 'leaving' && failure !== null && !failure.isAsWritten) {
       missing.unreadable(assignment, partition, failure.message);
       return;
@@ -111,9 +114,7 @@ export class BatchIntake {
       if (!missing.mayPassBatch(assignment, partition, lost, failure.message)) return;
     }
     handOver(tracker, end === Infinity ? records : records.filter(({ offset }) => offset < end), pointed);
-    tracker.advanceTo(Math.min(next, end));
-    const epochs = leaderEpochsOf(batch);
-    if (epochs !== undefined && next <= end) this.#options.readEpochs.note(tracker, epochs.last, next);
+    this.#advance(tracker, batch, Math.min(next, end));
     // What comes after the end is not resolved, so it is fetched again.
     if (!tracker.handedOver && next <= end) payload.resolveOffset(batch.messages.at(-1)?.offset ?? batch.lastOffset());
     moved(assignment);
@@ -134,29 +135,38 @@ export class BatchIntake {
     moved(assignment);
   }
 
+  /** Everything in a batch before this offset is handed over, or passed over. */
+  #advance(tracker: PartitionTracker, batch: Batch, to: number): void {
+    tracker.advanceTo(to);
+    const epochs = leaderEpochsOf(batch);
+    if (epochs !== undefined) this.#options.readEpochs.note(tracker, epochs.last, to);
+  }
+
   /**
-   * kafkajs skips a batch of control or aborted records by itself. That is no gap. The position moves on only if the
-   * batch begins at it. A batch from another offset would move it past records that were never handed over.
+   * A batch of control or aborted records, or one that compaction has emptied. That is no gap. The position moves on only
+   * if the batch begins at it. A batch from another offset would move it past records that were never handed over.
    */
-  passOver(assignment: Assignment, payload: ConsumerStartBatchProcessEvent['payload']): void {
-    const partition = assignment.get(payload);
-    if (partition === undefined || partition.isUnknown || partition.heldFor !== null) return;
-    // Null if the whole batch was removed by compaction, although kafkajs's types say otherwise.
-    const begin = payload.firstOffset as string | null;
-    const last = toOffset(payload.lastOffset);
-    const first = begin === null ? last : toOffset(begin);
+  async #passOver(assignment: Assignment, partition: AssignedPartition, payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
+    const [first, last] = [startOf(batch), toOffset(batch.lastOffset())];
     const { state, tracker } = partition;
     if (state.type === 'comparing') {
       const { offset, isAtMark } = state.compared.comparison;
       // The log's first record may come later, and only that one tells how old the log is.
-      if (isAtMark && offset !== null && first <= offset && offset <= last)
+      if (isAtMark && offset !== null && first <= offset && offset <= last) {
         this.#compareRecord(assignment, partition, null);
+        return;
+      }
+    } else if (tracker?.next === first) {
+      const end = await this.#endFor(assignment, partition, tracker, batch);
+      if (end === null || !assignment.goesOn()) return;
+      this.#advance(tracker, batch, Math.min(last + 1, end));
+      // What comes after the end is not resolved, so it is fetched again.
+      if (last < end) payload.resolveOffset(batch.lastOffset());
+      this.#options.moved(assignment);
       return;
     }
-    const next = tracker === null ? null : nextAfterEmpty(tracker, tracker.plan.end, { first, last });
-    if (tracker === null || next === null) return;
-    tracker.advanceTo(next);
-    this.#options.plans.finish(assignment);
+    payload.resolveOffset(batch.lastOffset());
   }
 
   /**

@@ -5,7 +5,7 @@ import type { PartitionTracker } from './tracker.js';
  * Pure: the caller carries the decision out.
  *
  * kafkajs may hand out something else than what is due: what it fetched before a rebalance or a seek, or what comes
- * after batches without a record, which it skips. Only the log tells which.
+ * after offsets without a record. Only the log tells which.
  */
 
 /** What is due of a partition. */
@@ -70,25 +70,4 @@ const MISMATCHES_MAX = 3;
  */
 export function decideComparison(wanted: number, fetched: number, mismatches: number): 'compare' | 'seek' {
   return fetched === wanted || mismatches >= MISMATCHES_MAX ? 'compare' : 'seek';
-}
-
-/**
- * The offsets of a batch without a record: control records, aborted ones, or ones that compaction removed. kafkajs
- * skips it by itself.
- */
-export interface EmptyBatch {
-  readonly first: number;
-  readonly last: number;
-}
-
-/**
- * The offset that is due after a batch without a record. Null if the batch does not begin at `next`, so that it says
- * nothing.
- */
-export function nextAfterEmpty(
-  { next }: Pick<Due, 'next'>,
-  end: number | null,
-  { first, last }: EmptyBatch,
-): number | null {
-  return first === next ? Math.min(last + 1, end ?? Infinity) : null;
 }

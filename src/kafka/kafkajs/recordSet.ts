@@ -189,7 +189,8 @@ export class RecordSetReader {
       this.#closeBatch();
       this.#failure = null;
     } else this.#ended = true;
-    return { from, next: this.#position, records: [], failure };
+    if (isAsWritten) this.#noteLeaderEpoch();
+    return this.#withLeaderEpochs({ from, next: this.#position, records: [], failure });
   }
 
   /** @returns whether there may be more in the set */

@@ -20,6 +20,8 @@ export interface Runner {
   heartbeat(): Promise<void>;
   handleBatch(batch: FetchedBatch): Promise<void>;
   processEachBatch(batch: FetchedBatch): Promise<void>;
+  /** Not set if it handles single messages. */
+  readonly eachBatch?: unknown;
 }
 
 /**
@@ -32,6 +34,9 @@ export interface Runner {
  *
  * A decompressed batch stays in memory from part to part. If there is no room for another one, the partition waits
  * until others have handed out theirs, see {@link BatchRoom}.
+ *
+ * A part without records goes to `eachBatch`, too: kafkajs passes it over by itself, and nobody could ask first whether its
+ * log is still the one that was read.
  *
  * What a follower gave, and cannot be read, is not handed out: it is fetched again from the leader.
  *
@@ -63,7 +68,8 @@ export async function handleFetched(
         batch,
         part.failure === null ? part : { ...part, failure: named(part.failure, batch) },
       );
-      const handling = part.failure === null ? handle(fetched) : runner.processEachBatch(fetched);
+      const isPlain = part.failure === null && (part.records.length > 0 || typeof runner.eachBatch !== 'function');
+      const handling = isPlain ? handle(fetched) : runner.processEachBatch(fetched);
       // The next part's turn comes when this one is handed over. A handler may wait for Kafka or Temporal longer than
       // that.
       await Promise.race([handling.catch(() => undefined), immediate()]);

@@ -206,7 +206,6 @@ class SimulatedConsumer {
     GROUP_JOIN: 'join',
     HEARTBEAT: 'heartbeat',
     CRASH: 'crash',
-    START_BATCH_PROCESS: 'start',
     RECEIVED_UNSUBSCRIBED_TOPICS: 'unsubscribed',
   };
   readonly name: number;

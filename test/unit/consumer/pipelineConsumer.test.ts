@@ -306,12 +306,7 @@ class World {
       const name = partitionName(where);
       const log = this.logs[where.partition]!;
       const { damagedAt = Infinity, tooLarge: [first, last] = [Infinity, -1], control = [] } = log;
-      if (control.includes(from)) {
-        this.#positions.set(name, from + 1);
-        const payload = { ...where, batchSize: 0, firstOffset: String(from), lastOffset: String(from) };
-        listeners.get('start')?.({ payload });
-        return;
-      }
+      const isControl = control.includes(from);
       const to = Math.min(
         from + FETCHED_AT_ONCE,
         endOf(log),
@@ -323,7 +318,7 @@ class World {
       const isAsWritten = from >= first && from <= last;
       const problem = isAsWritten ? `${name} is too large at ${from}` : `${name} is damaged at ${from}`;
       const failure = from < damagedAt && !isAsWritten ? null : new UnreadableBatchError(problem, { isAsWritten });
-      const records = (failure === null ? offsets : []).map((offset) => {
+      const records = (failure === null && !isControl ? offsets : []).map((offset) => {
         const writtenMs = log.writtenMs[offset]!;
         const value = Buffer.from(`{"id":${offset},"text":"${'x'.repeat(this.textBytes)}","at":${writtenMs}}`);
         return fetchedRecord(offset, writtenMs, Buffer.from(this.keyOf(offset)), this.valueOf?.(offset) ?? value);
@@ -332,11 +327,12 @@ class World {
       const answer = this.saysNoTopic ? ({ type: 'noAnswer' } as const) : ({ type: 'topic', topicId } as const);
       const askTopic = () => ({ askedAtMs: performance.now(), answer: Promise.resolve(answer) });
       const highWatermark = String(log.writtenMs.length);
+      const next = isControl ? from + 1 : isAsWritten ? last + 1 : from + records.length;
       const batch = new FetchedBatch(
         { ...where, highWatermark, fetchedOffset: String(from), rawMessages: [], askTopic },
         {
-          ...{ from, next: isAsWritten ? last + 1 : from + records.length, records, failure },
-          ...(log.leaders === undefined ? {} : { leaderEpochs: leaderEpochsOf(log.leaders, from, to) }),
+          ...{ from, next, records, failure },
+          ...(log.leaders === undefined ? {} : { leaderEpochs: leaderEpochsOf(log.leaders, from, next) }),
         },
       );
       const member = this.#members;
@@ -384,7 +380,7 @@ class World {
       }
     };
     return {
-      events: { GROUP_JOIN: 'join', CRASH: 'crash', START_BATCH_PROCESS: 'start' },
+      events: { GROUP_JOIN: 'join', CRASH: 'crash' },
       on: (event: string, listener: (event: { payload: object }) => void) => void listeners.set(event, listener),
       connect: () => (this.deaf ? new Promise<void>(() => undefined) : Promise.resolve()),
       disconnect: () => {
@@ -886,6 +882,54 @@ it.each([
     expect(await truncations(world)).toEqual([1]);
   },
 );
+
+it.each<[string, Partial<Log>, Partial<Log>]>([
+  ['aborted records', { control: [45, 46, 47, 48, 49] }, { control: [45, 46] }],
+  ['a batch that nobody can read', { tooLarge: [45, 49] }, { tooLarge: [45, 46] }],
+])(
+  'a log that an election has cut within %s at the end of what was read: nothing in their place is passed over',
+  async (_, before, after) => {
+    const world = new World(1, ', onGap: continue');
+    world.topicId = 'aaaaaaaa';
+    Object.assign(world.logs[0]!, { leaders: [{ epoch: 5, from: 0 }], ...before });
+    world.write(0, 50);
+    await world.consumer.start();
+    await eventually(() => expect(world.committed(0)).toBe(50));
+    world.logs[0]!.writtenMs.length = 47;
+    Object.assign(world.logs[0]!, {
+      leaders: [
+        { epoch: 5, from: 0 },
+        { epoch: 6, from: 47 },
+      ],
+      ...after,
+    });
+    world.write(0, 20);
+    await eventually(() => expect(world.committed(0)).toBe(67));
+    expect(offsetsOf(world, 0)).toEqual([...upTo(45), ...upTo(67).slice(47)]);
+    expect(world.output.join('')).toContain('"from":47,"to":49');
+  },
+);
+
+it('a cut is not forgotten over aborted records that the next leader has written after it', async () => {
+  const world = new World(1);
+  world.topicId = 'aaaaaaaa';
+  world.logs[0]!.leaders = [{ epoch: 5, from: 0 }];
+  world.write(0, 50);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  world.logs[0]!.writtenMs.length = 40;
+  Object.assign(world.logs[0]!, {
+    leaders: [
+      { epoch: 5, from: 0 },
+      { epoch: 6, from: 40 },
+    ],
+    control: [50, 51],
+  });
+  world.write(0, 12);
+  // Nothing follows that could tell.
+  await eventually(() => expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(50).slice(40))));
+  expect(await truncations(world)).toEqual([1]);
+});
 
 it('a topic that is gone and comes back longer is another one: all of it is read, and nothing of the old one is committed', async () => {
   const world = await readFifty();

@@ -50,7 +50,6 @@ function fakeKafka(refuses = false, hangs = { connect: false }) {
         GROUP_JOIN: 'join',
         HEARTBEAT: 'heartbeat',
         CRASH: 'crash',
-        START_BATCH_PROCESS: 'start',
         RECEIVED_UNSUBSCRIBED_TOPICS: 'unsubscribed',
       },
       on: (event: string, listener: (event: { payload: object }) => void) => listeners.set(event, listener),
@@ -84,7 +83,6 @@ function member(kafka: Kafka) {
       outOfRange: () => void seen.push('out of range'),
       partitionError: () => void seen.push('partition error'),
       batch: () => Promise.resolve(void seen.push('batch')),
-      emptyBatch: () => void seen.push('empty'),
       failed: ({ message }, delayMs) => void seen.push(`failed: ${message}, again in ${delayMs} ms`),
       steady: () => void seen.push('steady'),
       leftBadly: ({ message }) => void seen.push(`left badly: ${message}`),
@@ -102,8 +100,6 @@ const join = ({ config }: FakeConsumer) =>
 async function everything(consumer: FakeConsumer): Promise<void> {
   consumer.emit('join', { memberAssignment: {} });
   await consumer.batch();
-  consumer.emit('start', { batchSize: 0 });
-  consumer.emit('start', { batchSize: 1 });
   consumer.emit('crash', { error: new Error('x') });
 }
 
@@ -115,7 +111,7 @@ it('hears of everything that the consumer of its group does', async () => {
   expect(consumers[0]?.subscribed).toEqual(['a', 'b']);
   join(consumers[0]!);
   await everything(consumers[0]!);
-  expect(seen).toEqual(['joining', 'joined', 'batch', 'empty', 'failed: x, again in 1000 ms']);
+  expect(seen).toEqual(['joining', 'joined', 'batch', 'failed: x, again in 1000 ms']);
   await one.leave();
 });
 

@@ -3,7 +3,6 @@ import { expect, it } from 'vitest';
 import {
   decideIntake,
   decideComparison,
-  nextAfterEmpty,
   type Intake,
   type LogState,
 } from '../../../../src/consumer/partitions/intake.js';
@@ -117,10 +116,4 @@ it('looks at what is fetched instead of a record that is not there, after three 
     'compare',
   ]);
   expect(decideComparison(10, 10, 0)).toBe('compare');
-});
-
-it('a batch without a record moves the position on if it begins there, and never beyond the end of a plan', () => {
-  expect(nextAfterEmpty(at(10), null, { first: 10, last: 14 })).toBe(15);
-  expect(nextAfterEmpty(at(10), 12, { first: 10, last: 14 })).toBe(12);
-  for (const first of [9, 11]) expect(nextAfterEmpty(at(10), null, { first, last: 14 })).toBeNull();
 });

@@ -599,6 +599,28 @@ it('says which leaders have taken the batches of a part: of those before the req
   expect(await epochsOf(oldMessage({ offset: 0, magic: 1, value: bytes('x') }))).toEqual([undefined]);
 });
 
+it('a batch or a record that its producer wrote so that nobody can read it says which leader has taken it, a damaged one does not', async () => {
+  const by = (leaderEpoch: number, batch: Buffer): Buffer => {
+    batch.writeInt32BE(leaderEpoch, 12);
+    return batch;
+  };
+  const healthy = () => by(3, recordBatch({ base: 0, records: numbered(0) }));
+  const malformed = () => by(6, recordBatch({ base: 1, records: numbered(0), count: -1 }));
+  const epochsOf = async (...batches: readonly Buffer[]) =>
+    (await partsOf(Buffer.concat(batches))).map(({ from, leaderEpochs, failure }) => [
+      from,
+      leaderEpochs,
+      failure?.isAsWritten,
+    ]);
+  expect(await epochsOf(healthy(), malformed())).toEqual([
+    [0, { first: 3, last: 6 }, undefined],
+    [1, { first: 6, last: 6 }, true],
+  ]);
+  const damaged = malformed();
+  damaged[damaged.length - 1]! ^= 1;
+  expect((await epochsOf(healthy(), damaged)).at(-1)).toEqual([1, undefined, false]);
+});
+
 it('each part of a large batch says which leader has taken it', async () => {
   const many = recordBatch({ base: 0, records: numbered(...Array.from({ length: 20_000 }, (_, delta) => delta)) });
   many.writeInt32BE(4, 12);

@@ -237,3 +237,21 @@ it('a handler that waits for long gives the room back, and the rest of its batch
   // There was room for two of them. The third got theirs.
   expect([0, 1, 2].filter((partition) => (seen.get(partition) ?? 0) < 20)).toHaveLength(2);
 });
+
+it('a part without records reaches a handler of batches, which kafkajs would not ask, and not one of messages', async () => {
+  const { fake, resolve } = runner();
+  const seen: string[] = [];
+  const takes = (name: string) => (batch: FetchedBatch) => {
+    seen.push(`${name} ${batch.part.from} to ${batch.part.next}`);
+    resolve(batch);
+    return Promise.resolve();
+  };
+  const emptied = () => ({ ...fetched(0, 0), fetchedOffset: '0' });
+  await handleFetched(
+    { ...fake, eachBatch: () => undefined, processEachBatch: takes('own') },
+    emptied(),
+    takes('kafkajs'),
+  );
+  await handleFetched({ ...fake, processEachBatch: takes('own') }, emptied(), takes('kafkajs'));
+  expect(seen).toEqual(['own 0 to 1', 'kafkajs 0 to 1']);
+});
