@@ -41,7 +41,7 @@ export interface OpeningOptions {
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
   readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt'>;
-  /** Called with the number of members of the group. Each may send to every batcher. */
+  /** Called with the number of members of the group after each rebalance, and when it has changed. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
   /** Called when partitions are open. Their plans may be finished already, and there may be less room. */
   readonly moved: (assignment: Assignment) => void;
@@ -70,6 +70,8 @@ export class PartitionOpening {
   readonly #former = new Map<string, { readonly topicId: string; readonly epoch: string }>();
   /** The assignment whose starts are asked for. */
   #asking: Assignment | null = null;
+  /** The last number of members that was told, and under which assignment. */
+  #told: { readonly assignment: Assignment; readonly members: number } | null = null;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
@@ -160,7 +162,7 @@ export class PartitionOpening {
 
   /** One round of {@link findStarts}. */
   async #askOnce(assignment: Assignment): Promise<void> {
-    const { starts: options, commits, setMembers } = this.#options;
+    const { starts: options, commits } = this.#options;
     // If a log has become shorter, what was handed over has to be accepted first. It may never be read again.
     const asked = new Set(assignment.unknown.filter(({ tracker }) => !isPending(tracker)));
     // Not if its topic is gone meanwhile: it may be another one when it is there again, and is asked for once more.
@@ -173,7 +175,7 @@ export class PartitionOpening {
     const members = await this.#countMembers();
     if (assignment.isOver()) return;
     if (clusterId !== null) commits.clusterId = clusterId;
-    setMembers(members);
+    this.#tellMembers(assignment, members);
     const known = [...asked].filter((partition) => stillAsked(partition) === partition);
     // What a tracker has of the topic before must not be committed any more.
     this.topicGone(assignment, noteTopicIds(known, topicIds));
@@ -208,6 +210,13 @@ export class PartitionOpening {
       const problem = `the batchers do not say what they have of it (${messageOf(error)}): is a worker running?`;
       for (const { facts } of doubts) stillAsked(facts)?.waits(problem);
     }
+  }
+
+  /** Lanes send smaller signals after each call, so not in each round while a start is not known. */
+  #tellMembers(assignment: Assignment, members: number): void {
+    if (this.#told?.assignment === assignment && this.#told.members === members) return;
+    this.#told = { assignment, members };
+    this.#options.setMembers(members);
   }
 
   async #countMembers(): Promise<number> {
