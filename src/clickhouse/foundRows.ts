@@ -145,8 +145,8 @@ export class FoundRows {
     if (this.missing(rows).length === 0) return;
     const left = this.missing(all);
     const isPart = left.length < all.length || this.hasPartOf(left);
-    const { tables, table } = this.#options;
-    if (isPart && (await tables.caughtUp(table, this.#ageMs()))) await this.#ask(left);
+    const { tables, table, mustBeAlive } = this.#options;
+    if (isPart && (await tables.caughtUp(table, { ageMs: this.#ageMs(), mustBeAlive }))) await this.#ask(left);
   }
 
   /** How old rows of the batch in the table may be. A rewind also finds those of other batches. */

@@ -17,7 +17,7 @@ import {
 } from './lookUps.js';
 import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
-import { caughtUp } from './replicas.js';
+import { caughtUp, type CatchUpOptions } from './replicas.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
 import { uniqueIds, type UniqueIds } from './serverFacts.js';
 import { eachServer } from './servers.js';
@@ -144,13 +144,12 @@ export class ClickHouseTables {
   /**
    * Waits until the server that is used has what the others of `clickhouse.urls` have taken, see {@link caughtUp}.
    *
-   * @param ageMs the rows that matter are no older. Default: they may be of any age
    * @returns false if there are no others, so nothing was waited for
    * @throws InsertError
    */
-  async caughtUp(table: string, ageMs?: number): Promise<boolean> {
+  async caughtUp(table: string, options: CatchUpOptions = {}): Promise<boolean> {
     if (this.#others().length === 0) return false;
-    await caughtUp(this.#client, this.#named(table), ageMs === undefined ? {} : { ageMs });
+    await caughtUp(this.#client, this.#named(table), options);
     return true;
   }
 

@@ -128,7 +128,7 @@ it('a batch whose rows are all in the table waits for no replica, also if record
   expect(waits).toEqual([]);
   // Something is left to send.
   await insertRecords([...records, { source, record: record(2) }], options);
-  expect(waits).toEqual([['t', Infinity]]);
+  expect(waits).toEqual([['t', { ageMs: Infinity, mustBeAlive: options.mustBeAlive }]]);
 });
 
 it('a replica is waited for only as far as it may have rows of the batch: of any age, if others may have sent them', async () => {
@@ -139,7 +139,7 @@ it('a replica is waited for only as far as it may have rows of the batch: of any
     insertRecords(
       [0, offset].map((at) => ({ source, record: record(at) })),
       {
-        tables: { ...table.tables, caughtUp: (_table, ageMs) => Promise.resolve(ages.push(ageMs) > 0) },
+        tables: { ...table.tables, caughtUp: (_table, options) => Promise.resolve(ages.push(options?.ageMs) > 0) },
         ...{ table: 't', columns: {}, mapping: DEFAULT_MAPPING, batch: 'b', repeated: true, overdue: false },
         mustBeAlive: () => undefined,
         journal: { ...NO_JOURNAL, onlyThisActivity, ageMs: () => 7_000 },

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { namedTable } from '../../../src/clickhouse/namedTables.js';
 import { queryRows } from '../../../src/clickhouse/queries.js';
-import { caughtUp, CLOCKS_DIFFER_MS } from '../../../src/clickhouse/replicas.js';
+import { caughtUp, CLOCKS_DIFFER_MS, type CatchUpOptions } from '../../../src/clickhouse/replicas.js';
 import { clientOfServers, Servers } from '../../../src/clickhouse/servers.js';
 import { ClickHouseTables } from '../../../src/clickhouse/tables.js';
 
@@ -78,7 +78,7 @@ class FakeReplica {
   };
 
   /** Waits as a batch does whose first attempt is so old. */
-  async caughtUp(options: { readonly ageMs?: number } = {}): Promise<void> {
+  async caughtUp(options: CatchUpOptions = {}): Promise<void> {
     const { client } = serversThat({ a: this.answer, b: none });
     const pause = (delayMs: number): Promise<void> => Promise.resolve(void vi.advanceTimersByTime(delayMs));
     await caughtUp(client, namedTable('orders', 'default'), { ...options, pause });
@@ -117,6 +117,38 @@ describe('a server is waited for', () => {
     const lost = new FakeReplica();
     Object.assign(lost, { knowsLog: 0, logPointer: 0 });
     await expect(lost.caughtUp()).rejects.toMatchObject(LAGS);
+  });
+
+  /** It takes an entry into its queue each second, and works one off each second, so many seconds later. */
+  function secondsBehind(seconds: number): FakeReplica {
+    const replica = new FakeReplica();
+    Object.assign(replica, { logPointer: seconds, logMaxIndex: seconds - 1 });
+    for (let number = 0; number < seconds; number++) replica.queue.push({ number, ageSeconds: 0 });
+    replica.tick = (question) => {
+      if (question % 4 !== 3) return;
+      replica.logMaxIndex++;
+      replica.queue.push({ number: replica.logPointer++, ageSeconds: 0 });
+      replica.queue.shift();
+    };
+    return replica;
+  }
+
+  it('for longer if it gets nearer: one that is always some seconds behind would never have what it had at the next attempt', async () => {
+    const replica = secondsBehind(20);
+    await replica.caughtUp();
+    expect(replica.queue).toHaveLength(20);
+    // Two minutes.
+    const slow = secondsBehind(200);
+    await expect(slow.caughtUp()).rejects.toMatchObject(LAGS);
+    expect(slow.questions).toBe(481);
+  });
+
+  it('no longer than its attempt may have effects', async () => {
+    const replica = secondsBehind(20);
+    const mustBeAlive = () => {
+      if (replica.questions === 3) throw new Error('this attempt has run out of time');
+    };
+    await expect(replica.caughtUp({ mustBeAlive })).rejects.toThrow('out of time');
   });
 
   it('and not for what others take meanwhile: under load its queue and the log are never at their end', async () => {
