@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
@@ -9,6 +8,7 @@ import type { ConfigProblem } from './configProblem.js';
 import { checkConfig, ConfigError } from './problems.js';
 import { temporal as temporalSchema } from './connectionSchemas.js';
 import type { ParsedConfig } from './schema.js';
+import { lookAt, readAgain, readFirst, whyUnreadable, type ReadText } from './textFiles.js';
 
 /**
  * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced. `$${` means a
@@ -18,6 +18,13 @@ import type { ParsedConfig } from './schema.js';
  */
 export function loadConfig(file: string, environment: NodeJS.ProcessEnv = process.env): Config {
   return parseConfig(readConfig(file), file, environment);
+}
+
+/** What a load reads with. */
+interface Reading {
+  readonly environment: NodeJS.ProcessEnv;
+  /** Reads files of secrets. */
+  readonly read: ReadText;
 }
 
 /** A configuration with what it was made of, to compare it with a later one. */
@@ -33,14 +40,16 @@ export interface LoadedConfig {
  * Like {@link loadConfig}, for a file that may change.
  *
  * @param text what {@link readConfig} has read of it
+ * @param read reads files of secrets: {@link readAgain} once the daemon runs
  * @throws ConfigError with everything that is wrong
  */
 export function parseComparable(
   text: string,
   file: string,
   environment: NodeJS.ProcessEnv = process.env,
+  read: ReadText = readFirst,
 ): LoadedConfig {
-  const { config, parsed, raw } = parse(text, file, environment);
+  const { config, parsed, raw } = parse(text, file, { environment, read });
   return { config, text, parsed: withoutFollowed(parsed, raw) };
 }
 
@@ -56,7 +65,7 @@ export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = pr
   } | null;
   const path = ['temporal', 'encryption'];
   const problems: ConfigProblem[] = [];
-  const resolved = resolveReferences(raw?.temporal?.encryption, path, environment, problems);
+  const resolved = resolveReferences(raw?.temporal?.encryption, path, { environment, read: readFirst }, problems);
   const checked = temporalSchema.shape.encryption.safeParse(resolved);
   if (problems.length === 0 && checked.success) return encryptionOf(checked.data);
   const issues = problems.length > 0 ? [] : (checked.error?.issues ?? []);
@@ -66,29 +75,48 @@ export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = pr
 
 /** @throws ConfigError */
 export function readConfig(file: string): string {
-  return readText(file, 'configuration file', (message) => {
-    throw new ConfigError(file, [{ path: [], message }]);
-  });
+  try {
+    return readFirst(file);
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+/**
+ * Like {@link readConfig}, while the daemon runs, for a regular file. It does not hold up the process.
+ *
+ * @throws ConfigError
+ */
+export async function readConfigAgain(file: string): Promise<string> {
+  try {
+    return await lookAt(file);
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+function unreadable(file: string, error: unknown): ConfigError {
+  return new ConfigError(file, [{ path: [], message: `the configuration file ${file} ${whyUnreadable(error)}` }]);
 }
 
 /** Like {@link loadConfig}, for a text. `file` is its name in messages. */
 export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv): Config {
-  return parse(text, file, environment).config;
+  return parse(text, file, { environment, read: readFirst }).config;
 }
 
 function parse(
   text: string,
   file: string,
-  environment: NodeJS.ProcessEnv,
+  reading: Reading,
 ): { readonly config: Config; readonly parsed: ParsedConfig; readonly raw: unknown } {
   const lines = new LineCounter();
   const document = parseYaml(text, file, lines);
   const problems: ConfigProblem[] = [];
   const raw = document.toJS() as unknown;
-  const resolved = resolveReferences(raw, [], environment, problems);
+  const resolved = resolveReferences(raw, [], reading, problems);
   const checked = checkConfig(resolved);
   const parts = checked.ok ? checked.parsed : checked.parts;
-  const variables = temporalEnvironment(environment, parts.temporal);
+  const variables = temporalEnvironment(reading.environment, parts.temporal);
   const found = [...(checked.ok ? [] : checked.problems), ...certificateProblems(parts), ...variables.problems];
   if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
@@ -98,7 +126,7 @@ function parse(
   const config = toConfig(checked.parsed, variables.settings);
   followSecrets(config, raw, (secret) => {
     const lacking: ConfigProblem[] = [];
-    const now = resolveReferences(secret, [], environment, lacking) as string;
+    const now = resolveReferences(secret, [], { ...reading, read: readAgain }, lacking) as string;
     return lacking.length === 0 ? now : null;
   });
   return { config, parsed: checked.parsed, raw };
@@ -132,9 +160,10 @@ function lineOf(document: Document, lines: LineCounter, path: ConfigProblem['pat
 function resolveReferences(
   value: unknown,
   path: ConfigProblem['path'],
-  environment: NodeJS.ProcessEnv,
+  reading: Reading,
   problems: ConfigProblem[],
 ): unknown {
+  const { environment, read } = reading;
   if (typeof value === 'string') {
     return value.replace(/\$\$\{|\$\{(file:)?([^}]*)\}/g, (match, isFile: string | undefined, name: string) => {
       if (match === '$${') return '${';
@@ -142,35 +171,28 @@ function resolveReferences(
         problems.push({ path, message });
         return '';
       };
-      if (isFile !== undefined) return readText(name, 'secret file', complain).replace(/\r?\n$/, '');
+      if (isFile !== undefined) return readSecret(name, read, complain);
       const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
       return text ?? complain(`names the environment variable ${name}, which is not set`);
     });
   }
   if (Array.isArray(value))
-    return value.map((item, index) => resolveReferences(item, [...path, index], environment, problems));
+    return value.map((item, index) => resolveReferences(item, [...path, index], reading, problems));
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).map(([key, item]) => [
       key,
-      resolveReferences(item, [...path, key], environment, problems),
+      resolveReferences(item, [...path, key], reading, problems),
     ]);
     return Object.fromEntries(entries) as unknown;
   }
   return value;
 }
 
-function readText(file: string, what: string, complain: (message: string) => string): string {
+function readSecret(file: string, read: ReadText, complain: (message: string) => string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return read(file).replace(/\r?\n$/, '');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const reason =
-      code === 'ENOENT'
-        ? 'does not exist'
-        : code === 'EACCES'
-          ? 'may not be read by this user'
-          : `cannot be read (${code})`;
-    return complain(`the ${what} ${file} ${reason}`);
+    return complain(`the secret file ${file} ${whyUnreadable(error)}`);
   }
 }
 

@@ -23,8 +23,8 @@ export interface ConfigWatchOptions {
   readonly live: LiveConfig;
   /** What runs now. */
   readonly loaded: Pick<LoadedConfig, 'text'>;
-  /** Reads the file. Throws if it cannot be read. */
-  readonly read: () => string;
+  /** Reads the file. Rejects if it cannot be read. */
+  readonly read: () => Promise<string>;
   /** Checks the text as at the start. Throws with all that is wrong. */
   readonly parse: (text: string) => LoadedConfig;
   /** Rejects if the tables do not take what these pipelines would insert, or do not answer. */
@@ -90,7 +90,7 @@ export class ConfigWatch {
   /** Rejects if the file cannot be used. */
   async #look(isAsked: boolean, ending: AbortSignal): Promise<void> {
     const { live, read, parse, logger, stateLog } = this.#options;
-    const found = orError(read);
+    const found = await orError(read());
     const text = found instanceof Error ? found.message : found;
     const counts = isAsked || text === this.#found;
     this.#found = text;
@@ -179,10 +179,6 @@ function isOver(ending: AbortSignal): boolean {
   return ending.aborted;
 }
 
-function orError<T>(read: () => T): T | Error {
-  try {
-    return read();
-  } catch (error) {
-    return asError(error);
-  }
+function orError<T>(promise: Promise<T>): Promise<T | Error> {
+  return promise.catch(asError);
 }

@@ -47,8 +47,7 @@ async function watched(
       const found = left.shift() ?? first;
       if (left.length === 0) ending.abort();
       if (askedAt.includes(++look)) watch.ask();
-      if (found instanceof Error) throw found;
-      return found;
+      return found instanceof Error ? Promise.reject(found) : Promise.resolve(found);
     },
     parse,
     checkTables: async (pipelines) => {
