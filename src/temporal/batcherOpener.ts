@@ -29,8 +29,8 @@ export class BatcherOpener {
   readonly #batcher: (pipeline: PipelineConfig, layout: Layout, index: number) => BatcherClient;
   readonly #settingsOf: (pipeline: PipelineConfig) => BatcherSettings;
   readonly #isClaimed: (pipeline: string) => Promise<boolean>;
-  /** By the workflow id of a batcher, the settings that it got from this process last. */
-  readonly #settingsSent = new Map<string, BatcherSettings>();
+  /** By the workflow id of a batcher, the settings that it got from this process last, and the run that got them. */
+  readonly #settingsSent = new Map<string, { readonly settings: BatcherSettings; readonly runId: string }>();
   readonly #checks = new Map<string, { readonly untilMs: number; readonly check: Promise<void> }>();
 
   constructor(options: {
@@ -100,8 +100,10 @@ export class BatcherOpener {
       throw ApplicationFailure.create({ type: 'BatcherFull', message, nextRetryDelay: FULL_RETRY });
     }
     const settings = this.#settingsOf(pipeline);
-    if (size === null || this.#settingsSent.get(batcher.workflowId) !== settings)
-      await this.#sendSettings(batcher, settings);
+    const sent = this.#settingsSent.get(batcher.workflowId);
+    // Another process that had not read a changed configuration yet may have put old settings back since.
+    const hasThem = sent !== undefined && sent.settings === settings && sent.runId === size?.runId;
+    if (!hasThem) await this.#sendSettings(batcher, settings);
   }
 
   /** Sends the settings. This starts the batcher if it does not run. */
@@ -117,6 +119,6 @@ export class BatcherOpener {
       const why = 'message' in outcome ? outcome.message : 'its run has ended';
       throw ApplicationFailure.create({ type: 'BatcherNotOpen', message: `${batcher.workflowId} is not open: ${why}` });
     }
-    this.#settingsSent.set(batcher.workflowId, settings);
+    this.#settingsSent.set(batcher.workflowId, { settings, runId: outcome.runId });
   }
 }

@@ -22,17 +22,18 @@ function bridge(
   const done: string[] = [];
   const indexes: number[] = [];
   let looks = 0;
+  const run = { id: 'r1' };
   const batcher = (_pipeline: unknown, _layout: Layout, index: number) => {
     indexes.push(index);
     return {
       workflowId: `batcher-${index}`,
       history: () => {
         looks++;
-        return Promise.resolve(history);
+        return Promise.resolve(history === null ? null : { ...history, runId: run.id });
       },
       send: (meta: { records: number; settings?: unknown }) => {
         done.push(`${meta.records} records, ${meta.settings === undefined ? 'no ' : ''}settings`);
-        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', bytes: 0, runId: 'r1', started: false });
+        return Promise.resolve(outcomes.shift() ?? { type: 'accepted', bytes: 0, runId: run.id, started: false });
       },
       startHeir: () => {
         done.push('heir');
@@ -46,7 +47,7 @@ function bridge(
     settingsOf: ({ settings }) => settings,
     isClaimed: (pipeline) => Promise.resolve(pipeline === 'others'),
   });
-  return { opener, done, indexes, looks: () => looks, pipeline: pipelines[0]! };
+  return { opener, done, indexes, run, looks: () => looks, pipeline: pipelines[0]! };
 }
 
 it('a request goes to the batcher of its key, as a record of Kafka does; without one to that of its id', async () => {
@@ -138,6 +139,18 @@ it('a batcher gets the settings once, and again once they have changed', async (
   await open();
   expect(done).toEqual(['0 records, settings']);
   pipeline.settings = { ...pipeline.settings };
+  await open();
+  await open();
+  expect(done).toEqual(['0 records, settings', '0 records, settings']);
+});
+
+it('each run of a batcher gets the settings: others may have sent it older ones before', async () => {
+  let nowMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 1_000));
+  const { opener, done, run } = bridge(QUIET);
+  const open = () => opener.open({ pipeline: 'orders', id: 'x' });
+  await open();
+  run.id = 'r2';
   await open();
   await open();
   expect(done).toEqual(['0 records, settings', '0 records, settings']);
