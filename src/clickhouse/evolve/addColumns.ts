@@ -8,7 +8,7 @@ import { quoteName } from '../sqlNames.js';
 import { ACCESS_DENIED } from '../errorCodes.js';
 
 /** By this comment the columns that were added are told from others, and counted, by all workers. */
-export const COMMENT_OF_ADDED = 'added by ktb';
+const COMMENT_OF_ADDED = 'added by ktb';
 
 /** The statement that adds columns. It does nothing about those that are there. */
 export function addColumnsStatement(
