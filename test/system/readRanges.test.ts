@@ -98,7 +98,7 @@ it('what a producer made unreadable is passed over and told once, and what lies 
   await produceUnreadable(fixture.producer, fixture.topic);
   await fixture.produce(2);
   expect(await read(fixture, unreadable)).toEqual([0, 1, 2, 4, 5]);
-  const reason = `the record batch at offset 3 of ${fixture.topic}/0 cannot be read: it has 524289 headers; 524288 are taken`;
+  const reason = `the record at offset 3 of ${fixture.topic}/0 cannot be read: it has 524289 headers; 524288 are taken`;
   expect(unreadable).toEqual([{ topic: fixture.topic, partition: 0, from: 3, to: 4, reason }]);
 });
 
