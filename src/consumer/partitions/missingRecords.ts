@@ -74,7 +74,7 @@ export class MissingRecords {
       );
     }
     if (pipeline.onGap === 'continue') return true;
-    const problem = `its log lacks what was read of it, from ${lost.from} on. Set \`onGap: continue\` to go on there, or reset the offset`;
+    const problem = `its log lacks what was read of it, from ${lost.from} on. Set the group's offset to ${lost.from} to go on there`;
     this.#options.held.hold(assignment, partition, 'truncated', problem);
     return false;
   }

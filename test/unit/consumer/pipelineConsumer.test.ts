@@ -910,6 +910,25 @@ it.each<[string, Partial<Log>, Partial<Log>]>([
   },
 );
 
+it('with `onGap: halt` a log that an election has cut is held, and once a person has set the offset to the cut, all in the place of the lost records is read', async () => {
+  const world = new World(1, ', onGap: halt');
+  world.topicId = 'aaaaaaaa';
+  world.logs[0]!.leaders = [{ epoch: 5, from: 0 }];
+  world.write(0, 50);
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(50));
+  world.logs[0]!.writtenMs.length = 40;
+  world.logs[0]!.leaders = [...world.logs[0]!.leaders, { epoch: 6, from: 40 }];
+  world.write(0, 30);
+  await eventually(() => expect(world.consumer.problem).toContain("Set the group's offset to 40"));
+  expect(await held(world)).toEqual({ truncated: 1 });
+  await world.restart();
+  world.commits.set('orders/0', { offset: 40, metadata: '' });
+  await world.consumer.start();
+  await eventually(() => expect(world.committed(0)).toBe(70));
+  expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(70).slice(40)));
+});
+
 it('a cut is not forgotten over aborted records that the next leader has written after it', async () => {
   const world = new World(1);
   world.topicId = 'aaaaaaaa';
