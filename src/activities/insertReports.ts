@@ -63,7 +63,7 @@ export class InsertReports {
       logger.warn({ pipeline, table, field: name, why: field.why }, 'A field gets no column');
     else
       logger.warn(
-        { pipeline, table, field: name, statement: field.statement },
+        { pipeline, table, field: name, statement: field.statement, why: field.why },
         'A field has no column: it can be added',
       );
   }

@@ -344,8 +344,12 @@ function mappingOf(pipeline: ParsedPipeline): Mapping {
 }
 
 function evolutionOf(evolve: ParsedPipeline['evolve']): Pick<Mapping, 'evolve'> {
-  const { mode, maxColumns: columnsMax } = typeof evolve === 'object' ? evolve : { mode: evolve, maxColumns: 100 };
-  return mode === 'off' ? {} : { evolve: { mode, columnsMax } };
+  const {
+    mode,
+    maxColumns: columnsMax,
+    withViews,
+  } = typeof evolve === 'object' ? evolve : { mode: evolve, maxColumns: 100, withViews: false };
+  return mode === 'off' ? {} : { evolve: { mode, columnsMax, ...(withViews ? { withViews } : {}) } };
 }
 
 /**

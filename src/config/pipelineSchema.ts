@@ -295,14 +295,30 @@ export const pipeline = z.strictObject({
     ),
   evolve: z
     .union(
-      [evolveMode, z.strictObject({ mode: evolveMode, maxColumns: count({ min: 1, max: 1_000 }).prefault(100) })],
+      [
+        evolveMode,
+        z.strictObject({
+          mode: evolveMode,
+          maxColumns: count({ min: 1, max: 1_000 })
+            .prefault(100)
+            .describe(
+              'Columns that a table gets in this way, at most; with propose, those that are proposed within ten minutes.',
+            ),
+          withViews: z
+            .boolean()
+            .default(false)
+            .describe(
+              'Whether apply also alters tables with materialized views. By default it proposes: a view with a join, or with a name of its own, may mean something else then.',
+            ),
+        }),
+      ],
       {
         error: 'must be off, propose, apply, or { mode: apply, maxColumns: 100 }',
       },
     )
     .default('off')
     .describe(
-      'Whether fields without a column get one: propose logs the statement that adds it, apply adds it, to tables of the MergeTree family. Then ' +
+      'Whether fields without a column get one: propose logs the statement that adds it, apply adds it, to tables of the MergeTree family without materialized views. Then ' +
         'unknownFields is about the fields that get none. `maxColumns` of `{ mode: apply, maxColumns: 100 }` bounds the columns that a table gets in this way. Default: off.',
     ),
   where: where.describe(

@@ -135,6 +135,8 @@ export interface Evolution {
   readonly mode: 'propose' | 'apply';
   /** Columns that a table gets in this way, at most. */
   readonly columnsMax: number;
+  /** Whether tables are altered, too, that have materialized views. Absent: for them the statement is logged. */
+  readonly withViews?: boolean;
 }
 
 /** Whether a worker of version 0.1.0 would insert wrong rows, because it does not know a part of the mapping. */

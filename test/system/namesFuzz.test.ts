@@ -330,6 +330,32 @@ it('of two workers that add one column, the first one decides on its type, and t
   ]);
 }, 600_000);
 
+it('a materialized view with a join goes on as it was: its table gets no column, unless the pipeline says so', async () => {
+  const { client } = store();
+  const table = `viewed_${SEED}`;
+  const names = ['id', '_topic', '_partition', '_offset', '_epoch', '_timestamp'];
+  for (const query of [
+    `CREATE TABLE ${table} (id Int64, ${IDENTITY}) ENGINE = MergeTree ORDER BY _offset`,
+    `CREATE TABLE ${table}_users (id Int64, name String) ENGINE = MergeTree ORDER BY id`,
+    `INSERT INTO ${table}_users VALUES (1, 'of users')`,
+    `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY id AS
+       SELECT id, name FROM ${table} AS t JOIN ${table}_users AS u ON t.id = u.id`,
+  ])
+    await client.command({ query });
+  const evolution = new TableEvolution(client, 'default');
+  const insert = (offset: number, mapping: Mapping) =>
+    store().insert(
+      table,
+      [{ source: SOURCE, record: record(offset, { value: Buffer.from('{"id":1,"name":"of the record"}') }) }],
+      { mapping, evolution, batch: `${table}_${offset}` },
+    );
+  await insert(0, EVOLVING);
+  expect(await columnsOf(table)).toEqual(names);
+  expect(await ask(`SELECT name FROM ${table}_view`, {})).toEqual([['of users']]);
+  await insert(1, { ...EVOLVING, evolve: { mode: 'apply', columnsMax: 100, withViews: true } });
+  expect(await columnsOf(table)).toEqual([...names, 'name']);
+}, 600_000);
+
 it('topics, epochs, keys, batches and values of any text are data: each is stored and found as it is, and nothing else', async () => {
   const { client } = store();
   const table = `texts_${SEED}`;

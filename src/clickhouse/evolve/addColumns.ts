@@ -25,6 +25,8 @@ export function addColumnsStatement(
 /** What decides on whether columns may be added to a table. */
 export interface TableToAlter {
   readonly engine: string;
+  /** Whether inserts into it feed materialized views. What they select may mean something else with another column. */
+  readonly hasViews: boolean;
   /** Whether a row may fill each of its columns, by name. */
   readonly columns: ReadonlyMap<string, boolean>;
   /** How many of them were added in this way. */
@@ -42,9 +44,9 @@ export async function tableToAlter(
   { database, name }: NamedTable,
 ): Promise<TableToAlter | undefined> {
   const named = { database, name };
-  const [table] = await queryRows<[string]>(
+  const [table] = await queryRows<[string, number]>(
     client,
-    'SELECT engine FROM system.tables WHERE database = {database:String} AND name = {name:String}',
+    'SELECT engine, notEmpty(dependencies_table) FROM system.tables WHERE database = {database:String} AND name = {name:String}',
     named,
   );
   if (table === undefined) return undefined;
@@ -55,7 +57,9 @@ export async function tableToAlter(
   );
   const added = columns.filter(([, , comment]) => comment === COMMENT_OF_ADDED).length;
   const isFilled = (kind: string): boolean => kind !== 'MATERIALIZED' && kind !== 'ALIAS';
-  return { engine: table[0], columns: new Map(columns.map(([column, kind]) => [column, isFilled(kind)])), added };
+  const [engine, hasViews] = table;
+  const isFilledOf = new Map(columns.map(([column, kind]) => [column, isFilled(kind)]));
+  return { engine, hasViews: hasViews !== 0, columns: isFilledOf, added };
 }
 
 /** What ClickHouse says if another replica has altered the table just now (CANNOT_ASSIGN_ALTER). It may be tried again. */

@@ -1,4 +1,4 @@
-/** Fields that are gathered at once. */
+/** Fields that are gathered at once. If they get columns, the rows are made again, and others are gathered. */
 const FIELDS_MAX = 100;
 /** Names of which it is remembered that they get no column. */
 const LEFT_MAX = 1_000;
@@ -22,16 +22,10 @@ export class NewFields {
   readonly #found = new Map<string, FoundField>();
   readonly #left = new Set<string>();
   readonly #getsNone: (name: string) => boolean;
-  #hasMore = false;
 
   /** @param getsNone whether it is decided that a field gets no column now */
   constructor(getsNone: (name: string) => boolean) {
     this.#getsNone = getsNone;
-  }
-
-  /** Whether there are more fields than are gathered. */
-  get hasMore(): boolean {
-    return this.#hasMore;
   }
 
   /** Notes a field of a record, whose value is between two places of a text. */
@@ -54,10 +48,7 @@ export class NewFields {
       if (this.#left.size < LEFT_MAX) this.#left.add(name);
       return null;
     }
-    if (this.#found.size >= FIELDS_MAX) {
-      this.#hasMore = true;
-      return null;
-    }
+    if (this.#found.size >= FIELDS_MAX) return null;
     const field = { values: [], bytes: 0 };
     this.#found.set(name, field);
     return field;

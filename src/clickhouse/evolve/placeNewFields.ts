@@ -23,7 +23,7 @@ export function newFieldsOf(columns: TableColumns, options: BatchInsertOptions):
  * A batch whose rows were sent before under the same tokens, and with fewer columns, is like one whose table somebody
  * has altered: what the table has is looked up, and never sent again.
  *
- * @returns whether the rows have to be made again: the table has other columns now, or there are more new fields
+ * @returns whether the rows have to be made again, because the table has other columns now
  * @throws InsertError if the batch has to be held
  */
 export async function placeNewFields(
@@ -39,7 +39,8 @@ export async function placeNewFields(
     ofSchemas: () => typesOfSchemas(records, options),
     report: (field) => onEvolved?.(field),
   });
-  if (added.length === 0) return fields.hasMore;
+  // Fields that were not gathered wait for the next batch then: each round costs as much as all rows of this one.
+  if (added.length === 0) return false;
   tables.forget(table);
   const now = await tables.columns(table);
   const missing = added.find((name) => !now.has(name));

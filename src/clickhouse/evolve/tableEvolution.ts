@@ -3,11 +3,11 @@ import { Turns } from '../../lib/turns.js';
 import type { Evolution } from '../../protocol/settings.js';
 import { inferTypesOfFields } from '../inferColumns.js';
 import { InsertError } from '../insertErrors.js';
-import { namedTable, type NamedTable } from '../namedTables.js';
+import { namedTable, tableKey, type NamedTable } from '../namedTables.js';
 import { nullableType } from '../schemaColumns/fieldType.js';
 import type { ColumnTypes } from '../schemaColumns/schemaColumns.js';
 import type { TableColumns } from '../tableColumns.js';
-import { addColumns, addColumnsStatement, tableToAlter } from './addColumns.js';
+import { addColumns, addColumnsStatement, tableToAlter, type TableToAlter } from './addColumns.js';
 import { ColumnNames, nameOf } from './newColumnNames.js';
 import { NewFields } from './newFields.js';
 
@@ -16,7 +16,7 @@ export const EVOLVED_OUTCOMES: readonly EvolvedField['outcome'][] = ['added', 'p
 /** What became of a field without a column. */
 export type EvolvedField =
   | { readonly outcome: 'added'; readonly name: string; readonly type: string }
-  | { readonly outcome: 'proposed'; readonly name: string; readonly statement: string }
+  | { readonly outcome: 'proposed'; readonly name: string; readonly statement: string; readonly why: string }
   | { readonly outcome: 'refused'; readonly name: string; readonly why: string };
 
 /** Fields of a batch that its table has no columns for. */
@@ -47,8 +47,12 @@ export class TableEvolution {
   readonly #database: string;
   /** Until when it is decided that a field of a table gets no column. The one that was decided first comes first. */
   readonly #decided = new Map<string, number>();
+  /** Until when a table gets no more columns or proposals. */
   readonly #fullUntilMs = new Map<string, number>();
-  readonly #turns = new Turns();
+  /** How many columns were proposed to a table that is not full. */
+  readonly #proposals = new Map<string, number>();
+  /** Of each table, the batches whose fields are placed one after the other. */
+  readonly #turns = new Map<string, Turns>();
 
   constructor(client: ClickHouseClient, database: string) {
     this.#client = client;
@@ -57,9 +61,9 @@ export class TableEvolution {
 
   /** Gathers the fields of a batch that it has to decide on. Those whose names no column may have are reported at once. */
   fieldsOf(request: Omit<FieldsToPlace, 'fields' | 'ofSchemas' | 'mustBeAlive'>): NewFields {
-    const { table, columns } = request;
+    const { columns } = request;
     const names = new ColumnNames(columns.keys());
-    const isFull = this.#isUntil(this.#fullUntilMs, table);
+    const isFull = this.#isUntil(this.#fullUntilMs, keyOfTable(request));
     return new NewFields((latin1) => {
       if (isFull || this.#isUntil(this.#decided, keyOf(request, latin1))) return true;
       const why = names.whyNot(latin1);
@@ -75,43 +79,59 @@ export class TableEvolution {
    * @throws InsertError if the batch has to be held. Then nothing is decided
    */
   place(request: FieldsToPlace): Promise<readonly string[]> {
-    // Of several batches at once, the first one adds a column, and the others see that it is there.
-    return this.#turns.next(() => this.#place(request));
+    // Of several batches at once, the first one adds a column, and the others see that it is there. A table that is
+    // altered for long holds no other one.
+    const { database, name } = namedTable(request.table, this.#database);
+    const key = tableKey(database, name);
+    const turns = this.#turns.get(key) ?? new Turns();
+    this.#turns.set(key, turns);
+    return turns.next(() => this.#place(request));
   }
 
   async #place(request: FieldsToPlace): Promise<readonly string[]> {
+    // Other batches may have taken long.
+    request.mustBeAlive();
     const named = namedTable(request.table, this.#database);
     const found = await tableToAlter(this.#client, named);
     if (found === undefined) return [];
     const { distinct, there } = this.#distinct(request, found.columns);
-    if (distinct.size === 0) return there;
-    const types = await this.#typesOf(distinct, request);
-    // In others, such as Distributed and Buffer, the rows are elsewhere, where the column is needed too.
-    const isAlterable = found.engine.endsWith('MergeTree');
-    if (request.evolution.mode === 'propose' || !isAlterable) {
-      this.#propose(named, types, request);
-      return there;
-    }
-    const room = this.#room(types, found.added, request);
-    return [...there, ...(await this.#add(named, new Map([...types].slice(0, room)), request))];
+    const whyNot = whyNotAltered(found, request.evolution);
+    const had = whyNot === undefined ? found.added : (this.#proposals.get(keyOfTable(request)) ?? 0);
+    const room = Math.max(0, request.evolution.columnsMax - had);
+    const fitting = new Map([...distinct].slice(0, room));
+    const types = fitting.size === 0 ? NO_TYPES : await this.#typesOf(fitting, request);
+    const added = whyNot === undefined ? await this.#add(named, types, request) : [];
+    if (whyNot !== undefined) this.#propose(named, types, whyNot, request);
+    // Only now: if the batch was held before, its fields have to be looked at again.
+    if (distinct.size > room) this.#noteFull([...distinct.keys()].slice(room), whyNot, request);
+    return [...there, ...added];
   }
 
-  #propose(named: NamedTable, types: ColumnTypes, request: FieldsToPlace): void {
+  #propose(named: NamedTable, types: ColumnTypes, why: string, request: FieldsToPlace): void {
     for (const [name, type] of types) {
-      request.report({ outcome: 'proposed', name, statement: addColumnsStatement(named, new Map([[name, type]])) });
+      request.report({
+        outcome: 'proposed',
+        name,
+        statement: addColumnsStatement(named, new Map([[name, type]])),
+        why,
+      });
       this.#decide(request, latin1Of(name));
     }
+    const key = keyOfTable(request);
+    this.#proposals.set(key, (this.#proposals.get(key) ?? 0) + types.size);
   }
 
-  /** How many of these columns may be added. The others are refused. */
-  #room(types: ColumnTypes, added: number, request: FieldsToPlace): number {
+  /** Refuses these fields, and all others for some time. */
+  #noteFull(names: readonly string[], whyNotAltered: string | undefined, request: FieldsToPlace): void {
+    const key = keyOfTable(request);
+    this.#fullUntilMs.set(key, performance.now() + DECIDED_MS);
+    this.#proposals.delete(key);
     const { columnsMax } = request.evolution;
-    const room = Math.max(0, columnsMax - added);
-    if (room >= types.size) return types.size;
-    this.#fullUntilMs.set(request.table, performance.now() + DECIDED_MS);
-    const why = `the table has got ${columnsMax} columns in this way, and may get no more: evolve.maxColumns`;
-    for (const name of [...types.keys()].slice(room)) this.#refuse(request, latin1Of(name), why);
-    return room;
+    const why =
+      whyNotAltered === undefined
+        ? `the table has got ${columnsMax} columns in this way, and may get no more: evolve.maxColumns`
+        : `${columnsMax} columns were proposed for the table, and no more are for some minutes: evolve.maxColumns`;
+    for (const name of names) this.#refuse(request, latin1Of(name), why);
   }
 
   /**
@@ -201,9 +221,24 @@ function latin1Of(name: string): string {
   return Buffer.from(name).toString('latin1');
 }
 
+/** Why columns are only proposed. Undefined if they are added. */
+function whyNotAltered({ engine, hasViews }: TableToAlter, { mode, withViews }: Evolution): string | undefined {
+  if (mode === 'propose') return 'evolve is propose';
+  // In others, such as Distributed and Buffer, the rows are elsewhere, where the column is needed too.
+  if (!engine.endsWith('MergeTree')) return `tables of the engine ${engine} are not altered`;
+  return hasViews && withViews !== true
+    ? 'the table has materialized views, in which names may mean something else with another column: evolve.withViews'
+    : undefined;
+}
+
+/** Pipelines with other settings decide by themselves. */
+function keyOfTable({ table, evolution }: Pick<FieldsToPlace, 'table' | 'evolution'>): string {
+  return JSON.stringify([table, evolution.mode, evolution.columnsMax, evolution.withViews === true]);
+}
+
 /** A name may be very long. */
-function keyOf({ table, evolution }: Pick<FieldsToPlace, 'table' | 'evolution'>, latin1: string): string {
-  return JSON.stringify([table, evolution.mode, latin1.length, latin1.slice(0, 300)]);
+function keyOf(request: Pick<FieldsToPlace, 'table' | 'evolution'>, latin1: string): string {
+  return JSON.stringify([keyOfTable(request), latin1.length, latin1.slice(0, 300)]);
 }
 
 /**

@@ -11,8 +11,11 @@ const failure = (code: number) => new ClickHouseError({ code: String(code), type
 /** A server with tables in memory. It fails as it is told to. */
 class FakeServer {
   engine = 'MergeTree';
+  hasViews = false;
   readonly columns = new Map([['id', '']]);
   readonly statements: string[] = [];
+  /** What a statement waits for. */
+  waits: (statement: string) => Promise<void> = () => Promise.resolve();
   /** The error of a statement. Null: it succeeds. */
   fails: (statement: string) => number | null = () => null;
 
@@ -41,29 +44,34 @@ class FakeServer {
     this.statements.push(statement);
     const code = this.fails(statement);
     if (code !== null) throw failure(code);
-    await Promise.resolve();
+    await this.waits(statement);
   }
 
   #rowsOf(text: string): unknown[] {
     if (text.startsWith('DESCRIBE')) return [{ name: 'value', type: 'Nullable(Int64)' }];
-    if (text.includes('system.tables')) return [[this.engine]];
+    if (text.includes('system.tables')) return [[this.engine, Number(this.hasViews)]];
     return Array.from(this.columns, ([name, comment]) => [name, '', comment]);
   }
 }
 
 /** Places fields as a batch does. */
-async function place(evolution: TableEvolution, names: readonly string[], more: Partial<Evolution> = {}) {
+async function place(
+  evolution: TableEvolution,
+  names: readonly string[],
+  more: Partial<Evolution> = {},
+  { table = 't', mustBeAlive = () => undefined }: { table?: string; mustBeAlive?: () => void } = {},
+) {
   const reported: EvolvedField[] = [];
   const request = {
-    ...{ table: 't', columns: new Map([['id', 'Int64']]) },
+    ...{ table, columns: new Map([['id', 'Int64']]) },
     evolution: { mode: 'apply', columnsMax: 100, ...more } as const,
     report: (field: EvolvedField) => void reported.push(field),
   };
   const fields = evolution.fieldsOf(request);
   for (const name of names) fields.note(name, '1', 0, 1);
   const ofSchemas = () => Promise.resolve(new Map<string, string>());
-  const placed = await evolution.place({ ...request, fields, ofSchemas, mustBeAlive: () => undefined });
-  return { placed, outcomes: Object.fromEntries(reported.map(({ name, outcome }) => [name, outcome])) };
+  const placed = await evolution.place({ ...request, fields, ofSchemas, mustBeAlive });
+  return { placed, outcomes: Object.fromEntries(reported.map(({ name, outcome }) => [name, outcome])), reported };
 }
 
 it('only what a name or a type can cause is the fault of a column that cannot be added', () => {
@@ -82,13 +90,16 @@ it('a batch waits while its table cannot be altered, and its fields get their co
     await expect(place(evolution, ['a', 'b'])).rejects.toMatchObject({ kind: 'structural', code: String(code) });
   }
   server.fails = () => null;
-  expect(await place(evolution, ['a', 'b'])).toEqual({ placed: ['a', 'b'], outcomes: { a: 'added', b: 'added' } });
+  expect(await place(evolution, ['a', 'b'])).toMatchObject({
+    placed: ['a', 'b'],
+    outcomes: { a: 'added', b: 'added' },
+  });
 });
 
 it('of several columns, the one that is refused alone gets none', async () => {
   const server = new FakeServer();
   server.fails = (statement) => (statement.startsWith('ALTER') && statement.includes('`b`') ? 44 : null);
-  expect(await place(new TableEvolution(server.client, 'default'), ['a', 'b', 'c'])).toEqual({
+  expect(await place(new TableEvolution(server.client, 'default'), ['a', 'b', 'c'])).toMatchObject({
     placed: ['a', 'c'],
     outcomes: { a: 'added', b: 'refused', c: 'added' },
   });
@@ -105,4 +116,70 @@ it('no column becomes a text because the server refused the question about its t
     server.fails = () => code;
     expect([code, ...(await infer())]).toEqual([code, ['a', 'Nullable(String)']]);
   }
+});
+
+it('a table with materialized views gets columns only if the pipeline says so', async () => {
+  const server = new FakeServer();
+  server.hasViews = true;
+  const evolution = new TableEvolution(server.client, 'default');
+  const { placed, reported } = await place(evolution, ['a']);
+  expect(placed).toEqual([]);
+  expect(reported).toMatchObject([{ outcome: 'proposed', why: expect.stringContaining('evolve.withViews') as string }]);
+  expect(server.count('ALTER')).toBe(0);
+  // Another pipeline into this table decides by itself, at once.
+  expect((await place(evolution, ['a'], { withViews: true })).placed).toEqual(['a']);
+});
+
+it('ever new names cost no more questions than columns may be proposed or added', async () => {
+  for (const mode of ['propose', 'apply'] as const) {
+    const server = new FakeServer();
+    const evolution = new TableEvolution(server.client, 'default');
+    for (let batch = 0; batch < 3; batch++) {
+      const names = Array.from({ length: 50 }, (_, at) => `f${batch}_${at}`);
+      const { reported } = await place(evolution, names, { mode, columnsMax: 60 });
+      // The third one has only fields that are not looked at.
+      expect([batch, reported.length]).toEqual([batch, batch < 2 ? 50 : 0]);
+    }
+    expect([mode, server.count('DESCRIBE'), server.columns.size]).toEqual([mode, 60, mode === 'apply' ? 61 : 1]);
+  }
+});
+
+it('a table is not full before its last columns are added: fields of a batch that was held would get none', async () => {
+  const server = new FakeServer();
+  const evolution = new TableEvolution(server.client, 'default');
+  for (const statement of ['DESCRIBE', 'ALTER']) {
+    server.fails = (text) => (text.startsWith(statement) ? 243 : null);
+    await expect(place(evolution, ['a', 'b'], { columnsMax: 1 })).rejects.toMatchObject({ code: '243' });
+  }
+  server.fails = () => null;
+  const { placed, outcomes } = await place(evolution, ['a', 'b'], { columnsMax: 1 });
+  expect([placed, outcomes]).toEqual([['a'], { a: 'added', b: 'refused' }]);
+});
+
+it('a table that is altered for long stops no other one, and nothing is done for a batch that has lost its turn meanwhile', async () => {
+  const server = new FakeServer();
+  const evolution = new TableEvolution(server.client, 'default');
+  let finish: () => void = () => undefined;
+  const altered = new Promise<void>((resolve) => (finish = resolve));
+  server.waits = (statement) =>
+    statement.startsWith('ALTER') && statement.includes('`slow`') ? altered : Promise.resolve();
+  const slow = place(evolution, ['a'], {}, { table: 'slow' });
+  const dead = place(
+    evolution,
+    ['b'],
+    {},
+    {
+      table: 'default.slow',
+      mustBeAlive: () => {
+        throw new Error('dead');
+      },
+    },
+  );
+  expect((await place(evolution, ['c'], {}, { table: 'quick' })).placed).toEqual(['c']);
+  expect(server.count('ALTER')).toBe(2);
+  const before = server.statements.length;
+  finish();
+  expect((await slow).placed).toEqual(['a']);
+  await expect(dead).rejects.toThrow('dead');
+  expect(server.statements).toHaveLength(before);
 });
