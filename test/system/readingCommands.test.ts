@@ -242,7 +242,7 @@ it('what the daemon passes over the commands pass over, too, and say so', async 
   const { code, output } = await ktb(fixture.config(), ['reconcile', fixture.name]);
   expect(code).toBe(1);
   expect(output).toContain(
-    `${topic}/0: offset 3 cannot be read and was passed over, as by the daemon: the record batch at offset 3 of ${topic}/0`,
+    `${topic}/0: offset 3 cannot be read and was passed over, as by the daemon: the record at offset 3 of ${topic}/0`,
   );
   expect(output).toContain(`${deadLetterTopic}/0: offset`);
   expect(output).not.toMatch(/missing:|not acknowledged/);
