@@ -10,9 +10,8 @@ import {
   type RecordSource,
   type SourcedRecord,
 } from '../protocol/record.js';
-import { NULL_LENGTH } from '../protocol/packedRecord.js';
-import { KEY } from '../protocol/payloadParts.js';
-import type { RecordDecoder } from '../formats/recordDecoder.js';
+import { LEFT_OUT, type Rejection } from '../protocol/ack.js';
+import { isRejectedKey, rejectedKey, type RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
 import type { NewFields } from './evolve/newFields.js';
 import { ManyRows, NO_ROW, PIECE_BYTES, type WrittenRows } from './manyRows.js';
@@ -118,7 +117,7 @@ export async function buildRows(
   const ignored = new IgnoredFields();
   const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored, newFields);
   const open = opener(mapping, decoder);
-  const buildRow = open === undefined ? buildDecoded : openingBuilder(buildDecoded, open);
+  const buildRow = open === undefined ? buildDecoded : openingBuilder(buildDecoded, open, mapping.where !== undefined);
   const many = hasManyRows(mapping.format)
     ? new ManyRows(mapping.format, buildDecoded, {
         judgedBytesMax,
@@ -175,12 +174,22 @@ export async function buildRows(
   return { rows, lines, makeAgain, rejected, ignored };
 }
 
-function openingBuilder(buildRow: RowBuilder, open: RecordDecoder): RowBuilder {
+/** @param mayLeaveOut whether rules of the pipeline may leave a record out. They come before a key that cannot be read */
+function openingBuilder(buildRow: RowBuilder, open: RecordDecoder, mayLeaveOut: boolean): RowBuilder {
   return (into, source, record) => {
     // What becomes of a stub does not depend on its value.
     const opened = isStub(record) ? record : open(source, record);
-    return 'code' in opened ? opened : buildRow(into, source, opened);
+    if (!('code' in opened)) return buildRow(into, source, opened);
+    if (!mayLeaveOut || !isRejectedKey(opened)) return rejectionOf(opened);
+    const rejection = buildRow(into, source, opened.withoutKey);
+    if (rejection === undefined) into.dropRow();
+    return rejection?.code === LEFT_OUT ? rejection : rejectionOf(opened);
   };
+}
+
+/** Without the record: a rejection is kept for longer. */
+function rejectionOf({ code, message }: Rejection): Rejection {
+  return { code, message };
 }
 
 /** Writes the rows of a record that may hold many. If its key cannot be read, it is rejected, and its rows are numbered all the same. */
@@ -192,7 +201,8 @@ function writeMany(
 ): Promise<WrittenRows> {
   const opened = open === undefined || isStub(record) ? record : open(source, record);
   if (!('code' in opened)) return many.write(into, source, opened);
-  return many.write(into, source, KEY.replaced(record, KEY.bytesOf(record), 0, NULL_LENGTH), opened);
+  const withoutKey = isRejectedKey(opened) ? opened.withoutKey : record;
+  return many.write(into, source, withoutKey, rejectionOf(opened));
 }
 
 /**
@@ -207,18 +217,33 @@ export function opener(
   const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
   const steps: RecordDecoder[] = [
     ...(decoder === undefined ? [] : [decoder()]),
-    ...(keys === undefined ? [] : [(source: RecordSource, record: KafkaRecord) => keys.open(source, record)]),
+    ...(keys === undefined
+      ? []
+      : [
+          (source: RecordSource, record: KafkaRecord) => {
+            const opened = keys.open(source, record);
+            return 'code' in opened ? rejectedKey(opened, record) : opened;
+          },
+        ]),
     ...(envelopes === undefined ? [] : [(_source: RecordSource, record: KafkaRecord) => envelopes.open(record)]),
   ];
   if (steps.length === 0) return undefined;
   return (source, record) => {
     let opened = record;
+    let key: Rejection | undefined;
     for (const step of steps) {
       const next = step(source, opened);
-      if ('code' in next) return next;
-      opened = next;
+      if (!('code' in next)) {
+        opened = next;
+      } else if (isRejectedKey(next)) {
+        // A change that the pipeline skips is skipped, whatever its key is.
+        key = next;
+        opened = next.withoutKey;
+      } else {
+        return next.code === LEFT_OUT ? next : (key ?? next);
+      }
     }
-    return opened;
+    return key === undefined ? opened : { ...rejectionOf(key), withoutKey: opened };
   };
 }
 

@@ -126,6 +126,8 @@ export class ManyRows {
       // No attempt has inserted such a record.
       if (ofAll !== undefined) numbers.length = 0;
       rejection = because ?? ofAll ?? rejection;
+      // What the rules leave out is left out, whatever else is wrong with it.
+      if (numbers.length === 0 && ofAll === undefined) rejection = undefined;
     }
     if (rejection === undefined && numbers.length > 0) {
       this.#keeps = isKept;

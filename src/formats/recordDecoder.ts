@@ -13,7 +13,21 @@ import { UndecodableError } from './undecodable.js';
  * Returns a record with the JSON of its value and its key in place of them, as far as the pipeline's formats say that they
  * are decoded, or why there is none. The JSON is there until the next record is decoded.
  */
-export type RecordDecoder = (source: RecordSource, record: KafkaRecord) => KafkaRecord | Rejection;
+export type RecordDecoder = (source: RecordSource, record: KafkaRecord) => KafkaRecord | Rejection | RejectedKey;
+
+/** Why a key cannot be read, and its record without it: by its value, the pipeline may leave it out. */
+export interface RejectedKey extends Rejection {
+  readonly withoutKey: KafkaRecord;
+}
+
+export function isRejectedKey(rejection: Rejection): rejection is RejectedKey {
+  return 'withoutKey' in rejection;
+}
+
+/** @param record its value is decoded, as far as it has to be */
+export function rejectedKey({ code, message }: Rejection, record: KafkaRecord): RejectedKey {
+  return { code, message, withoutKey: KEY.replaced(record, KEY.bytesOf(record), 0, NULL_LENGTH) };
+}
 
 /** Before the payload, a serializer with a registry writes a zero byte and 4 bytes with the schema's id. */
 export const HEADER_BYTES = 5;
@@ -47,7 +61,9 @@ export async function prepareDecoding(
       // Rows of workflows are JSON, whatever the format of the topic.
       if (isRequestSource(source)) return record;
       const decoded = value?.(record) ?? record;
-      return 'code' in decoded || key === undefined ? decoded : key(decoded);
+      if ('code' in decoded || key === undefined) return decoded;
+      const withKey = key(decoded);
+      return 'code' in withKey ? rejectedKey(withKey, decoded) : withKey;
     };
   };
 }

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { identityToken } from '../../../src/clickhouse/batchRows.js';
+import { buildRows, identityToken } from '../../../src/clickhouse/batchRows.js';
+import { skipTest } from '../../../src/commands/shared/skippedRecords.js';
+import { prepareDecoding } from '../../../src/formats/recordDecoder.js';
+import type { Mapping } from '../../../src/protocol/settings.js';
+import { DEFAULT_MAPPING } from '../../support/chunks.js';
+import { LEFT_OUT } from '../../../src/protocol/ack.js';
 import { sourceName } from '../../../src/protocol/record.js';
 import { record } from '../../support/records.js';
 
@@ -16,4 +21,34 @@ it('the token of the same rows stays the same from version to version: an insert
     text += `${row.record.offset},`;
   }
   expect(identityToken(rows)).toBe(createHash('sha256').update(text).digest('hex').slice(0, 32));
+});
+
+it('what where leaves out, and a change that is skipped, is skipped whatever its key is, and commands say the same', async () => {
+  const key = Buffer.from('no json');
+  const change = (op: string, kind: string) =>
+    JSON.stringify({ op, after: { kind }, source: { connector: 'postgresql', lsn: 5 } });
+  const where = [{ pointer: '/kind', equals: 'a' }];
+  const envelope = { type: 'debezium', version: 'auto', truncates: 'skip' } as const;
+  const cases: [mapping: Partial<Mapping>, skipped: string[], rejected: string[]][] = [
+    [{ where }, ['{"kind":"b"}'], ['{"kind":"a"}']],
+    [{ where, key: { format: 'json-schema' } }, ['{"kind":"b"}'], ['{"kind":"a"}']],
+    [{ where, format: 'json-lines' }, ['{"kind":"b"}\n{"kind":"c"}'], ['{"kind":"b"}\n{"kind":"a"}', '{"kind":']],
+    [{ envelope }, [change('t', 'a')], [change('c', 'b'), change('x', 'b')]],
+    [{ envelope, where }, [change('t', 'a'), change('c', 'b')], [change('c', 'a')]],
+  ];
+  for (const [parts, skipped, rejected] of cases) {
+    const mapping: Mapping = { ...DEFAULT_MAPPING, key: { format: 'json' }, ...parts };
+    const records = [...skipped, ...rejected].map((value, offset) => ({
+      source: sources[0]!,
+      record: record(offset, { key, value: Buffer.from(value) }),
+    }));
+    const decoder = await prepareDecoding(records, mapping, undefined);
+    const built = await buildRows(records, new Map([['kind', 'String']]), { columns: {}, mapping, decoder });
+    const codes = built.rejected.map(({ rejection }) => rejection.code);
+    expect([built.rows.length, built.lines.length]).toEqual([0, 0]);
+    expect(codes).toEqual([...skipped.map(() => LEFT_OUT), ...rejected.map(() => 'undecodable')]);
+    expect(built.rejected.every(({ rejection }) => Object.keys(rejection).length === 2)).toBe(true);
+    const skips = await skipTest({ mapping });
+    expect(records.map((each) => skips(each.source, each.record))).toEqual(codes.map((code) => code === LEFT_OUT));
+  }
 });
