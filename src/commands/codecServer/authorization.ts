@@ -23,14 +23,23 @@ export interface AuthorizationOptions {
 }
 
 /** The answer to the question whether a request may be served. */
-export type Verdict = { readonly by: string } | Refused;
+export type Verdict = Asker | Refused;
 
-interface Refused {
+/** Who asks. */
+export interface Asker {
+  readonly by: string;
+  /** Who says so: who has the token, a proxy that has it, or the issuer. Undefined if all are served. */
+  readonly via?: 'token' | 'proxy' | 'issuer';
+  /** The user's `sub`, which no user can choose, if `by` is another claim. */
+  readonly sub?: string;
+}
+
+interface Refused extends Partial<Asker> {
   /** 401: who asks is not known. 403: they are known, and may not. 503: nobody can say. */
   readonly status: 401 | 403 | 503;
   readonly reason: string;
-  /** Who asks, with 403. */
-  readonly by?: string;
+  /** For the log only, instead of the reason: it may name addresses that who asks should not learn. */
+  readonly detail?: string;
 }
 
 /** Decides who may have payloads decoded, and says who it is. */
@@ -88,7 +97,7 @@ export class Authorization {
     if (this.isOpen) return { by: 'this machine' };
     if (this.#token !== undefined && hasToken(headers.authorization, this.#token)) {
       const user = this.#userHeader === undefined ? undefined : headers[this.#userHeader];
-      return { by: user === undefined ? 'who has the token' : String(user) };
+      return user === undefined ? { by: 'who has the token', via: 'token' } : { by: String(user), via: 'proxy' };
     }
     const bearer = bearerOf(headers.authorization);
     if (this.#issuer === null || bearer === null)
@@ -99,7 +108,8 @@ export class Authorization {
       if (error instanceof TokenRefusedError) return { status: 401, reason: `the token is refused: ${error.message}` };
       // Whatever else it is: nobody is let through who could not be checked.
       const what = error instanceof IssuerUnavailableError ? '' : 'unexpected: ';
-      return { status: 503, reason: `no token can be checked now: ${what}${messageOf(error)}` };
+      const reason = 'no token can be checked now: the log of the codec server says why';
+      return { status: 503, reason, detail: `no token can be checked now: ${what}${messageOf(error)}` };
     }
   }
 
@@ -107,8 +117,10 @@ export class Authorization {
     const by = userOf(claims, this.#userClaim);
     if (by === null)
       return { status: 401, reason: `the token is refused: it has no claim ${this.#userClaim}, which says who asks` };
+    const sub = this.#userClaim === 'sub' ? null : userOf(claims, 'sub');
+    const asker: Asker = { by, via: 'issuer', ...(sub === null ? {} : { sub }) };
     if (this.#rules !== null && !isAllowed(claims, this.#rules))
-      return { status: 403, reason: 'the token has none of the claims that --oidc-allow wants', by };
-    return { by };
+      return { status: 403, reason: 'the token has none of the claims that --oidc-allow wants', ...asker };
+    return asker;
   }
 }

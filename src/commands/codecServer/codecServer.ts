@@ -5,7 +5,7 @@ import { PayloadCipher } from '../../codecs/payloadCipher.js';
 import { isPort, PORT_TOO_HIGH } from '../../config/addresses.js';
 import { loadEncryption } from '../../config/load.js';
 import { createLogger, type Logger } from '../../telemetry/logging.js';
-import { Authorization, type AuthorizationOptions } from './authorization.js';
+import { Authorization, type Asker, type AuthorizationOptions } from './authorization.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
 import { listen as listenOn } from '../../lib/listening.js';
 import { UsageError } from '../../lib/usageError.js';
@@ -125,10 +125,10 @@ async function answerTo(request: IncomingMessage, answering: Answering): Promise
   if (request.method !== 'POST') return refusal(405, 'POST it');
   const asked = whereFrom(request);
   const verdict = await authorization.verdictOn(request);
-  const by = verdict.by === undefined ? {} : { by: shortened(verdict.by) };
+  const by = whoIs(verdict);
   if ('status' in verdict) {
-    const { status, reason } = verdict;
-    logger[status === 503 ? 'error' : 'warn']({ ...by, ...asked, reason: shortened(reason) }, 'Refused');
+    const { status, reason, detail = reason } = verdict;
+    logger[status === 503 ? 'error' : 'warn']({ ...by, ...asked, reason: shortened(detail) }, 'Refused');
     return refusal(status, reason);
   }
   const body = await readBody(request);
@@ -143,6 +143,12 @@ async function answerTo(request: IncomingMessage, answering: Answering): Promise
 
 function found(payloads: readonly WirePayload[]): Answer {
   return { status: 200, headers: JSON_TYPE, body: JSON.stringify({ payloads }) };
+}
+
+/** Who asks, for the log. */
+function whoIs({ by, via, sub }: Partial<Asker>): Readonly<Record<string, string>> {
+  const known = Object.entries({ by, via, sub }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(known.map(([key, text]) => [key, shortened(text)]));
 }
 
 /** Where a request comes from and what it is about, for the log. Never what is asked for. */

@@ -9,6 +9,7 @@ import {
 } from 'jose';
 import { asError } from '../../lib/asError.js';
 import { messageOf } from '../../lib/messageOf.js';
+import { retryDelayMs } from '../../lib/retryDelay.js';
 import { readAtMost } from '../../lib/readAtMost.js';
 import { UsageError } from '../../lib/usageError.js';
 
@@ -63,17 +64,24 @@ const COOLDOWN_MS = 30_000;
 /** Keys are fetched again after this time, so a key that the issuer withdraws is believed no longer. */
 const KEYS_MAX_AGE_MS = 600_000;
 
-/** After a failure nobody asks the issuer again for this long, however many requests come. */
-const FAILURE_PAUSE_MS = 1_000;
+/** After a failure nobody asks the issuer again for a while, however many requests come. The pause grows with each failure. */
+const FAILURE_PAUSE = { firstMs: 1_000, longestMs: 30_000 };
 
 /** More than any issuer's keys or document take. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
-/** Checks access tokens of an OpenID Connect issuer, with its keys, which are fetched when they are needed and then kept. */
+/**
+ * Checks access tokens of an OpenID Connect issuer, with its keys, which are fetched when they are needed and then kept. How old
+ * they are is measured by a clock that nobody sets: one that is set back must not keep a key that was withdrawn.
+ */
 export class Issuer {
   readonly #options: IssuerOptions;
+  readonly #cooldownMs: number;
   readonly #keys: RemoteJWKSet;
-  #failed: { readonly error: Error; readonly until: number } | null = null;
+  #fetchedAtMs = -Infinity;
+  #fetching: Promise<void> | null = null;
+  #failures = 0;
+  #failed: { readonly error: Error; readonly untilMs: number } | null = null;
 
   /** @throws UsageError if an address is none, or is neither https nor of this machine */
   constructor(options: IssuerOptions) {
@@ -81,25 +89,26 @@ export class Issuer {
     if (options.audience === '') throw new UsageError('--oidc-audience is empty');
     const discovery = new URL(`${addressOf('--oidc-issuer', issuer).href.replace(/\/$/, '')}${DISCOVERY_PATH}`);
     this.#options = options;
+    this.#cooldownMs = cooldownMs;
     this.#keys = createRemoteJWKSet(jwks === undefined ? discovery : addressOf('--oidc-jwks', jwks), {
       timeoutDuration: TIMEOUT_MS,
-      cooldownDuration: cooldownMs,
-      cacheMaxAge: KEYS_MAX_AGE_MS,
-      [customFetch]: (url, request) => this.#fetchKeys(url, request),
+      // It goes by the clock of the machine. So it fetches nothing by itself.
+      cooldownDuration: Infinity,
+      cacheMaxAge: Infinity,
+      [customFetch]: (url, request) => this.#answer(url, request),
     });
   }
 
   /**
-   * Fetches the keys, whether they are known or not.
+   * Fetches the keys, whether they are known or not. After a failure it does so again only once the pause has passed.
    *
    * @throws IssuerUnavailableError
    */
   async fetchKeys(): Promise<void> {
-    try {
-      await this.#keys.reload();
-    } catch (error) {
-      throw unavailable(error);
-    }
+    if (this.#failed !== null && performance.now() < this.#failed.untilMs) throw this.#failed.error;
+    // All who ask meanwhile wait for one answer, and count as one failure.
+    this.#fetching ??= this.#fetchKeys().finally(() => (this.#fetching = null));
+    await this.#fetching;
   }
 
   /**
@@ -111,7 +120,7 @@ export class Issuer {
   async claimsOf(token: string): Promise<JWTPayload> {
     const { issuer, audience } = this.#options;
     try {
-      const { payload } = await jwtVerify(token, this.#keys, {
+      const { payload } = await jwtVerify(token, (header, jws) => this.#keyOf(header, jws), {
         issuer,
         audience,
         algorithms: ALGORITHMS,
@@ -126,19 +135,39 @@ export class Issuer {
     }
   }
 
-  /** Fetches from the address that was given, or from the one that the discovery document names by now. */
-  async #fetchKeys(url: string, { signal }: Parameters<FetchImplementation>[1]): Promise<Response> {
-    if (this.#failed !== null && performance.now() < this.#failed.until) throw this.#failed.error;
+  async #keyOf(...of: Parameters<RemoteJWKSet>): Promise<Awaited<ReturnType<RemoteJWKSet>>> {
+    if (this.#ageMs() >= KEYS_MAX_AGE_MS) await this.fetchKeys();
     try {
-      const address = this.#options.jwks ?? (await this.#keysAddress(url, signal));
-      const keys = Response.json(await fetchJson(address, signal));
+      return await this.#keys(...of);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || this.#ageMs() < this.#cooldownMs) throw error;
+      await this.fetchKeys();
+      return this.#keys(...of);
+    }
+  }
+
+  #ageMs(): number {
+    return performance.now() - this.#fetchedAtMs;
+  }
+
+  async #fetchKeys(): Promise<void> {
+    try {
+      await this.#keys.reload();
+      this.#fetchedAtMs = performance.now();
+      this.#failures = 0;
       this.#failed = null;
-      return keys;
     } catch (reason) {
       const error = unavailable(reason);
-      this.#failed = { error, until: performance.now() + FAILURE_PAUSE_MS };
+      const untilMs = performance.now() + retryDelayMs(++this.#failures, FAILURE_PAUSE, 1);
+      this.#failed = { error, untilMs };
       throw error;
     }
+  }
+
+  /** The answer of the address that was given, or of the one that the discovery document names by now. */
+  async #answer(url: string, { signal }: Parameters<FetchImplementation>[1]): Promise<Response> {
+    const address = this.#options.jwks ?? (await this.#keysAddress(url, signal));
+    return Response.json(await fetchJson(address, signal));
   }
 
   /** By OpenID Connect Discovery 1.0. The document must name the same issuer (4.3), or another one could sign for it. */

@@ -2,7 +2,7 @@ import { createHmac, createPublicKey, createSign, generateKeyPairSync } from 'no
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { Issuer, IssuerUnavailableError, TokenRefusedError } from '../../../../src/commands/codecServer/issuer.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
 import { TokenServer } from '../../../support/tokenServer.js';
@@ -12,6 +12,8 @@ async function startServer(): Promise<TokenServer> {
   onTestFinished(() => server.close());
   return server;
 }
+
+afterEach(() => void vi.restoreAllMocks());
 
 const issuerOf = ({ url: issuer, audience }: TokenServer, changes: { jwks?: string; cooldownMs?: number } = {}) =>
   new Issuer({ issuer, audience, ...changes });
@@ -97,6 +99,46 @@ it('fetches the keys again for an unknown one, but not for each token that names
   expect(await hasty.claimsOf(server.token())).toMatchObject({ sub: server.client });
   // The old key is gone, so it counts no longer.
   await expect(hasty.claimsOf(old)).rejects.toThrow(TokenRefusedError);
+});
+
+it('believes a key that was withdrawn no longer, also if the clock of the machine was set back', async () => {
+  const server = await startServer();
+  const issuer = issuerOf(server);
+  const old = server.token();
+  await issuer.claimsOf(old);
+  server.rotate('two');
+  await issuer.claimsOf(old);
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+  vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 600_000);
+  await expect(issuer.claimsOf(old)).rejects.toThrow(TokenRefusedError);
+});
+
+it('asks an issuer that gives no keys less and less often, and never for each request', async () => {
+  for (const body of ['no json', '{"keys":1}']) {
+    let asked = 0;
+    const server = createServer((_request, response) => {
+      asked++;
+      response.end(body);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const issuer = new Issuer({ issuer: url, audience: 'kafka', jwks: `${url}/jwks` });
+    let nowMs = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+    const askedAt: number[] = [];
+    for (let second = 0; second < 100; second++) {
+      nowMs = second * 1_000;
+      const before = asked;
+      const refused = await Promise.allSettled(Array.from({ length: 3 }, () => issuer.fetchKeys()));
+      expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+      if (asked > before) askedAt.push(second);
+    }
+    clock.mockRestore();
+    expect(askedAt).toEqual([0, 1, 3, 7, 15, 31, 61, 91]);
+    expect(asked).toBe(askedAt.length);
+  }
 });
 
 it('lets nobody through while the issuer is away, asks it at most once a second, and goes on when it is back', async () => {
