@@ -208,3 +208,8 @@ function momentNow(): Moment {
 function msSince({ wallMs, steadyMs }: Moment): number {
   return Math.max(Date.now() - wallMs, performance.now() - steadyMs);
 }
+
+/** The id of the workflow that has scheduled the activity that calls this. Undefined if none has. */
+export function currentWorkflowId(): string | undefined {
+  return Context.current().info.workflowExecution?.workflowId;
+}

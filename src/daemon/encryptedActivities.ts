@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { ApplicationFailure } from '@temporalio/common';
+import { currentWorkflowId } from '../activities/attempt.js';
 import { PURPOSES } from '../protocol/encryption.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import { ACTIVITY_CONVERTER } from '../temporal/encryption.js';
@@ -11,10 +12,12 @@ type Activity = (...args: never[]) => Promise<unknown>;
  * workflows could schedule them on our task queue, with rows. A retry helps once the worker takes others again.
  *
  * @param refused called for each refusal
+ * @param workflow the id of the workflow that asks
  */
 export function encryptedActivities(
   activities: FlushActivities,
   refused: () => void,
+  workflow: () => string | undefined = currentWorkflowId,
   purposeOf: (value: object) => string | undefined = purposeOfArgument(),
 ): FlushActivities {
   const guarded = Object.entries<Activity>({ ...activities }).map(([name, activity]): [string, Activity] => [
@@ -23,7 +26,8 @@ export function encryptedActivities(
       // Texts cannot be noted.
       const objects = args.filter((arg: unknown) => typeof arg === 'object' && arg !== null);
       const areOurs = objects.every((arg) => purposeOf(arg) === PURPOSES.own);
-      if (areOurs && (objects.length > 0 || OF_TEXTS.includes(name))) return activity(...args);
+      const isOurs = objects.length > 0 ? areOurs : OF_TEXTS.includes(name) && args[0] === workflow();
+      if (isOurs) return activity(...args);
       refused();
       throw ApplicationFailure.create({ type: 'NotEncrypted', message: `${name} ${NOT_ENCRYPTED}` });
     },
@@ -31,7 +35,10 @@ export function encryptedActivities(
   return Object.fromEntries(guarded) as unknown as FlushActivities;
 }
 
-/** Those that get nothing but texts: what they read is encrypted for the workflow that asks. They write nothing. */
+/**
+ * Those that get nothing but texts, the first of which is the id of the workflow that asks: what they read is encrypted for it.
+ * They write nothing. What another workflow has left is not read for it.
+ */
 const OF_TEXTS: readonly string[] = ['readInheritance'] satisfies (keyof FlushActivities)[];
 
 const NOT_ENCRYPTED =

@@ -46,10 +46,18 @@ it('activities take only arguments that ktb has encrypted as such, and count wha
   ]);
 });
 
-it('an activity that only reads may get nothing but texts, as a batcher schedules it', async () => {
+it('an activity that only reads may get nothing but texts, as a batcher schedules it, and reads only for that one', async () => {
   const readInheritance = (...args: string[]) => Promise.resolve(args);
-  const activities = encryptedActivities({ readInheritance } as unknown as FlushActivities, () => undefined);
-  expect(await activities.readInheritance('ktb:orders:8-key:3', 'run')).toEqual(['ktb:orders:8-key:3', 'run']);
+  let refused = 0;
+  const batcher = 'ktb:orders:8-key:3';
+  const activities = encryptedActivities(
+    { readInheritance } as unknown as FlushActivities,
+    () => refused++,
+    () => batcher,
+  );
+  expect(await activities.readInheritance(batcher, 'run')).toEqual([batcher, 'run']);
+  expect(() => activities.readInheritance('ktb:orders:8-key:4', 'run')).toThrow('readInheritance was scheduled');
+  expect(refused).toBe(1);
 });
 
 it('the converter reads and writes what the default one does', () => {
