@@ -102,7 +102,7 @@ export class BatcherOpener {
     const settings = this.#settingsOf(pipeline);
     const sent = this.#settingsSent.get(batcher.workflowId);
     // Another process that had not read a changed configuration yet may have put old settings back since.
-    const hasThem = sent !== undefined && sent.settings === settings && sent.runId === size?.runId;
+    const hasThem = sent?.settings === settings && sent.runId === size?.runId;
     if (!hasThem) await this.#sendSettings(batcher, settings);
   }
 
