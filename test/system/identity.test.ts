@@ -341,7 +341,7 @@ describe('columns proposed from records', () => {
     ]);
     const table = `i${++made}`;
     await run(`CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = MergeTree ORDER BY tuple()`);
-    const row = { a: JSON.parse(nested(19)), b: nested(20), c: nested(149), d: '{}' } as unknown;
+    const row = { a: JSON.parse(nested(19)) as unknown, b: nested(20), c: nested(149), d: '{}' };
     await client.insert({ table, values: [row], format: 'JSONEachRow' });
     await run(`DETACH TABLE ${table}`);
     await run(`ATTACH TABLE ${table}`);
