@@ -48,6 +48,8 @@ const USELESS_MAX = 100_000;
  * while it asks for the last ones, the first answers become too old.
  */
 const USELESS_FOR_RETRY_MS = 15 * 60_000;
+/** Who asks may have given up after this time, and tries again: a consumer does, see `pointedRecords.ts`. */
+const GIVEN_UP_AFTER_MS = 3_000;
 /** Questions to the registry under way for one batch. */
 const ASKED_AT_ONCE = 4;
 
@@ -70,15 +72,21 @@ export class Decoders {
    */
   async of(ids: Iterable<number>, choices: DecodingChoices): Promise<ReadonlyMap<number, KnownSchema>> {
     const all = [...ids];
+    const began = performance.now();
+    let isTriedAgain = true;
     try {
       const known = await mapConcurrently(all, async (id) => [id, await this.#of(id, choices)] as const, ASKED_AT_ONCE);
+      isTriedAgain = performance.now() - began >= GIVEN_UP_AFTER_MS;
       return new Map(known);
-    } catch (error) {
-      for (const id of all) {
-        const useless = this.#useless.get(`${choices.format}/${id}`);
-        if (useless !== undefined) useless.untilMs = useless.askedMs + USELESS_FOR_RETRY_MS;
-      }
-      throw error;
+    } finally {
+      if (isTriedAgain) this.#keepUseless(all, choices);
+    }
+  }
+
+  #keepUseless(ids: readonly number[], choices: DecodingChoices): void {
+    for (const id of ids) {
+      const useless = this.#useless.get(`${choices.format}/${id}`);
+      if (useless !== undefined) useless.untilMs = useless.askedMs + USELESS_FOR_RETRY_MS;
     }
   }
 

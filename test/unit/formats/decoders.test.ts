@@ -285,6 +285,23 @@ it('a batch that has to be tried again does not ask again what it was told', asy
   expect(asked).toEqual([1, 2, 3, 3, 1, 2]);
 });
 
+it('what a caller did not wait for is known when it tries again, however long the registry took', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const asked: number[] = [];
+  const decoders = new Decoders({
+    schema: (id) => {
+      asked.push(id);
+      vi.advanceTimersByTime(1_000);
+      return Promise.resolve(null);
+    },
+  });
+  const ids = Array.from({ length: 200 }, (_, id) => id);
+  await decoders.of(ids, CHOICES);
+  await decoders.of(ids, CHOICES);
+  expect(asked).toEqual(ids);
+});
+
 it('what rejects records is asked again after a minute', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
