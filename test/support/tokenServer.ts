@@ -102,7 +102,7 @@ export class TokenServer {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
     };
-    if (request.method === 'GET') {
+    if (request.method === 'GET' || request.url === '/jwks') {
       this.read.push(request.url ?? '');
       if (request.url === '/jwks') reply(200, { keys: [this.publicKey] });
       else if (request.url === '/.well-known/openid-configuration')
