@@ -8,6 +8,7 @@ import { createLogger, type Logger } from '../../telemetry/logging.js';
 import { Authorization, type Asker, type AuthorizationOptions } from './authorization.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
 import { listen as listenOn } from '../../lib/listening.js';
+import { isLoopback } from '../../lib/loopback.js';
 import { UsageError } from '../../lib/usageError.js';
 
 type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
@@ -32,7 +33,6 @@ interface Answering {
 
 /** Payloads of one event, in Base64. Each has at most 2 MiB in Temporal. */
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 const PREFLIGHT_MAX_AGE_SECONDS = 600;
 
 /** `ktb codec-server`: lets people read packed records in the Temporal UI and CLI. Runs until SIGTERM or Ctrl-C. */
@@ -62,7 +62,7 @@ export async function startCodecServer({
   if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
   if (!isPort(listen)) throw new UsageError(`--listen ${listen} ${PORT_TOO_HIGH}`);
   const authorization = new Authorization(who);
-  if (authorization.isOpen && !LOOPBACK.test(host))
+  if (authorization.isOpen && !isLoopback(host))
     throw new UsageError(
       `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN or --oidc-issuer, or listen on 127.0.0.1`,
     );

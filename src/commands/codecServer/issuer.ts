@@ -8,6 +8,7 @@ import {
   type RemoteJWKSet,
 } from 'jose';
 import { asError } from '../../lib/asError.js';
+import { isLoopback } from '../../lib/loopback.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { retryDelayMs } from '../../lib/retryDelay.js';
 import { readAtMost } from '../../lib/readAtMost.js';
@@ -182,12 +183,10 @@ export class Issuer {
 
 const DISCOVERY_PATH = '/.well-known/openid-configuration';
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
 /** @throws UsageError if somebody on the network could change what it answers */
 function addressOf(option: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.test(url.hostname));
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
   if (url === null || !isSafe) throw new UsageError(`${option} ${text} is no https:// address`);
   if (url.username !== '' || url.password !== '') throw new UsageError(`${option} has a user or a password in it`);
   return url;
