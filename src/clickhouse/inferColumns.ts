@@ -5,7 +5,7 @@ import { objectMembers } from './values/json.js';
 import { identityColumnsOf } from './identityColumns.js';
 import { classifyInsertError, type InsertError } from './insertErrors.js';
 import { withoutNull } from './schemaColumns/fieldType.js';
-import { quoteName } from './sqlNames.js';
+import { quoteName, withoutQuoted } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */
 export interface InferredColumns {
@@ -89,9 +89,9 @@ function typeThatLasts(inferred: string, values: readonly string[] = []): string
 function depthOf(type: string): number {
   let depth = 0;
   let deepest = 0;
-  for (const [token] of type.matchAll(/'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|[()]/gs)) {
-    if (token === ')') depth--;
-    else if (token === '(') deepest = Math.max(deepest, ++depth);
+  for (const [bracket] of withoutQuoted(type).matchAll(/[()]/g)) {
+    if (bracket === ')') depth--;
+    else deepest = Math.max(deepest, ++depth);
   }
   return deepest;
 }

@@ -13,3 +13,8 @@ export function quoteTable(text: string): string {
   const { database, name } = parseTableName(text);
   return database === null ? quoteName(name) : `${quoteName(database)}.${quoteName(name)}`;
 }
+
+/** A statement or a type without what stands in quotes or backquotes: names and texts may contain anything. */
+export function withoutQuoted(sql: string): string {
+  return sql.replaceAll(/'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`/gs, '');
+}

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { unescaped } from '../lib/unescaped.js';
 import { NO_UUID, tableKey, type NamedTable } from './namedTables.js';
 import { queryRows } from './queries.js';
+import { withoutQuoted } from './sqlNames.js';
 
 /** What ClickHouse says about a table or view. */
 export interface TableFacts {
@@ -48,7 +49,7 @@ export function isReplicated(engine: string): boolean {
  */
 export function removesRows({ engine, engineFull, sortingKey }: TableFacts): boolean {
   if (engine !== 'MergeTree' && !/\b_offset\b/.test(sortingKey)) return true;
-  let clauses = engineFull.replace(/'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`/g, '');
+  let clauses = withoutQuoted(engineFull);
   for (let outer = ''; outer !== clauses;) {
     outer = clauses;
     clauses = outer.replace(/\([^()]*\)/g, '');

@@ -6,6 +6,7 @@ import { InsertError } from '../insertErrors.js';
 import { namedTable, tableKey, type NamedTable } from '../namedTables.js';
 import { nullableType } from '../schemaColumns/fieldType.js';
 import type { ColumnTypes } from '../schemaColumns/schemaColumns.js';
+import { withoutQuoted } from '../sqlNames.js';
 import type { TableColumns } from '../tableColumns.js';
 import { addColumns, addColumnsStatement, tableToAlter, type TableToAlter } from './addColumns.js';
 import { ColumnNames, nameOf } from './newColumnNames.js';
@@ -246,5 +247,5 @@ function keyOf(request: Pick<FieldsToPlace, 'table' | 'evolution'>, latin1: stri
  * had, and rejects a record with another one. So an object, or a list of objects, becomes a text of its JSON.
  */
 export function typeToAdd(type: string): string {
-  return nullableType(/\bTuple\(/.test(type.replaceAll(/'(?:[^'\\]|\\.)*'/g, '')) ? 'String' : type);
+  return nullableType(/\bTuple\(/.test(withoutQuoted(type)) ? 'String' : type);
 }
