@@ -155,6 +155,13 @@ class World {
     for (let count = 0; count < records; count++) this.logs[partition]!.writtenMs.push(writtenMs);
   }
 
+  /** An election cuts a log: its records from an offset on are lost, and those that come are of another leader. */
+  cut(partition: number, at: number, epoch: number): void {
+    const log = this.logs[partition]!;
+    log.writtenMs.length = at;
+    log.leaders = [...(log.leaders ?? []), { epoch, from: at }];
+  }
+
   /** As a member of 0.1.0 has committed it. */
   commit(partition: number, offset: number, epoch: string, layout = this.#layout, topic = TOPIC): void {
     const metadata = formatCommitMetadata({ epoch, layout, clusterId: 'c1', state: READING });
@@ -864,8 +871,7 @@ it.each([
     await world.consumer.start();
     await eventually(() => expect(world.committed(0)).toBe(50));
     const epoch = world.epochOf(0);
-    world.logs[0]!.writtenMs.length = 40;
-    world.logs[0]!.leaders = [...world.logs[0]!.leaders, { epoch: 7, from: 40 }];
+    world.cut(0, 40, 7);
     world.write(0, written);
     if (rebalances) world.rebalance();
     await eventually(() => expect(world.committed(0)).toBe(40 + written));
@@ -895,14 +901,8 @@ it.each<[string, Partial<Log>, Partial<Log>]>([
     world.write(0, 50);
     await world.consumer.start();
     await eventually(() => expect(world.committed(0)).toBe(50));
-    world.logs[0]!.writtenMs.length = 47;
-    Object.assign(world.logs[0]!, {
-      leaders: [
-        { epoch: 5, from: 0 },
-        { epoch: 6, from: 47 },
-      ],
-      ...after,
-    });
+    world.cut(0, 47, 6);
+    Object.assign(world.logs[0]!, after);
     world.write(0, 20);
     await eventually(() => expect(world.committed(0)).toBe(67));
     expect(offsetsOf(world, 0)).toEqual([...upTo(45), ...upTo(67).slice(47)]);
@@ -917,8 +917,7 @@ it('with `onGap: halt` a log that an election has cut is held, and once a person
   world.write(0, 50);
   await world.consumer.start();
   await eventually(() => expect(world.committed(0)).toBe(50));
-  world.logs[0]!.writtenMs.length = 40;
-  world.logs[0]!.leaders = [...world.logs[0]!.leaders, { epoch: 6, from: 40 }];
+  world.cut(0, 40, 6);
   world.write(0, 30);
   await eventually(() => expect(world.consumer.problem).toContain("Set the group's offset to 40"));
   expect(await held(world)).toEqual({ truncated: 1 });
@@ -936,14 +935,8 @@ it('a cut is not forgotten over aborted records that the next leader has written
   world.write(0, 50);
   await world.consumer.start();
   await eventually(() => expect(world.committed(0)).toBe(50));
-  world.logs[0]!.writtenMs.length = 40;
-  Object.assign(world.logs[0]!, {
-    leaders: [
-      { epoch: 5, from: 0 },
-      { epoch: 6, from: 40 },
-    ],
-    control: [50, 51],
-  });
+  world.cut(0, 40, 6);
+  world.logs[0]!.control = [50, 51];
   world.write(0, 12);
   // Nothing follows that could tell.
   await eventually(() => expect(offsetsOf(world, 0)).toEqual(sorted(upTo(50), upTo(50).slice(40))));
