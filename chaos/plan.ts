@@ -288,9 +288,8 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
       lastsMs: random.between(20_000, 40_000),
     }),
   },
-  // Only if it is asked for: three brokers on a busy machine may take too long for it.
   'unclean election': {
-    weight: 0,
+    weight: 1,
     draw: (random, { partitions }) => ({
       fault: {
         kind: 'unclean election',
@@ -335,14 +334,13 @@ export const FAULT_KINDS = Object.keys(CATALOGUE) as FaultKind[];
 /**
  * Draws faults for so long. They may overlap, as long as no two are done to the same thing.
  *
- * @param only of these kinds, also of those that are not drawn otherwise
+ * @param only of these kinds
  */
 export function drawPlan(random: Random, setting: Setting, forMs: number, only?: readonly FaultKind[]): PlannedFault[] {
   const plan: PlannedFault[] = [];
-  const weightOf = (kind: FaultKind): number => Math.max(CATALOGUE[kind].weight, only === undefined ? 0 : 1);
   const kinds = (only ?? FAULT_KINDS)
     .filter((kind) => kind !== 'disk full' || setting.disks.length > 0)
-    .flatMap((kind) => Array.from({ length: weightOf(kind) }, () => kind));
+    .flatMap((kind) => Array.from({ length: CATALOGUE[kind].weight }, () => kind));
   if (kinds.length === 0) return plan;
   const gap = (): number =>
     Math.round(setting.gapMs * (GAP_SHARE.min + random.next() * (GAP_SHARE.max - GAP_SHARE.min)));
