@@ -1,5 +1,5 @@
 """
-Reads a topic to its end, or only its "partition", committed records only if "isolation" does not say otherwise:
+Reads a topic to the end that it has now, or only its "partition", committed records only if "isolation" does not say otherwise:
 {"brokers", "topic", "kind", "out", "partition", "isolation", "group", "of"}.
 
 `out` gets a line a message, of texts between tabs. Of kind "input": partition, offset, id, key ("\\N" if there is none),
@@ -12,10 +12,12 @@ topic: time, partition and offset of those of "group" for the topic "of".
 """
 
 import json
+import math
 import re
 import sys
 
 from common import arguments, assign, consumer, digest, is_end
+from confluent_kafka import TopicPartition
 
 PREFIX = "__connect.errors."
 ID = re.compile(rb'^\{"id":(\d+)|#(\d+)')
@@ -96,16 +98,22 @@ LINES = {"input": input_line, "replies": reply_line, "letters": letter_line, "co
 options = arguments()
 line_of = LINES[options["kind"]]
 client = consumer(options["brokers"], **{"isolation.level": options.get("isolation", "read_committed")})
-unread = set(assign(client, options["topic"], options.get("partition")))
+unread = {
+    partition: client.get_watermark_offsets(TopicPartition(options["topic"], partition), timeout=30, cached=False)[1]
+    for partition in assign(client, options["topic"], options.get("partition"))
+}
 with open(options["out"], "w", encoding="utf-8") as out:
     while unread:
         for message in client.consume(10_000, 1.0):
             if is_end(message):
-                unread.discard(message.partition())
+                unread.pop(message.partition(), None)
             elif message.error() is not None:
                 print(message.error(), file=sys.stderr)
             else:
                 line = line_of(message)
                 if line is not None:
                     out.write("\t".join(map(str, line)) + "\n")
+                # Who reads no faster than others write never comes to the end of the log.
+                if message.offset() + 1 >= unread.get(message.partition(), math.inf):
+                    del unread[message.partition()]
 client.close()
