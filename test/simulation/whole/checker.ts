@@ -33,6 +33,8 @@ export class Checker {
   readonly #committed: number[];
   /** By partition, from where on it was read again because a person wanted so, and how much was committed then. */
   readonly #resets: { readonly to: number; readonly before: number }[][];
+  /** By partition, what may have been on its way when the group's offsets were lost. So it may come twice. */
+  readonly #onItsWay: Set<number>[];
   readonly #rewinds: number[];
   readonly #isFilled: boolean[];
   /** By partition and key, what was inserted last. */
@@ -44,6 +46,7 @@ export class Checker {
     this.#accepted = each(() => new Set());
     this.#committed = each(() => 0);
     this.#resets = each(() => []);
+    this.#onItsWay = each(() => new Set());
     this.#rewinds = each(() => 0);
     this.#isFilled = each(() => false);
   }
@@ -81,6 +84,13 @@ export class Checker {
   filled(partition: number, to: number): void {
     this.#isFilled[partition] = true;
     this.#rewound(partition, to);
+  }
+
+  /** Kafka forgets what the group has committed. */
+  offsetsLost(): void {
+    for (const [partition, log] of this.#logs.entries())
+      for (const offset of log.keys())
+        if (!this.#accepted[partition]!.has(offset)) this.#onItsWay[partition]!.add(offset);
   }
 
   /** The group's offset is set back. All after it has to be accepted again, and has no order with what was before. */
@@ -163,7 +173,8 @@ export class Checker {
     const covering = this.#resets[partition]!.filter(({ to }) => to <= offset);
     // What was not committed before may not have been read before.
     const surely = covering.filter(({ before }) => offset < before);
-    return { least: this.#isFilled[partition] ? 1 : 1 + surely.length, most: 1 + covering.length };
+    const late = this.#onItsWay[partition]!.has(offset) ? 1 : 0;
+    return { least: this.#isFilled[partition] ? 1 : 1 + surely.length, most: 1 + covering.length + late };
   }
 
   #record(id: string): Produced {

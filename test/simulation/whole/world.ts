@@ -263,6 +263,7 @@ export class World {
     if (this.checker.hasRewound) return;
     this.#withoutMembers();
     this.tell('the offsets of the group are lost');
+    this.checker.offsetsLost();
     this.kafka.commits.clear();
   }
 
