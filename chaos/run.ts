@@ -93,7 +93,7 @@ const BATCHERS = 4;
 /** The shortest that Kafka takes. */
 const SESSION_MS = 6_000;
 const KEYS = 300;
-const BAD_EVERY = 500;
+const BAD_EVERY = 1_000;
 /** Ids of the records that close each partition: an end that is a record can be committed. */
 const LAST_ID = 2_000_000_000;
 /** Ids of bursts, each in a range of its own, below those of transactions. */
