@@ -27,17 +27,17 @@ options = arguments()
 
 def places_with_rows(places, table):
     """Those of which a table has a row. None if ClickHouse does not answer, or the table is away."""
-    found = set()
-    for partition in {partition for partition, _ in places}:
-        offsets = ",".join(str(offset) for of, offset in places if of == partition)
-        where = f"_topic = '{options['of']}' AND _partition = {partition} AND _offset IN ({offsets})"
-        query = urllib.parse.urlencode({"query": f"SELECT _offset FROM {table} WHERE {where}"})
-        try:
-            with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
-                found.update((partition, int(line)) for line in answer.read().split())
-        except (OSError, ValueError, urllib.error.URLError):
-            return None
-    return found
+    if not places:
+        return set()
+    # One statement for all partitions: six a table, five times a second, took most of ClickHouse's time.
+    among = ",".join(f"({partition},{offset})" for partition, offset in places)
+    where = f"_topic = '{options['of']}' AND (_partition, _offset) IN ({among})"
+    query = urllib.parse.urlencode({"query": f"SELECT _partition, _offset FROM {table} WHERE {where}"})
+    try:
+        with urllib.request.urlopen(f"{options['clickhouse']}/?{query}", timeout=5) as answer:
+            return {tuple(map(int, line.split())) for line in answer.read().splitlines()}
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
 
 
 class Letters:
