@@ -385,7 +385,8 @@ function thingsOf(fault: Fault): readonly string[] {
   if ('asked' in fault || 'delayMs' in fault) return [`link ${fault.daemon} ${fault.part}`];
   if ('daemon' in fault) return [`daemon ${fault.daemon}`];
   if ('part' in fault) return [fault.part];
-  if ('full' in fault) return [fault.full];
+  // ALTER on a full disk can leave ClickHouse an empty definition of the view, which nothing mends.
+  if ('full' in fault) return fault.full === 'clickhouse' ? ['clickhouse', 'table'] : [fault.full];
   if ('batcher' in fault) return [`batcher ${fault.batcher}`];
   return THINGS[fault.kind];
 }

@@ -127,6 +127,11 @@ it('starts no daemon while a fault has stopped all of them', () => {
   );
 });
 
+it('alters nothing while the disk of ClickHouse is full', () => {
+  expect(overlap({ kind: 'disk full', full: 'clickhouse' }, { kind: 'view failing', rows: 'all' })).toBe(true);
+  expect(overlap({ kind: 'disk full', full: 'temporal' }, { kind: 'table altered' })).toBe(false);
+});
+
 it('keeps an election away from other brokers that are away, and from what stops daemons', () => {
   const election = { kind: 'unclean election', partition: 1, regrows: true } as const;
   expect(overlap(election, { kind: 'part killed', part: 'kafka', index: 0 })).toBe(true);
