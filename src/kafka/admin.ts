@@ -16,6 +16,7 @@ import {
   type Broker,
   type Cluster,
 } from './kafkajs/cluster.js';
+import type { RawEpochEnd } from './kafkajs/leaderEpochs.js';
 import { UNKNOWN_TOPIC } from './errorType.js';
 import { errorOfCode } from './kafkajs/errorCodes.js';
 import { ONLY_BROKERS } from './kafkajs/metadata.js';
@@ -27,6 +28,9 @@ const RETRY_PAUSE_MS = 200;
 const SILENT_MS = 2_000;
 /** How long the list of all topics is shared by all who ask. It is the only answer that grows with the cluster. */
 const TOPIC_NAMES_MAX_AGE_MS = 10_000;
+
+/** An answer to the question where a leader epoch ends in a log. */
+export type EpochEnd = Pick<RawEpochEnd, 'leaderEpoch' | 'endOffset'>;
 
 /**
  * kafkajs's admin client, with some lookups replaced. In kafkajs's own, one bad topic or partition makes the whole
@@ -50,10 +54,10 @@ export interface KafkaLookups {
    */
   fetchHighWatermarks(topic: string): Promise<ReadonlyMap<string, number>>;
   /**
-   * Where the records of a leader epoch, and of all before, end in a log: the next offset. Null if that is not known: the brokers
-   * are older than Kafka 2.1, or the leader knows no such epoch. Rejects if the leader does not answer, or has moved.
+   * Where the records of a leader epoch, and of all before, end in a log. Null if the brokers are older than Kafka 2.1: they do not
+   * know such questions. Rejects if the leader does not answer, or has moved.
    */
-  fetchEpochEnd(partition: TopicPartition, leaderEpoch: number): Promise<number | null>;
+  fetchEpochEnd(partition: TopicPartition, leaderEpoch: number): Promise<EpochEnd | null>;
   /**
    * The first offsets at or after a time, by partition. -1 if there is none. A time before 1970 stands for the start of
    * the log: Kafka looks up no such time, and takes -1 for the end. Rejects if one of them cannot be found out now.
@@ -248,7 +252,7 @@ class Lookups implements KafkaLookups {
     return new Map([...answers].flatMap(([name, end]) => (typeof end === 'number' ? [[name, end] as const] : [])));
   }
 
-  async fetchEpochEnd({ topic, partition }: TopicPartition, leaderEpoch: number): Promise<number | null> {
+  async fetchEpochEnd({ topic, partition }: TopicPartition, leaderEpoch: number): Promise<EpochEnd | null> {
     for (let tries = 1; ; tries++) {
       const { topics } = await this.describeTopics([topic]);
       const leader = topics.get(topic)?.partitions.find((each) => each.partition === partition)?.leader ?? null;
@@ -260,7 +264,7 @@ class Lookups implements KafkaLookups {
         leaderEpoch,
       );
       if (answer === null) return null;
-      if (answer.errorCode === 0) return answer.endOffset < 0 ? null : answer.endOffset;
+      if (answer.errorCode === 0) return answer;
       if (tries >= TRIES_MAX) throw errorOfCode(answer.errorCode);
       await sleep(tries * RETRY_PAUSE_MS);
     }

@@ -17,7 +17,7 @@ import type { LogVerdict } from './logComparison.js';
 import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
-import { cutOf, mayBeCut, type ReadEpochs } from './readEpochs.js';
+import { cutOf, isOfOtherLog, mayBeCut, type ReadEpochs } from './readEpochs.js';
 import type { Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
 import type { PartitionTracker } from './tracker.js';
@@ -99,7 +99,7 @@ export class BatchIntake {
     if (end === null || !assignment.goesOn()) return;
     const rest = pointed === undefined ? undefined : records[pointed.length];
     if (rest !== undefined) {
-      this.#takeFirst(assignment, tracker, records, { pointed: pointed ?? [], end: Math.min(rest.offset, end) });
+      this.#takeFirst(assignment, tracker, batch, { pointed: pointed ?? [], end: Math.min(rest.offset, end) });
       return;
     }
     missing.readsOn(partition);
@@ -124,13 +124,13 @@ export class BatchIntake {
   #takeFirst(
     assignment: Assignment,
     tracker: PartitionTracker,
-    records: readonly KafkaRecord[],
+    batch: Batch,
     { pointed, end }: { readonly pointed: readonly PointedValue[]; readonly end: number },
   ): void {
     const { handOver, moved, fetching } = this.#options;
-    const taken = records.filter(({ offset }) => offset < end);
+    const taken = recordsOf(batch).filter(({ offset }) => offset < end);
     handOver(tracker, taken, pointed);
-    tracker.advanceTo(end);
+    this.#advance(tracker, batch, end);
     fetching.seek(tracker, tracker.next);
     moved(assignment);
   }
@@ -139,7 +139,7 @@ export class BatchIntake {
   #advance(tracker: PartitionTracker, batch: Batch, to: number): void {
     tracker.advanceTo(to);
     const epochs = leaderEpochsOf(batch);
-    if (epochs !== undefined) this.#options.readEpochs.note(tracker, epochs.last, to);
+    if (epochs !== undefined) this.#options.readEpochs.note(tracker, epochs, to);
   }
 
   /**
@@ -258,7 +258,8 @@ export class BatchIntake {
   /**
    * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written some of it
    * than what was read last, the log may have lost some of that in an unclean election, and has other records there. So the
-   * leader is asked where the records of the earlier leader end. Rejects if it does not answer.
+   * leader is asked where the log parts from what was read. If it does not answer, or is none any more, the batch is fetched
+   * again.
    *
    * @returns null if nothing is due under this tracker any more: reading goes on where the log was cut, under a new epoch
    */
@@ -273,20 +274,24 @@ export class BatchIntake {
     const read = readEpochs.of(tracker);
     const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
-    if (read === null || epochs === undefined || !mayBeCut(read, epochs, next)) {
+    if (
+      read === null ||
+      epochs === undefined ||
+      !mayBeCut(read, epochs, { from: next, next: toOffset(batch.lastOffset()) + 1 })
+    ) {
       partition.answered('cut');
       return end;
     }
     const askedAtMs = performance.now();
     const cut = await cutOf(admin, partition, read).catch(() => 'noAnswer' as const);
-    if (cut === 'noAnswer') {
+    if (cut === 'noAnswer' || cut === 'unknown' || (cut === 'whole' && isOfOtherLog(read, epochs, next))) {
       partition.unanswered('cut', askedAtMs);
       await sleep(ASK_AGAIN_MS);
       return null;
     }
     partition.answered('cut');
     if (!assignment.has(partition) || partition.tracker !== tracker || tracker.next !== next) return null;
-    if (cut === null) return end;
+    if (typeof cut === 'string') return end;
     // What comes before it is still due under the old epoch.
     if (next < cut.at) return Math.min(end, cut.at);
     partition.cut = cut;

@@ -40,7 +40,7 @@ export interface OpeningOptions {
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
-  readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt'>;
+  readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt' | 'continueAt'>;
   /** Called with the number of members of the group after each rebalance, and when it has changed. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
   /** Called when partitions are open. Their plans may be finished already, and there may be less room. */
@@ -245,6 +245,7 @@ export class PartitionOpening {
       case 'newEpoch': {
         const { topic, partition: index } = start;
         const source = { topic, partition: index, epoch: newEpoch(partition.topicId) };
+        if ('before' in start) readEpochs.continueAt(start.offset, { before: start.before, source });
         plans.open(partition, new PartitionTracker(source, start.offset, plans.reading));
         break;
       }

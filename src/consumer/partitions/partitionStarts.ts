@@ -1,6 +1,7 @@
 import type { PipelineConfig, StartFrom } from '../../config/config.js';
 import type { KafkaAdmin, NoAnswer } from '../../kafka/admin.js';
 import { findGroupOffsets, offsetsAt, type GroupOffsets } from '../../kafka/offsets.js';
+import { asError } from '../../lib/asError.js';
 import { groupBy } from '../../lib/groupBy.js';
 import { mapConcurrently } from '../../lib/mapConcurrently.js';
 import { messageOf } from '../../lib/messageOf.js';
@@ -134,12 +135,15 @@ export async function findPartitionStarts(
         const read = memory.readOf(position.epoch);
         // If others have read further, what is remembered says nothing.
         const isLast = read !== null && read.to >= (facts.committedOffset ?? 0);
-        const cut = await cutOf(admin, facts, isLast ? read : null).catch(messageOf);
-        if (typeof cut === 'string')
-          unknown.push({ ...where, problem: `its leader does not say where it was cut (${cut})` });
-        else if (cut === null) doubts.push({ facts, position, formerEpoch });
+        const cut = await cutOf(admin, facts, isLast ? read : null).catch(asError);
+        if (cut instanceof Error)
+          unknown.push({ ...where, problem: `its leader does not say where it was cut (${messageOf(cut)})` });
+        else if (typeof cut === 'string') doubts.push({ facts, position, formerEpoch });
         else
-          starts.push({ ...where, ...afterCut({ ...cut, to: Math.max(cut.to, position.position) }, facts.logStart) });
+          starts.push({
+            ...where,
+            ...afterCut({ ...cut, to: Math.max(cut.to, position.position) }, facts.logStart, position.epoch),
+          });
         break;
       }
       case 'askBatchers':

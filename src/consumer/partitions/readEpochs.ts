@@ -1,12 +1,15 @@
-import type { KafkaAdmin } from '../../kafka/admin.js';
+import type { EpochEnd, KafkaAdmin } from '../../kafka/admin.js';
+import type { EpochStart } from '../../kafka/kafkajs/recordSet.js';
 import { partitionName, type RecordSource, type TopicPartition } from '../../protocol/record.js';
 
-/** How far a partition's log was read, and which leader had written the last record. */
+/** How far a partition's log was read, and which leaders had written it. */
 export interface ReadEpoch {
-  /** Kafka counts the leaders of a partition. */
+  /** The leader epoch of the last record that was read. */
   readonly leaderEpoch: number;
-  /** The offset after the last record that was read. */
+  /** The offset after that record. */
   readonly to: number;
+  /** The last leader epochs that were read, ascending, and where each one was first seen. The last one is `leaderEpoch`. */
+  readonly starts: readonly EpochStart[];
 }
 
 /** Where a log was cut: it has lost what was read of it from the offset `at` on, and up to `to`, which was the next one. */
@@ -15,8 +18,11 @@ export interface LogCut {
   readonly to: number;
 }
 
+/** Of a partition. If a log parts from what was read before all of them, the cut is put at the first that is remembered. */
+const STARTS_MAX = 32;
+
 /**
- * Remembers how far this process has read each log, under which leader epoch. A log that has lost some of that has records of
+ * Remembers how far this process has read each log, under which leader epochs. A log that has lost some of that has records of
  * another leader in its place, or ends earlier. It is remembered beyond assignments. What was read under another epoch of ours
  * says nothing: another member may have noticed a loss since.
  */
@@ -38,42 +44,97 @@ export class ReadEpochs {
     if (read !== null && offset > read.to) this.#read.delete(partitionName(source));
   }
 
-  /** @param to the offset after the last record that was read */
-  note(source: RecordSource, leaderEpoch: number, to: number): void {
+  /** An epoch of ours begins where a log was cut: what was read before the cut is still there. */
+  continueAt(at: number, { before, source }: { readonly before: string; readonly source: RecordSource }): void {
+    const read = this.of({ ...source, epoch: before });
+    if (read === null) return;
+    const starts = read.starts.filter(({ from }) => from < at);
+    const last = starts.at(-1);
+    if (last === undefined) return;
+    const { leaderEpoch } = last;
+    this.#read.set(partitionName(source), { epoch: source.epoch, leaderEpoch, to: Math.min(at, read.to), starts });
+  }
+
+  /**
+   * @param epochs which leaders have written what was read
+   * @param to the offset after the last record that was read. Epochs that begin later are left out
+   */
+  note(source: RecordSource, epochs: readonly EpochStart[], to: number): void {
     const before = this.of(source);
     // A rewind reads earlier offsets again.
-    if (before === null || before.to < to)
-      this.#read.set(partitionName(source), { epoch: source.epoch, leaderEpoch, to });
+    if (before !== null && before.to >= to) return;
+    let starts = [...(before?.starts ?? [])];
+    for (const { leaderEpoch, from } of epochs) {
+      const last = starts.at(-1)?.leaderEpoch ?? -1;
+      if (from >= to || leaderEpoch === last) continue;
+      // Epochs of one log only grow. If nobody could say whether it was cut, what is remembered may be of another log.
+      if (leaderEpoch < last && from >= (before?.to ?? 0)) starts = [];
+      if (leaderEpoch > last || starts.length === 0)
+        starts.push({ leaderEpoch, from: Math.max(from, before?.to ?? from) });
+    }
+    const { leaderEpoch } = starts.at(-1) ?? {};
+    if (leaderEpoch === undefined) return;
+    this.#read.set(partitionName(source), { epoch: source.epoch, leaderEpoch, to, starts: starts.slice(-STARTS_MAX) });
   }
 }
 
 /**
  * Whether a log may have lost some of what was read of it, by the leaders of a fetched part.
  *
- * If the part begins where reading has ended, and its first record batch is of the leader of what was read, all before it is
- * as it was. If it begins earlier, as after a rebalance, that proves nothing: the log may be cut within the part.
- *
- * @param from where the part begins
+ * Only one leader writes under an epoch. So two logs with the same epoch at the same offset are the same up to there, and if a
+ * part goes on under the epoch of what was read last, all before it is as it was.
  */
 export function mayBeCut(
   read: ReadEpoch,
-  { first, last }: { readonly first: number; readonly last: number },
-  from: number,
+  epochs: readonly EpochStart[],
+  { from, next }: { readonly from: number; readonly next: number },
 ): boolean {
-  return last > read.leaderEpoch && (first > read.leaderEpoch || from < read.to);
+  if (from >= read.to) return epochs[0]?.leaderEpoch !== read.leaderEpoch;
+  // It is read again, as after a rebalance. The log may be cut within the part.
+  const last = Math.min(next, read.to) - 1;
+  return epochAt(epochs, last) !== epochAt(read.starts, last);
+}
+
+/** Whether a part proves that it is not of the log that was read, whatever a leader says: epochs of one log only grow. */
+export function isOfOtherLog(read: ReadEpoch, epochs: readonly EpochStart[], from: number): boolean {
+  return from >= read.to && (epochs[0]?.leaderEpoch ?? Infinity) < read.leaderEpoch;
+}
+
+/** Undefined if that is not known. */
+function epochAt(starts: readonly EpochStart[], offset: number): number | undefined {
+  return starts.findLast(({ from }) => from <= offset)?.leaderEpoch;
 }
 
 /**
- * Asks the leader from where on its log lacks what was read of it. Null if it has all of it, or does not say. Without ids of
- * topics it may be the log of another topic, which was created since: then this says nothing. Rejects if the leader does not
- * answer.
+ * Asks the leader from where on its log lacks what was read of it. Rejects if the leader does not answer. Its answer may be:
+ *
+ * - `whole`: it has all of it.
+ * - `unknown`: it knows no epoch as late as those that were read. So answers one that is no leader any more, and has not heard of
+ *   it.
+ * - `notAsked`: the brokers are too old for the question, or tell no ids of topics. Then it may be the log of another topic, which
+ *   was created since.
+ *
+ * The leader names the largest epoch in its log that is not above the one that it is asked for. What was read under larger ones is
+ * not in its log. If it names one that was not read, the logs part before that, and it is asked again, for the one that was
+ * read before. So Kafka's followers do it (KIP-279).
  */
 export async function cutOf(
   admin: Pick<KafkaAdmin, 'fetchEpochEnd'>,
   { topic, partition, topicId }: TopicPartition & { readonly topicId?: string | undefined | null },
   read: ReadEpoch | null,
-): Promise<LogCut | null> {
-  if (read === null || (topicId ?? null) === null) return null;
-  const end = await admin.fetchEpochEnd({ topic, partition }, read.leaderEpoch);
-  return end === null || end >= read.to ? null : { at: end, to: read.to };
+): Promise<LogCut | 'whole' | 'unknown' | 'notAsked'> {
+  if (read === null || (topicId ?? null) === null) return 'notAsked';
+  let at = read.to;
+  for (let asked: number | undefined = read.leaderEpoch; asked !== undefined;) {
+    const end: EpochEnd | null = await admin.fetchEpochEnd({ topic, partition }, asked);
+    if (end === null) return 'notAsked';
+    const { leaderEpoch: known, endOffset } = end;
+    if (known < 0 || endOffset < 0) return 'unknown';
+    const above = read.starts.find(({ leaderEpoch }) => leaderEpoch > known);
+    at = Math.min(at, endOffset, above?.from ?? Infinity);
+    if (known >= asked) break;
+    const below = read.starts.findLast(({ leaderEpoch }) => leaderEpoch <= known)?.leaderEpoch;
+    asked = below === known ? undefined : below;
+  }
+  return at >= read.to ? 'whole' : { at, to: read.to };
 }

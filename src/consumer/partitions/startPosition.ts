@@ -48,6 +48,8 @@ export type StartPosition =
       readonly isOtherTopic?: true;
       /** Offsets that were read and are gone, both ends included. */
       readonly lost?: { readonly from: number; readonly to: number };
+      /** The epoch of ours under which all before `offset` was read in the same log. Absent if nobody has proved that. */
+      readonly before?: string;
     }
   /**
    * Nothing is committed, or only where to start if no batcher knows the partition. What the batchers know decides, see
@@ -138,7 +140,7 @@ export function startPosition(
   if (hasReadOtherTopic(epoch, topicId, formerEpoch))
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const reached = Math.max(committedOffset, position);
-  if (cut !== null) return afterCut({ ...cut, to: Math.max(cut.to, reached) }, logStart);
+  if (cut !== null) return afterCut({ ...cut, to: Math.max(cut.to, reached) }, logStart, epoch);
   if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
   const going = { epoch, offset, missed: offset - committedOffset };
   const goingOn = ((): GoingOn => {
@@ -156,10 +158,12 @@ export function startPosition(
 /**
  * Where a partition continues whose log has lost what was read of it, at a known offset. Under the old epoch the batchers would
  * take what is at these offsets now for what they have had, and drop it.
+ *
+ * @param before the old epoch
  */
-export function afterCut({ at, to }: LogCut, logStart: number) {
+export function afterCut({ at, to }: LogCut, logStart: number, before: string) {
   const lost = { from: at, to: to - 1 };
-  return { type: 'newEpoch', offset: Math.max(at, logStart), reason: 'the log was truncated', lost } as const;
+  return { type: 'newEpoch', offset: Math.max(at, logStart), reason: 'the log was truncated', lost, before } as const;
 }
 
 /**

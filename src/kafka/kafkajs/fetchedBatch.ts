@@ -52,7 +52,7 @@ export function startOf(batch: Batch): number {
   return partOf(batch).from;
 }
 
-/** The leader epochs of the first and the last record batch. Undefined if their format has none. */
+/** The leader epochs of the record batches, see {@link RecordSetPart}. Undefined if their format has none. */
 export function leaderEpochsOf(batch: Batch): RecordSetPart['leaderEpochs'] {
   return partOf(batch).leaderEpochs;
 }

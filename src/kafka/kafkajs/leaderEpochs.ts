@@ -10,7 +10,9 @@ export const EPOCH_END_VERSION = 2;
 /** Up to where a leader's log has what the leaders of an epoch, and of all before, have written. */
 export interface RawEpochEnd {
   readonly errorCode: number;
-  /** The next offset. -1: the leader does not know the epoch. */
+  /** The largest leader epoch in the log that is not above the one that was asked for. -1: the leader knows none so high. */
+  readonly leaderEpoch: number;
+  /** The offset after the last record of that epoch. -1 with an epoch of -1. */
   readonly endOffset: number;
 }
 
@@ -21,9 +23,10 @@ interface Encoding {
 
 /**
  * Asks where the records of a leader epoch end in a log. If an unclean election has cut the log, they end earlier than they
- * were read.
+ * were read, or the log has no record of that epoch.
  *
- * @see https://kafka.apache.org/protocol.html#The_Messages_OffsetForLeaderEpoch and KIP-320
+ * @see https://kafka.apache.org/protocol.html#The_Messages_OffsetForLeaderEpoch, KIP-320, KIP-279, and
+ * `LeaderEpochFileCache.endOffsetFor` of Kafka
  */
 export function epochEndRequest(topic: string, partition: number, leaderEpoch: number): ProtocolRequest<RawEpochEnd> {
   return {
@@ -54,6 +57,6 @@ export function decodeEpochEnd(raw: Buffer): RawEpochEnd {
   answer.skip(4); // The number of partitions.
   const errorCode = answer.int16();
   answer.skip(4); // The partition.
-  answer.skip(4); // The latest epoch up to the one that was asked for.
-  return { errorCode, endOffset: Number(answer.int64()) };
+  const leaderEpoch = answer.int32();
+  return { errorCode, leaderEpoch, endOffset: Number(answer.int64()) };
 }

@@ -29,6 +29,13 @@ export interface AbortedTransaction {
   readonly firstOffset: number;
 }
 
+/** From an offset on, record batches were taken by one leader. */
+export interface EpochStart {
+  /** Kafka counts the leaders of a partition. */
+  readonly leaderEpoch: number;
+  readonly from: number;
+}
+
 /** Some of a record set's records, in order. */
 export interface RecordSetPart {
   /** The offset at which this part begins, even if there is no record at it. */
@@ -37,9 +44,10 @@ export interface RecordSetPart {
   readonly next: number;
   readonly records: readonly PackedRecord[];
   /**
-   * The leader epochs of its first record batch and of its last one. Missing if its format has none (before Kafka 0.11).
+   * The leader epochs of its record batches, in order. The first one begins with the first batch, and may have begun before.
+   * Missing if its format has none (before Kafka 0.11).
    */
-  readonly leaderEpochs?: { readonly first: number; readonly last: number };
+  readonly leaderEpochs?: readonly EpochStart[];
   /**
    * Set if the batch or record at `from` cannot be read. Such a part has no records. Reading continues after it only if
    * its producer wrote it so.
@@ -100,7 +108,7 @@ export class RecordSetReader {
   /** Of the batch that is being handed out, or of the last one. Null if its format has none. */
   #leaderEpoch: number | null = null;
   /** Of the batches of the next part. */
-  #leaderEpochs: RecordSetPart['leaderEpochs'];
+  #leaderEpochs: EpochStart[] = [];
   #bytesMax = 0;
   #neededBytes = 0;
   #openBytes = 0;
@@ -140,8 +148,8 @@ export class RecordSetReader {
     if (this.#ended) return null;
     const from = this.#position;
     const records: PackedRecord[] = [];
-    this.#leaderEpochs = undefined;
-    if (this.#current !== null) this.#noteLeaderEpoch();
+    this.#leaderEpochs = [];
+    if (this.#current !== null) this.#noteLeaderEpoch(from);
     let goesOn = this.#failure === null;
     for (let rounds = 0; goesOn; rounds++) {
       // There may be much before the position, and other work has to run.
@@ -163,12 +171,15 @@ export class RecordSetReader {
   }
 
   #withLeaderEpochs(part: RecordSetPart): RecordSetPart {
-    return this.#leaderEpochs === undefined ? part : { ...part, leaderEpochs: this.#leaderEpochs };
+    // The batch after the part may have been opened already.
+    const leaderEpochs = this.#leaderEpochs.filter(({ from }) => from < part.next);
+    return leaderEpochs.length === 0 ? part : { ...part, leaderEpochs };
   }
 
-  #noteLeaderEpoch(): void {
-    const last = this.#leaderEpoch;
-    if (last !== null) this.#leaderEpochs = { first: this.#leaderEpochs?.first ?? last, last };
+  #noteLeaderEpoch(from: number): void {
+    const leaderEpoch = this.#leaderEpoch;
+    if (leaderEpoch !== null && leaderEpoch !== this.#leaderEpochs.at(-1)?.leaderEpoch)
+      this.#leaderEpochs.push({ leaderEpoch, from });
   }
 
   /** What is before the record or batch that cannot be read is a part of its own: nothing is wrong with it. */
@@ -189,7 +200,7 @@ export class RecordSetReader {
       this.#closeBatch();
       this.#failure = null;
     } else this.#ended = true;
-    if (isAsWritten) this.#noteLeaderEpoch();
+    if (isAsWritten) this.#noteLeaderEpoch(from);
     return this.#withLeaderEpochs({ from, next: this.#position, records: [], failure });
   }
 
@@ -280,7 +291,7 @@ export class RecordSetReader {
     this.#asWritten = { first: baseOffset, end, next: lastOffset + 1 };
     const leaderEpoch = bytes.readInt32BE(at + LEADER_EPOCH_AT);
     this.#leaderEpoch = leaderEpoch < 0 ? null : leaderEpoch;
-    if (lastOffset >= this.#position) this.#noteLeaderEpoch();
+    if (lastOffset >= this.#position) this.#noteLeaderEpoch(Math.max(baseOffset, this.#position));
     const producerId = bytes.readBigInt64BE(at + 43);
     this.#enterAborted(lastOffset);
     if (attributes & CONTROL_FLAG) {

@@ -239,7 +239,10 @@ class World {
         ),
       fetchEpochEnd: ({ partition }: TopicPartition, epoch: number) => {
         const { leaders = [], writtenMs } = this.logs[partition]!;
-        return Promise.resolve(leaders.find((leader) => leader.epoch > epoch)?.from ?? writtenMs.length);
+        // As a leader with all epochs up to its own.
+        const known = leaders.findLast((leader) => leader.epoch <= epoch)?.epoch ?? epoch;
+        const endOffset = leaders.find((leader) => leader.epoch > epoch)?.from ?? writtenMs.length;
+        return Promise.resolve({ leaderEpoch: known, endOffset });
       },
       fetchOffsetsAt: (partitions: readonly TopicPartition[], timestampMs: number) => {
         const at = ({ partition }: TopicPartition) =>
@@ -417,8 +420,9 @@ class World {
 
 /** Of records from one offset to before another one. */
 function leaderEpochsOf(leaders: NonNullable<Log['leaders']>, from: number, to: number) {
-  const at = (offset: number): number => leaders.findLast((leader) => leader.from <= offset)?.epoch ?? 0;
-  return { first: at(from), last: at(to - 1) };
+  return leaders
+    .filter((leader, index) => leader.from < to && (leaders[index + 1]?.from ?? Infinity) > from)
+    .map((leader) => ({ leaderEpoch: leader.epoch, from: Math.max(leader.from, from) }));
 }
 
 /** Sorted: each lane has its own order. */

@@ -202,12 +202,14 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
 });
 
 /**
- * A partition of which 50 offsets were read under leader epoch 5, and a batch of ten records at 50 or another offset.
+ * A partition of which 50 offsets were read, the first 40 under leader epoch 4, the others under 5, and a batch of ten records at
+ * 50 or another offset.
  *
- * @param endOfFive where the records of that epoch end in the log. Null if the leader does not know
+ * @param end what the leader answers to the question where epoch 5 ends: as the epoch, as it has it, and the offset. Null if the
+ * brokers are too old for the question
  * @param topicId null if Kafka does not tell it
  */
-function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
+function ofLeaders(end: readonly [number, number] | null, topicId: string | null = 'aaaa') {
   const layout = { batchers: 2, keyFunction: 'key' } as const;
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const assignment = new Assignment({ orders: [0] });
@@ -215,7 +217,7 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
   partition.topicId = topicId;
   partition.topicSeen(Infinity);
   const readEpochs = new ReadEpochs();
-  readEpochs.note(source, 5, 50);
+  readEpochs.note(source, epochStarts([4, 0], [5, 40]), 50);
   const told: string[] = [];
   const leader = { isAway: false };
   const note = (what: string) => void told.push(what);
@@ -223,7 +225,8 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
     admin: {
       fetchEpochEnd: (_: object, leaderEpoch: number) => {
         note(`where does ${leaderEpoch} end?`);
-        return leader.isAway ? Promise.reject(new Error('orders/0: it has no leader')) : Promise.resolve(endOfFive);
+        if (leader.isAway) return Promise.reject(new Error('orders/0: it has no leader'));
+        return Promise.resolve(end === null ? null : { leaderEpoch: end[0], endOffset: end[1] });
       },
     },
     commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
@@ -236,7 +239,7 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
       note(`${records[0]?.offset} to ${records.at(-1)?.offset}`),
     moved: () => undefined,
   } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
-  const take = async (from: number, leaderEpochs?: { first: number; last: number }) => {
+  const take = async (from: number, ...leaders: readonly (readonly [number, number])[]) => {
     partition.open(new PartitionTracker(source, from, { layout, state: READING, end: null }), from);
     const records = Array.from({ length: 10 }, (_, index) => fetchedRecord(from + index, 1, null, Buffer.from('{}')));
     const fetched = {
@@ -246,7 +249,13 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
       fetchedOffset: String(from),
       rawMessages: [],
     };
-    const part = { from, next: from + 10, records, failure: null, ...(leaderEpochs ? { leaderEpochs } : {}) };
+    const part = {
+      from,
+      next: from + 10,
+      records,
+      failure: null,
+      ...(leaders.length > 0 ? { leaderEpochs: epochStarts(...leaders) } : {}),
+    };
     await intake.take(assignment, {
       batch: new FetchedBatch(fetched, part),
       resolveOffset: (offset: string) => note(`resolved ${offset}`),
@@ -257,63 +266,93 @@ function ofLeaders(endOfFive: number | null, topicId: string | null = 'aaaa') {
   return { take, partition, leader, readOf: () => readEpochs.of(source) };
 }
 
+/** Leader epochs, and where each one begins. */
+function epochStarts(...starts: readonly (readonly [number, number])[]) {
+  return starts.map(([leaderEpoch, from]) => ({ leaderEpoch, from }));
+}
+
 it('what another leader has written is taken if the log still has all that was read, and is asked for once', async () => {
-  const { take, readOf } = ofLeaders(50);
-  expect(await take(50, { first: 7, last: 8 })).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
+  const { take, readOf } = ofLeaders([5, 50]);
+  expect(await take(50, [7, 50], [8, 55])).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
   expect(readOf()).toMatchObject({ leaderEpoch: 8, to: 60 });
-  expect((await take(60, { first: 8, last: 8 })).slice(3)).toEqual(['60 to 69', 'resolved 69']);
+  expect((await take(60, [8, 60])).slice(3)).toEqual(['60 to 69', 'resolved 69']);
 });
 
 it('nothing is taken of a log that has lost what was read, though it is long enough again', async () => {
-  const { take, partition, readOf } = ofLeaders(40);
-  expect(await take(50, { first: 7, last: 7 })).toEqual(['where does 5 end?', 'cut {"at":40,"to":50}']);
+  const { take, partition, readOf } = ofLeaders([5, 45]);
+  expect(await take(50, [7, 50])).toEqual(['where does 5 end?', 'cut {"at":45,"to":50}']);
   expect(partition.tracker?.next).toBe(50);
   expect(readOf()).toMatchObject({ leaderEpoch: 5, to: 50 });
 });
 
 it('what comes before the cut is taken, and nothing of the batch after it', async () => {
-  const { take, partition } = ofLeaders(45);
-  expect(await take(41, { first: 7, last: 7 })).toEqual(['where does 5 end?', '41 to 44']);
+  const { take, partition } = ofLeaders([5, 45]);
+  expect(await take(41, [7, 41])).toEqual(['where does 5 end?', '41 to 44']);
   expect(partition.tracker?.next).toBe(45);
 });
 
 it('without an answer of the leader a batch is dropped, and the one that is fetched next is asked about again', async () => {
-  const { take, partition, leader, readOf } = ofLeaders(50);
+  const { take, partition, leader, readOf } = ofLeaders([5, 50]);
   leader.isAway = true;
-  expect(await take(50, { first: 7, last: 7 })).toEqual(['where does 5 end?']);
+  expect(await take(50, [7, 50])).toEqual(['where does 5 end?']);
   expect([partition.tracker?.next, readOf()?.leaderEpoch]).toEqual([50, 5]);
   expect(partition.withheld(performance.now() + 60_000)).toContain('its leader does not say whether its log still has');
   leader.isAway = false;
-  expect((await take(50, { first: 7, last: 7 })).slice(1)).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
+  expect((await take(50, [7, 50])).slice(1)).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
   expect(partition.withheld(performance.now() + 60_000)).toBeNull();
 });
 
 it.each([
   ['goes beyond what was read', 41, 48],
-  ['ends before that', 35, 40],
+  ['ends before that', 38, 45],
 ])('of a part that lies across the cut and %s, what comes before the cut is taken', async (_, from, cut) => {
-  const { take, partition, readOf } = ofLeaders(cut);
+  const { take, partition, readOf } = ofLeaders([5, cut]);
   // A rebalance has gone back to the commit. The part has the end of the old records, and the beginning of the new ones.
-  expect(await take(from, { first: 5, last: 6 })).toEqual(['where does 5 end?', `${from} to ${cut - 1}`]);
+  expect(await take(from, [5, from], [6, cut])).toEqual(['where does 5 end?', `${from} to ${cut - 1}`]);
   expect(partition.tracker?.next).toBe(cut);
   expect(readOf()).toMatchObject({ leaderEpoch: 5, to: 50 });
-  const rest = (await take(cut, { first: 6, last: 6 })).slice(2);
+  const rest = (await take(cut, [6, cut])).slice(2);
   expect(rest).toEqual(['where does 5 end?', `cut {"at":${cut},"to":50}`]);
 });
 
-it('what is read again is taken without a question if no later leader has written it, and with one if the log is whole', async () => {
-  expect(await ofLeaders(40).take(35, { first: 4, last: 5 })).toEqual(['35 to 44', 'resolved 44']);
-  const { take } = ofLeaders(50);
-  expect(await take(45, { first: 5, last: 6 })).toEqual(['where does 5 end?', '45 to 54', 'resolved 54']);
+it('what is read again is taken without a question if it has the leaders that were read, also if another one follows', async () => {
+  expect(await ofLeaders([5, 45]).take(35, [4, 35], [5, 40])).toEqual(['35 to 44', 'resolved 44']);
+  expect(await ofLeaders([5, 50]).take(45, [5, 45], [6, 50])).toEqual(['45 to 54', 'resolved 54']);
 });
 
-it.each<[string, ReturnType<typeof ofLeaders>, { first: number; last: number } | undefined, boolean]>([
-  ['it goes on where reading has ended, and the same leader has begun it', ofLeaders(40), { first: 5, last: 7 }, false],
-  ['its format names no leaders', ofLeaders(40), undefined, false],
-  ['the leader does not know the epoch', ofLeaders(null), { first: 7, last: 7 }, true],
-  ['the topic may be another one, as Kafka tells no ids', ofLeaders(40, null), { first: 7, last: 7 }, false],
-])('a batch is taken if %s', async (_, { take }, leaderEpochs, isAsked) => {
-  expect(await take(50, leaderEpochs)).toEqual([
+it('an earlier leader after a later one has cut the log where the later one began', async () => {
+  const { take, readOf } = ofLeaders([4, 100]);
+  expect(await take(50, [4, 50])).toEqual(['where does 5 end?', 'cut {"at":40,"to":50}']);
+  expect(readOf()).toMatchObject({ leaderEpoch: 5, to: 50 });
+  // The same if what is read again, as after a rebalance, is of the earlier leader.
+  expect(await ofLeaders([4, 100]).take(38, [4, 38])).toEqual(['where does 5 end?', '38 to 39']);
+});
+
+it.each<[string, readonly [number, number], readonly [number, number]]>([
+  ['knows no epoch as late as what was read', [-1, -1], [7, 50]],
+  ['says that its log is whole, and the batch proves another one', [5, 60], [4, 50]],
+])('a batch is dropped, and fetched again, while the leader %s', async (_, end, leader) => {
+  const { take, partition } = ofLeaders(end);
+  expect(await take(50, leader)).toEqual(['where does 5 end?']);
+  expect(partition.tracker?.next).toBe(50);
+  expect(partition.withheld(performance.now() + 60_000)).toContain('its leader does not say whether its log still has');
+});
+
+it.each<[string, ReturnType<typeof ofLeaders>, (readonly [number, number])[], boolean]>([
+  [
+    'it goes on where reading has ended, and the same leader has begun it',
+    ofLeaders([5, 45]),
+    [
+      [5, 50],
+      [7, 55],
+    ],
+    false,
+  ],
+  ['its format names no leaders', ofLeaders([5, 45]), [], false],
+  ['the brokers are too old for the question', ofLeaders(null), [[7, 50]], true],
+  ['the topic may be another one, as Kafka tells no ids', ofLeaders([5, 45], null), [[7, 50]], false],
+])('a batch is taken if %s', async (_, { take }, leaders, isAsked) => {
+  expect(await take(50, ...leaders)).toEqual([
     ...(isAsked ? ['where does 5 end?'] : []),
     ...['50 to 59', 'resolved 59'],
   ]);

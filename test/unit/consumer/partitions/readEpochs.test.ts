@@ -1,20 +1,34 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
+import { cutOf, isOfOtherLog, mayBeCut, ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
+import type { EpochStart } from '../../../../src/kafka/kafkajs/recordSet.js';
 
 const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
+const by = (leaderEpoch: number, from = 0) => [{ leaderEpoch, from }];
 
 it('remembers the furthest that was read, also if earlier offsets are read again', () => {
   const read = new ReadEpochs();
-  read.note(SOURCE, 5, 100);
-  read.note(SOURCE, 3, 40);
+  read.note(SOURCE, by(5), 100);
+  read.note(SOURCE, by(3), 40);
   expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 5, to: 100 });
-  read.note(SOURCE, 7, 120);
-  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 7, to: 120 });
+  read.note(SOURCE, by(7, 100), 120);
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 7, to: 120, starts: [...by(5), ...by(7, 100)] });
+});
+
+it('remembers where each leader began, up to what was read, and only the last ones', () => {
+  const read = new ReadEpochs();
+  read.note(SOURCE, [...by(1), ...by(2, 10), ...by(4, 30)], 30);
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 2, to: 30, starts: [...by(1), ...by(2, 10)] });
+  read.note(SOURCE, [...by(2, 20), ...by(4, 30)], 40);
+  expect(read.of(SOURCE)?.starts).toEqual([...by(1), ...by(2, 10), ...by(4, 30)]);
+  for (let epoch = 5; epoch < 100; epoch++) read.note(SOURCE, by(epoch, epoch * 10), epoch * 10 + 10);
+  expect(read.of(SOURCE)?.starts).toHaveLength(32);
+  expect(read.of(SOURCE)?.starts.at(-1)).toEqual({ leaderEpoch: 99, from: 990 });
 });
 
 it('forgets what it has read if others have read further since', () => {
   const read = new ReadEpochs();
-  read.note(SOURCE, 5, 100);
+  read.note(SOURCE, by(5), 100);
   read.startsAt(SOURCE, 100);
   expect(read.of(SOURCE)).not.toBeNull();
   read.startsAt({ ...SOURCE, epoch: 'e2' }, 200);
@@ -25,10 +39,198 @@ it('forgets what it has read if others have read further since', () => {
 
 it('knows nothing of another partition, and of what was read under another epoch of ours', () => {
   const read = new ReadEpochs();
-  read.note(SOURCE, 5, 100);
+  read.note(SOURCE, by(5), 100);
   expect(read.of({ ...SOURCE, partition: 1 })).toBeNull();
   expect(read.of({ ...SOURCE, epoch: 'e2' })).toBeNull();
-  read.note({ ...SOURCE, epoch: 'e2' }, 7, 40);
+  read.note({ ...SOURCE, epoch: 'e2' }, by(7), 40);
   expect(read.of({ ...SOURCE, epoch: 'e2' })).toMatchObject({ leaderEpoch: 7, to: 40 });
   expect(read.of(SOURCE)).toBeNull();
+});
+
+it('a leader that was cut off and has come back with records of its own: the logs part where the later leader began', async () => {
+  // B has led (epoch 1) to offset 100, of which A has 50. A has led (epoch 2) from 50 to 80, and all of it was read. B leads again.
+  const read = new ReadEpochs();
+  read.note(SOURCE, [...by(1), ...by(2, 50)], 80);
+  const known = read.of(SOURCE)!;
+  expect(mayBeCut(known, by(1, 80), { from: 80, next: 100 })).toBe(true);
+  const answer = (endOffset: number) => ({ fetchEpochEnd: () => Promise.resolve({ leaderEpoch: 1, endOffset }) });
+  const where = { ...SOURCE, topicId: 'aaaa' };
+  expect(await cutOf(answer(100), where, known)).toEqual({ at: 50, to: 80 });
+  expect(await cutOf(answer(60), where, known)).toEqual({ at: 50, to: 80 });
+  expect(await cutOf(answer(45), where, known)).toEqual({ at: 45, to: 80 });
+});
+
+it('a leader that answers with another epoch than any that was read is asked for the one before', async () => {
+  const read = new ReadEpochs();
+  read.note(SOURCE, [...by(1), ...by(5, 50)], 80);
+  const asked: number[] = [];
+  const fetchEpochEnd = (_: object, epoch: number) => {
+    asked.push(epoch);
+    return Promise.resolve(epoch === 5 ? { leaderEpoch: 3, endOffset: 100 } : { leaderEpoch: 1, endOffset: 40 });
+  };
+  expect(await cutOf({ fetchEpochEnd }, { ...SOURCE, topicId: 'aaaa' }, read.of(SOURCE))).toEqual({ at: 40, to: 80 });
+  expect(asked).toEqual([5, 1]);
+});
+
+// ── Elections ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Written {
+  readonly leaderEpoch: number;
+  readonly id: number;
+}
+
+/** A partition with three copies, each of which may be elected, whatever it lacks. */
+class Copies {
+  readonly logs: Written[][] = [[], [], []];
+  leader = 0;
+  #leaderEpoch = 0;
+  #ids = 0;
+
+  get log(): readonly Written[] {
+    return this.logs[this.leader]!;
+  }
+
+  elect(leader: number): void {
+    this.leader = leader;
+    this.#leaderEpoch++;
+  }
+
+  write(records: number): void {
+    for (let count = 0; count < records; count++)
+      this.logs[this.leader]!.push({ leaderEpoch: this.#leaderEpoch, id: this.#ids++ });
+  }
+
+  /** A follower drops what the leader does not have, and copies some of the rest. */
+  follow(follower: number, records: number): void {
+    if (follower === this.leader) return;
+    const log = this.logs[follower]!;
+    log.length = parting(log, this.log);
+    log.push(...this.log.slice(log.length, log.length + records));
+  }
+
+  /** As `LeaderEpochFileCache.endOffsetFor` of Kafka. */
+  readonly fetchEpochEnd = (_: object, asked: number) => {
+    const starts = epochStarts(this.log, 0, this.log.length);
+    if (starts.at(-1)?.leaderEpoch !== this.#leaderEpoch)
+      starts.push({ leaderEpoch: this.#leaderEpoch, from: this.log.length });
+    if (asked === this.#leaderEpoch) return Promise.resolve({ leaderEpoch: asked, endOffset: this.log.length });
+    const higher = starts.find(({ leaderEpoch }) => leaderEpoch > asked);
+    if (higher === undefined) return Promise.resolve({ leaderEpoch: -1, endOffset: -1 });
+    const floor = starts.findLast(({ leaderEpoch }) => leaderEpoch <= asked)?.leaderEpoch ?? asked;
+    return Promise.resolve({ leaderEpoch: floor, endOffset: higher.from });
+  };
+}
+
+/** The first offset at which two logs have not the same record. */
+function parting(one: readonly Written[], other: readonly Written[]): number {
+  const at = one.findIndex(({ id }, offset) => other[offset]?.id !== id);
+  return at < 0 ? one.length : at;
+}
+
+function epochStarts(log: readonly Written[], from: number, to: number): EpochStart[] {
+  const starts: EpochStart[] = [];
+  for (let offset = from; offset < to; offset++) {
+    const { leaderEpoch } = log[offset]!;
+    if (leaderEpoch !== starts.at(-1)?.leaderEpoch) starts.push({ leaderEpoch, from: offset });
+  }
+  return starts;
+}
+
+/** Reads the leader's log as `BatchIntake` does. What it takes at an offset that it has had is passed over, as batchers do. */
+class Reader {
+  readonly #copies: Copies;
+  readonly #epochs = new ReadEpochs();
+  #epoch = 0;
+  /** What was read, as far as the log is known to have it. */
+  #had: Written[] = [];
+  #start = 0;
+  #next = 0;
+  cuts = 0;
+
+  constructor(copies: Copies) {
+    this.#copies = copies;
+  }
+
+  get has(): readonly Written[] {
+    return this.#had;
+  }
+
+  /** After a rebalance the commit counts. */
+  rewind(records: number): void {
+    this.#next = Math.max(this.#start, this.#next - records);
+  }
+
+  async read(records: number): Promise<void> {
+    const { log } = this.#copies;
+    const source = { ...SOURCE, epoch: String(this.#epoch) };
+    const where = { ...SOURCE, topicId: 'aaaa' };
+    const read = this.#epochs.of(source);
+    const from = this.#next;
+    if (from > log.length) {
+      const cut = await cutOf(this.#copies, where, read);
+      if (typeof cut === 'string') throw new Error(`a log that is too short is ${cut}`);
+      this.#cutAt(cut.at, source);
+      return;
+    }
+    let next = Math.min(log.length, from + records);
+    if (next === from) return;
+    const epochs = epochStarts(log, from, next);
+    if (read !== null && mayBeCut(read, epochs, { from, next })) {
+      const cut = await cutOf(this.#copies, where, read);
+      if (cut === 'whole') expect(isOfOtherLog(read, epochs, from)).toBe(false);
+      else if (typeof cut === 'string') throw new Error(`nothing is known of the log: ${cut}`);
+      else if (cut.at <= from) {
+        this.#cutAt(cut.at, source);
+        return;
+      } else next = Math.min(next, cut.at);
+    }
+    for (let offset = from; offset < next; offset++) {
+      this.#had[offset] ??= log[offset]!;
+      // Another record here would be passed over, and be lost.
+      expect(this.#had[offset]!.id).toBe(log[offset]!.id);
+    }
+    this.#epochs.note(source, epochs, next);
+    this.#next = next;
+  }
+
+  #cutAt(at: number, { epoch }: { readonly epoch: string }): void {
+    expect(at).toBe(parting(this.#had, this.#copies.log));
+    this.#epochs.continueAt(at, { before: epoch, source: { ...SOURCE, epoch: String(++this.#epoch) } });
+    this.#had = this.#had.slice(0, at);
+    this.#start = this.#next = at;
+    this.cuts++;
+  }
+}
+
+it('whoever is elected, with whatever it lacks: each record of the last log is read, a cut is found exactly where the logs part, and nothing before it is read again', async () => {
+  const copy = fc.nat({ max: 2 });
+  const records = fc.integer({ min: 1, max: 6 });
+  const step = fc.oneof(
+    fc.record({ elect: copy }),
+    { weight: 2, arbitrary: fc.record({ write: records }) },
+    { weight: 2, arbitrary: fc.record({ follow: copy, records }) },
+    { weight: 3, arbitrary: fc.record({ read: records }) },
+    fc.record({ rewind: records }),
+  );
+  let cuts = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
+      const copies = new Copies();
+      const reader = new Reader(copies);
+      for (const step of steps) {
+        if ('elect' in step) copies.elect(step.elect);
+        else if ('write' in step) copies.write(step.write);
+        else if ('follow' in step) copies.follow(step.follow, step.records);
+        else if ('read' in step) await reader.read(step.read);
+        else reader.rewind(step.rewind);
+      }
+      // A log that ends exactly where reading has ended shows only with its next record that it is another one.
+      copies.write(Math.max(1, reader.has.length - copies.log.length + 1));
+      for (let rounds = 0; rounds < 400; rounds++) await reader.read(6);
+      cuts += reader.cuts;
+      expect(reader.has).toEqual(copies.log);
+    }),
+    { numRuns: 300 },
+  );
+  expect(cuts).toBeGreaterThan(100);
 });

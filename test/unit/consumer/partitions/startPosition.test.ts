@@ -48,7 +48,7 @@ it('goes on at the log start where retention removed what was due, and says how 
 });
 
 it('goes on where a log was cut, under a new epoch, and names all that was read and is gone', () => {
-  const start = { type: 'newEpoch', reason: 'the log was truncated' };
+  const start = { type: 'newEpoch', reason: 'the log was truncated', before: 'e1' };
   const cut = { at: 30, to: 55 };
   expect(startPosition(facts(), { ...context, cut })).toEqual({ ...start, offset: 30, lost: { from: 30, to: 54 } });
   // It has read further since, or retention has removed what came after the cut.

@@ -15,10 +15,13 @@ it('asks for the end of one leader epoch of one partition', async () => {
   );
 });
 
-it('reads where the epoch ends, and why that is not known', () => {
-  expect(decodeEpochEnd(answer(ANSWER))).toEqual({ errorCode: 0, endOffset: 300 });
-  const unknown = ANSWER.replace('0000 00000003', '0006 00000003').replace('000000000000012c', 'ffffffffffffffff');
-  expect(decodeEpochEnd(answer(unknown))).toEqual({ errorCode: 6, endOffset: -1 });
+it('reads which epoch the leader has, where it ends, and why that is not known', () => {
+  expect(decodeEpochEnd(answer(ANSWER))).toEqual({ errorCode: 0, leaderEpoch: 5, endOffset: 300 });
+  const unknown = ANSWER.replace('0000 00000003 00000005', '0006 00000003 ffffffff').replace(
+    '000000000000012c',
+    'ffffffffffffffff',
+  );
+  expect(decodeEpochEnd(answer(unknown))).toEqual({ errorCode: 6, leaderEpoch: -1, endOffset: -1 });
 });
 
 it('an answer that ends too soon is an error, wherever it ends', () => {

@@ -591,10 +591,12 @@ it('says which leaders have taken the batches of a part: of those before the req
     ]);
   const epochsOf = async (bytes: Buffer, position = 0) =>
     (await partsOf(bytes, position)).map((part) => part.leaderEpochs);
-  expect(await epochsOf(set())).toEqual([{ first: 3, last: 6 }]);
-  expect(await epochsOf(set(), 1)).toEqual([{ first: 3, last: 6 }]);
-  expect(await epochsOf(set(), 2)).toEqual([{ first: 5, last: 6 }]);
-  expect(await epochsOf(set(), 3)).toEqual([{ first: 6, last: 6 }]);
+  const five = { leaderEpoch: 5, from: 2 };
+  const six = { leaderEpoch: 6, from: 3 };
+  expect(await epochsOf(set())).toEqual([[{ leaderEpoch: 3, from: 0 }, five, six]]);
+  expect(await epochsOf(set(), 1)).toEqual([[{ leaderEpoch: 3, from: 1 }, five, six]]);
+  expect(await epochsOf(set(), 2)).toEqual([[five, six]]);
+  expect(await epochsOf(set(), 3)).toEqual([[six]]);
   expect(await epochsOf(by(-1, recordBatch({ base: 0, records: numbered(0) })))).toEqual([undefined]);
   expect(await epochsOf(oldMessage({ offset: 0, magic: 1, value: bytes('x') }))).toEqual([undefined]);
 });
@@ -613,8 +615,8 @@ it('a batch or a record that its producer wrote so that nobody can read it says 
       failure?.isAsWritten,
     ]);
   expect(await epochsOf(healthy(), malformed())).toEqual([
-    [0, { first: 3, last: 6 }, undefined],
-    [1, { first: 6, last: 6 }, true],
+    [0, [{ leaderEpoch: 3, from: 0 }], undefined],
+    [1, [{ leaderEpoch: 6, from: 1 }], true],
   ]);
   const damaged = malformed();
   damaged[damaged.length - 1]! ^= 1;
@@ -626,7 +628,7 @@ it('each part of a large batch says which leader has taken it', async () => {
   many.writeInt32BE(4, 12);
   const parts = await partsOf(many);
   expect(parts.length).toBeGreaterThan(1);
-  for (const { leaderEpochs } of parts) expect(leaderEpochs).toEqual({ first: 4, last: 4 });
+  for (const { from, leaderEpochs } of parts) expect(leaderEpochs).toEqual([{ leaderEpoch: 4, from }]);
 });
 
 // ── Transactions ───────────────────────────────────────────────────────────────────────────────────────────────────
