@@ -1,10 +1,16 @@
-import type { ClickHouseClient } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
+import { INFERENCE_SETTINGS } from '../config/insertSettings.js';
+import { checkOfType } from './values/checkOfType.js';
 import { objectMembers } from './values/json.js';
+import type { ValueLimits } from './values/valueCheck.js';
 import { identityColumnsOf } from './identityColumns.js';
 import { classifyInsertError, type InsertError } from './insertErrors.js';
+import { INT64_MIN, integerType, UINT64_MAX } from './integerTypes.js';
+import { queryRows, unlessRefused } from './queries.js';
 import { withoutNull } from './schemaColumns/fieldType.js';
+import { ServerLimits } from './serverLimits.js';
 import { quoteName, withoutQuoted } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */
@@ -56,21 +62,22 @@ async function inferTypes(
   rows: readonly string[],
   fields: ReadonlyMap<string, readonly string[]>,
 ): Promise<Column[]> {
-  const inferred = (await describe(clickhouse, rows)) ?? (await describeEach(clickhouse, fields));
-  return inferred.map(({ name, type }) => ({ name, type: typeThatLasts(type, fields.get(name)) }));
+  const settings = await knownSettings(clickhouse);
+  const limits = await new ServerLimits(clickhouse, {}).read();
+  const inferred = (await describe(clickhouse, rows, settings)) ?? (await describeEach(clickhouse, fields, settings));
+  return inferred.map(({ name, type }) => ({ name, type: typeThatLasts(type, fields.get(name), limits) }));
 }
 
-/**
- * The types of columns for fields, as {@link inferColumns} proposes them.
- *
- * @param fields JSON of the values of each, one character per byte
- */
-export async function inferTypesOfFields(
-  clickhouse: ClickHouseClient,
-  fields: ReadonlyMap<string, readonly string[]>,
-): Promise<ReadonlyMap<string, string>> {
-  const columns = await describeEach(clickhouse, fields);
-  return new Map(columns.map(({ name, type }) => [name, typeThatLasts(type, fields.get(name))]));
+/** Those of the settings of inference that the server knows. */
+async function knownSettings(clickhouse: ClickHouseClient): Promise<ClickHouseSettings> {
+  const names = Object.keys(INFERENCE_SETTINGS);
+  const asked = queryRows<[string]>(
+    clickhouse,
+    'SELECT name FROM system.settings WHERE name IN {names:Array(String)}',
+    { names },
+  );
+  const known = new Set((await unlessRefused(asked, [])).map(([name]) => name));
+  return Object.fromEntries(Object.entries(INFERENCE_SETTINGS).filter(([name]) => known.has(name)));
 }
 
 /**
@@ -79,10 +86,16 @@ export async function inferTypesOfFields(
  */
 const DEPTH_MAX = 20;
 
-/** The type for a field, if ClickHouse can fill it and read it again. Otherwise one that takes every value. */
-function typeThatLasts(inferred: string, values: readonly string[] = []): string {
-  const fits = !hasUnreadableName(inferred) && depthOf(inferred) <= DEPTH_MAX;
+/** The type for a field, if ClickHouse can fill it with all values and read it again. Otherwise one that takes them. */
+function typeThatLasts(inferred: string, values: readonly string[] = [], limits: ValueLimits): string {
+  const fits = !hasUnreadableName(inferred) && depthOf(inferred) <= DEPTH_MAX && takesAll(inferred, values, limits);
   return typeOfIntegers(values) ?? (fits ? inferred : 'Nullable(String)');
+}
+
+/** Whether records with these values are inserted: inference takes `"2024-01-02-03"` for a time, which no insert does. */
+function takesAll(type: string, values: readonly string[], limits: ValueLimits): boolean {
+  const check = checkOfType(type, limits);
+  return check === undefined || values.every((value) => check(value, 0, value.length));
 }
 
 /** How many types are within each other. Names of elements may have parentheses, too. */
@@ -119,12 +132,14 @@ function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[
 async function describeEach(
   clickhouse: ClickHouseClient,
   fields: ReadonlyMap<string, readonly string[]>,
+  settings: ClickHouseSettings,
 ): Promise<Column[]> {
   const columns: Column[] = [];
   for (const [name, values] of fields) {
     const inferred = await describe(
       clickhouse,
       values.map((value) => `{"value":${value}}`),
+      settings,
     );
     columns.push({ name, type: inferred?.[0]?.type ?? 'Nullable(String)' });
   }
@@ -137,7 +152,11 @@ async function describeEach(
  * @throws InsertError if the rows are not the reason: a column would be a text for ever because ClickHouse was busy, its
  *   disk was full, or a right was missing
  */
-async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): Promise<Column[] | null> {
+async function describe(
+  clickhouse: ClickHouseClient,
+  rows: readonly string[],
+  settings: ClickHouseSettings,
+): Promise<Column[] | null> {
   const sample = Buffer.from(rows.map(quoteLargeIntegers).join('\n'), 'latin1').toString();
   try {
     const result = await clickhouse.query({
@@ -145,9 +164,8 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
       query_params: { sample },
       format: 'JSONEachRow',
       clickhouse_settings: {
+        ...settings,
         input_format_max_rows_to_read_for_schema_inference: String(rows.length),
-        schema_inference_make_columns_nullable: 1,
-        date_time_input_format: 'best_effort',
       },
     });
     return await result.json<Column>();
@@ -158,14 +176,11 @@ async function describe(clickhouse: ClickHouseClient, rows: readonly string[]): 
   }
 }
 
-/** What a server before ClickHouse answers if an address is too long for it. The rows are a part of the address. */
-const TOO_LONG: ReadonlySet<string> = new Set(['http_413', 'http_414', 'http_431']);
-
 /** Inference has codes of its own, such as CANNOT_EXTRACT_TABLE_STRUCTURE, which no insert gives. */
 function isOfRows(error: InsertError): boolean {
   if (!error.answered) return false;
   const isOfInference = error.kind === 'unknown' && !error.mayBeOfMachine;
-  return error.mayBeOfColumn || isOfInference || TOO_LONG.has(error.code);
+  return error.mayBeOfColumn || isOfInference;
 }
 
 /**
@@ -178,9 +193,6 @@ function hasUnreadableName(type: string): boolean {
   );
 }
 
-const INT64_MIN = -(2n ** 63n);
-const UINT64_MAX = 2n ** 64n - 1n;
-
 /** Strings, which are skipped, and numbers. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
@@ -188,22 +200,23 @@ const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 function quoteLargeIntegers(row: string): string {
   return row.replaceAll(TOKENS, (token) => {
     if (!/^-?\d{19,}$/.test(token)) return token;
+    if (token.length > DIGITS_MAX) return `"${token}"`;
     const number = BigInt(token);
     return number < INT64_MIN || number > UINT64_MAX ? `"${token}"` : token;
   });
 }
 
-/** The type for a field whose values are all integers, some over 64 bits. Otherwise null. */
+/** The type for a field whose values are all integers, if some need more than 63 bits. Otherwise null. */
 function typeOfIntegers(values: readonly string[]): string | null {
   const numbers = values.filter((value) => value !== 'null');
   if (!numbers.some((value) => /^-?\d{19,}$/.test(value)) || !numbers.every((value) => /^-?\d+$/.test(value)))
     return null;
+  if (numbers.some((value) => value.length > DIGITS_MAX)) return 'Nullable(String)';
   const integers = numbers.map(BigInt);
-  const min = integers.reduce((low, number) => (number < low ? number : low), 0n);
-  const max = integers.reduce((high, number) => (number > high ? number : high), 0n);
-  if (min >= INT64_MIN && max <= UINT64_MAX) return null;
-  const holds = (bits: bigint): boolean => min >= -(2n ** (bits - 1n)) && max < 2n ** (bits - 1n);
-  if (holds(128n)) return 'Nullable(Int128)';
-  if (holds(256n)) return 'Nullable(Int256)';
-  return min >= 0n && max < 2n ** 256n ? 'Nullable(UInt256)' : 'Nullable(String)';
+  const least = integers.reduce((low, number) => (number < low ? number : low));
+  const largest = integers.reduce((high, number) => (number > high ? number : high));
+  return `Nullable(${integerType(least, largest) ?? 'String'})`;
 }
+
+/** More than any integer type holds, with its sign. Longer numbers are not turned into integers, because that is slow. */
+const DIGITS_MAX = 80;

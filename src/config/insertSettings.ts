@@ -107,6 +107,34 @@ export const INSERT_SETTINGS_IF_KNOWN = {
   aggregate_function_input_format: 'state',
 } as const;
 
+/**
+ * Settings with which types of columns are inferred from rows of JSON, each if the server knows it. With others from a
+ * profile, `"01234"` would become an integer.
+ */
+export const INFERENCE_SETTINGS = {
+  schema_inference_mode: 'default',
+  schema_inference_hints: '',
+  schema_inference_make_columns_nullable: 1,
+  schema_inference_make_json_columns_nullable: 0,
+  date_time_input_format: 'best_effort',
+  input_format_try_infer_integers: 1,
+  // A person reads the types before they are used.
+  input_format_try_infer_dates: 1,
+  input_format_try_infer_datetimes: 1,
+  input_format_try_infer_datetimes_only_datetime64: 0,
+  input_format_try_infer_exponent_floats: 0,
+  input_format_try_infer_variants: 0,
+  input_format_json_try_infer_numbers_from_strings: 0,
+  input_format_json_try_infer_named_tuples_from_objects: 1,
+  input_format_json_infer_incomplete_types_as_strings: 1,
+  input_format_json_infer_array_of_dynamic_from_array_of_different_types: 1,
+  input_format_json_read_bools_as_numbers: 1,
+  input_format_json_read_bools_as_strings: 1,
+  input_format_json_read_numbers_as_strings: 1,
+  input_format_json_read_objects_as_strings: 1,
+  input_format_json_read_arrays_as_strings: 1,
+} as const;
+
 /** Whether the guarantees rest on a setting. */
 export function isOwned(setting: string): boolean {
   return Object.hasOwn(QUERY_SETTINGS, setting) || whyOwned(setting) !== undefined;

@@ -9,7 +9,7 @@ import { unfitMappings } from '../../src/clickhouse/rows/columnSources.js';
 import { quoteName, quoteTable } from '../../src/clickhouse/sqlNames.js';
 import { DEFAULT_LIMITS } from '../../src/clickhouse/values/valueCheck.js';
 import { createClickHouse } from '../../src/clickhouse/clients.js';
-import { inferColumns, inferTypesOfFields } from '../../src/clickhouse/inferColumns.js';
+import { inferColumns } from '../../src/clickhouse/inferColumns.js';
 import { projectionStatements } from '../../src/clickhouse/lookUpProjection.js';
 import { DEFAULT_MAPPING } from '../support/chunks.js';
 import { record } from '../support/records.js';
@@ -330,15 +330,6 @@ describe('columns proposed from records', () => {
     );
     const deep = `${'Array('.repeat(19)}Nullable(Int64)${')'.repeat(19)}`;
     expect(columns).toEqual([`\`a\` ${deep}`, ...['b', 'c', 'd'].map((name) => `\`${name}\` Nullable(String)`)]);
-    const fields = new Map([
-      ['a', [nested(19)]],
-      ['b', [nested(20)]],
-      ['c', [nested(149)]],
-      ['(((((((((((((((((((((', ['1']],
-    ]);
-    expect([...(await inferTypesOfFields(client, fields)).values()]).toEqual([
-      ...[deep, 'Nullable(String)', 'Nullable(String)', 'Nullable(Int64)'],
-    ]);
     const table = `i${++made}`;
     await run(`CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = MergeTree ORDER BY tuple()`);
     const row = { a: JSON.parse(nested(19)) as unknown, b: nested(20), c: nested(149), d: '{}' };

@@ -232,7 +232,8 @@ it('fields without a column get one, if their name may be one and they have a va
     id: 'Int64',
     n: 'Nullable(Int64)',
     amount: 'Nullable(Float64)',
-    day: 'Nullable(Date)',
+    // A later text that is no date, or an earlier one than a Date holds, goes in, too.
+    day: 'Nullable(String)',
     flag: 'Nullable(Bool)',
     list: 'Array(Nullable(Int64))',
     // A tuple would take only the members of the first values.

@@ -33,7 +33,7 @@ export async function placeNewFields(
   options: BatchInsertOptions,
 ): Promise<boolean> {
   const { evolution, mapping, table, tables, mustBeAlive, onEvolved } = options;
-  if (evolution === undefined || mapping.evolve === undefined || fields.values.size === 0) return false;
+  if (evolution === undefined || mapping.evolve === undefined || fields.types.size === 0) return false;
   const added = await evolution.place({
     ...{ table, columns, fields, mustBeAlive, evolution: mapping.evolve },
     ofSchemas: () => typesOfSchemas(records, options),

@@ -1,7 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { Turns } from '../../lib/turns.js';
 import type { Evolution } from '../../protocol/settings.js';
-import { inferTypesOfFields } from '../inferColumns.js';
 import { InsertError } from '../insertErrors.js';
 import { namedTable, tableKey, type NamedTable } from '../namedTables.js';
 import { nullableType } from '../schemaColumns/fieldType.js';
@@ -100,7 +99,7 @@ export class TableEvolution {
     const had = whyNot === undefined ? found.added : (this.#proposals.get(keyOfTable(request)) ?? 0);
     const room = Math.max(0, request.evolution.columnsMax - had);
     const fitting = new Map([...distinct].slice(0, room));
-    const types = fitting.size === 0 ? NO_TYPES : await this.#typesOf(fitting, request);
+    const types = fitting.size === 0 ? NO_TYPES : await typesOf(fitting, request);
     const added = whyNot === undefined ? await this.#add(named, types, request) : [];
     if (whyNot !== undefined) this.#propose(named, types, whyNot, request);
     // Only now: if the batch was held before, its fields have to be looked at again.
@@ -136,17 +135,17 @@ export class TableEvolution {
   }
 
   /**
-   * The values of the fields that may have a column, and the names of those that have one by now. Of two names that differ
+   * The types for the fields that may have a column, and the names of those that have one by now. Of two names that differ
    * in case only, one may.
    */
   #distinct(
     request: FieldsToPlace,
     columns: ReadonlyMap<string, boolean>,
-  ): { readonly distinct: ReadonlyMap<string, readonly string[]>; readonly there: string[] } {
+  ): { readonly distinct: ColumnTypes; readonly there: string[] } {
     const names = new ColumnNames(columns.keys());
-    const distinct = new Map<string, readonly string[]>();
+    const distinct = new Map<string, string>();
     const there: string[] = [];
-    for (const [latin1, values] of request.fields.values) {
+    for (const [latin1, type] of request.fields.types) {
       const name = nameOf(latin1);
       const why = names.whyNot(latin1);
       if (columns.get(name) === true) {
@@ -158,22 +157,10 @@ export class TableEvolution {
         this.#refuse(request, latin1, why);
       } else {
         names.add(name);
-        distinct.set(name, values);
+        distinct.set(name, type);
       }
     }
     return { distinct, there };
-  }
-
-  /** By the schema, or by the values. */
-  async #typesOf(
-    values: ReadonlyMap<string, readonly string[]>,
-    { ofSchemas }: FieldsToPlace,
-  ): Promise<Map<string, string>> {
-    const known = await ofSchemas();
-    const others = new Map([...values].filter(([name]) => !known.has(name)));
-    const inferred = others.size === 0 ? NO_TYPES : await inferTypesOfFields(this.#client, others);
-    const typeOf = (name: string): string => known.get(name) ?? inferred.get(name) ?? 'String';
-    return new Map([...values.keys()].map((name) => [name, typeToAdd(typeOf(name))]));
   }
 
   async #add(table: NamedTable, types: ColumnTypes, request: FieldsToPlace): Promise<string[]> {
@@ -217,6 +204,12 @@ export class TableEvolution {
 }
 
 const NO_TYPES: ColumnTypes = new Map();
+
+/** By the schema, or by the values. */
+async function typesOf(ofValues: ColumnTypes, { ofSchemas }: FieldsToPlace): Promise<ColumnTypes> {
+  const known = await ofSchemas();
+  return new Map(Array.from(ofValues, ([name, type]) => [name, typeToAdd(known.get(name) ?? type)]));
+}
 
 function latin1Of(name: string): string {
   return Buffer.from(name).toString('latin1');
