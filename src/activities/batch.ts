@@ -3,8 +3,6 @@ import type { BufferedChunk } from '../protocol/chunk.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import type { BatchSpec, Parking } from '../protocol/flush.js';
 import { sourceName, type SourcedRecord } from '../protocol/record.js';
-import { isRequestSource } from '../protocol/request.js';
-import { onlyTable, tableOf, tableOfRequests } from '../protocol/tables.js';
 import { isSkipped } from '../protocol/settings.js';
 
 /** A batch that is being flushed, from this run or a closed one. */
@@ -18,28 +16,6 @@ export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination'
   readonly onlyThisActivity: boolean;
   readonly fill: Fill | undefined;
   readonly parking?: Parking;
-}
-
-/** Groups the records of a batch by table, each in order. Null stands for records without a table. */
-export function byTable({
-  destination,
-  records,
-}: Pick<Batch, 'destination' | 'records'>): Map<string | null, readonly SourcedRecord[]> {
-  const only = onlyTable(destination);
-  if (only !== null) return new Map([[only, records]]);
-  const lists = new Map<string | null, SourcedRecord[]>();
-  const listOfTopic = new Map<string, SourcedRecord[]>();
-  for (const item of records) {
-    const { topic } = item.source;
-    let list = listOfTopic.get(topic);
-    if (list === undefined) {
-      const table = isRequestSource(item.source) ? tableOfRequests(destination) : tableOf(destination, topic);
-      lists.set(table, (list = lists.get(table) ?? []));
-      listOfTopic.set(topic, list);
-    }
-    list.push(item);
-  }
-  return lists;
 }
 
 /** Takes out the records that the pipeline skips. */

@@ -9,8 +9,8 @@ import {
 } from '../protocol/attemptNotes.js';
 import { identityName, type KafkaRecord, type SourcedRecord } from '../protocol/record.js';
 import type { Attempt } from './attempt.js';
-import { byTable, type Batch } from './batch.js';
 import { judge, verdictsOf, type Outcome } from './outcome.js';
+import type { Share, Shares } from './shares.js';
 
 /*
  * If one table holds a batch, the other tables are done with it. Attempts note that, and what they have acknowledged of it,
@@ -20,10 +20,10 @@ import { judge, verdictsOf, type Outcome } from './outcome.js';
 /** Notes which tables are done with a batch that another table holds. @returns whether Temporal has the note */
 export function noteDoneTables(done: readonly DoneTable[], attempt: Pick<Attempt, 'notes' | 'note'>): Promise<boolean> {
   const inserts = new Map(Object.entries(attempt.notes.inserts ?? {}));
-  for (const [{ table, records }, { rejected }] of done) {
-    const noted = inserts.get(table)?.done ?? noteRejections(byIndex(records, rejected));
+  for (const [{ note, records }, { rejected }] of done) {
+    const noted = inserts.get(note)?.done ?? noteRejections(byIndex(records, rejected));
     // Too many rejections have no room in the notes.
-    if (noted !== null) inserts.set(table, doneNote(noted));
+    if (noted !== null) inserts.set(note, doneNote(noted));
   }
   return attempt.note({ ...attempt.notes, inserts: Object.fromEntries(inserts) }).then(
     () => true,
@@ -32,10 +32,7 @@ export function noteDoneTables(done: readonly DoneTable[], attempt: Pick<Attempt
 }
 
 /** A table with its records of a batch, and what became of them. */
-type DoneTable = readonly [
-  share: { readonly table: string; readonly records: readonly SourcedRecord[] },
-  outcome: Outcome,
-];
+type DoneTable = readonly [share: Share, outcome: Outcome];
 
 /** No token is equal to this `whole`. So the notes say nothing about sets that were sent, only that the table is done. */
 function doneNote(done: NotedRejections): InsertNotes {
@@ -58,33 +55,29 @@ function byIndex(records: readonly SourcedRecord[], rejected: readonly RejectedR
  * table stays. And rejected records are not tried again. Nothing else is sent to the table now, so a refused record
  * could not be told from a broken table.
  */
-export function doneBefore(
-  table: string,
-  records: readonly SourcedRecord[],
-  { notes }: Pick<Attempt, 'notes'>,
-): Outcome | undefined {
-  const done = insertNotesOf(notes, table)?.done;
+export function doneBefore({ note, records }: Share, { notes }: Pick<Attempt, 'notes'>): Outcome | undefined {
+  const done = insertNotesOf(notes, note)?.done;
   if (done === undefined) return undefined;
   const verdicts = notedRejections(done);
   return judge(records, (_, index) => verdicts.get(index));
 }
 
-/** The records of a batch in these tables, which attempts have noted as done. */
+/** The inserted records of those shares that attempts have noted as done under these names. */
 export function insertedOf(
-  batch: Batch,
-  tables: readonly string[],
+  { ofTables }: Pick<Shares, 'ofTables'>,
+  noted: readonly string[],
   attempt: Pick<Attempt, 'notes'>,
 ): readonly SourcedRecord[] {
-  const records = byTable(batch);
-  return tables.flatMap((table) => doneBefore(table, records.get(table) ?? [], attempt)?.inserted ?? []);
+  const names = new Set(noted);
+  return ofTables.flatMap((share) => (names.has(share.note) ? (doneBefore(share, attempt)?.inserted ?? []) : []));
 }
 
 /** The records that attempts have acknowledged although the batch was held. Undefined if there are none. */
-export function acknowledgedBefore(
-  batch: Batch,
+export async function acknowledgedBefore(
+  shares: () => Promise<Pick<Shares, 'ofTables'>>,
   attempt: Pick<Attempt, 'notes'>,
-): ReadonlySet<KafkaRecord> | undefined {
+): Promise<ReadonlySet<KafkaRecord> | undefined> {
   const { acknowledgedTables } = attempt.notes;
   if (acknowledgedTables === undefined) return undefined;
-  return new Set(insertedOf(batch, acknowledgedTables, attempt).map(({ record }) => record));
+  return new Set(insertedOf(await shares(), acknowledgedTables, attempt).map(({ record }) => record));
 }

@@ -12,6 +12,7 @@ import type { ActivityDependencies } from './dependencies.js';
 import { acknowledgedBefore, insertedOf } from './doneTables.js';
 import type { BatchMemos } from './memos.js';
 import { divideLeftOut, judgeByName, requestOutcome, verdictsOf, type Outcome } from './outcome.js';
+import type { Shares } from './shares.js';
 import { timed } from './timed.js';
 import { TableInserts } from './tableInserts.js';
 
@@ -54,11 +55,16 @@ export class Flusher {
     const { skipped: withoutValue, toInsert } = withoutSkipped(batch);
     // Known if the attempt before has inserted, and only could not acknowledge.
     const known = this.#memos.verdictsFor(attempt);
+    let divided: Promise<Shares> | undefined;
+    const shares = (): Promise<Shares> => (divided ??= this.#tableInserts.divide(toInsert, attempt));
     const outcome =
       known === undefined
-        ? await timed(this.#metrics, pipeline, 'insert', () =>
-            this.#tableInserts.insert(toInsert, attempt, () => this.#acknowledgeEarly(toInsert, withoutValue, attempt)),
-          )
+        ? await timed(this.#metrics, pipeline, 'insert', async () => {
+            const all = await shares();
+            return this.#tableInserts.insert(toInsert, all, attempt, () =>
+              this.#acknowledgeEarly(toInsert, all, withoutValue, attempt),
+            );
+          })
         : judgeByName(toInsert.records, known);
     const { inserted, found } = outcome;
     const [leftOut, rejected] = divideLeftOut(outcome.rejected);
@@ -67,7 +73,7 @@ export class Flusher {
     this.#memos.note(attempt.activityKey, {
       insert: { verdicts: verdictsOf(outcome.rejected), attemptId: attempt.id },
     });
-    const requests = await this.#answer(toInsert, { inserted, skipped, withoutValue }, attempt);
+    const requests = await this.#answer(toInsert, shares, { inserted, skipped, withoutValue }, attempt);
     this.#metrics.completed.inc({ pipeline, outcome: 'inserted' }, inserted.length);
     this.#metrics.completed.inc({ pipeline, outcome: 'skipped' }, skipped.length);
     this.#metrics.rows.inc({ pipeline }, outcome.rows ?? inserted.length);
@@ -79,6 +85,7 @@ export class Flusher {
   /** @returns for the batcher, the verdicts on the requests that are not rejected */
   async #answer(
     batch: Batch,
+    shares: () => Promise<Shares>,
     { inserted, skipped, withoutValue }: Record<'inserted' | 'skipped' | 'withoutValue', readonly SourcedRecord[]>,
     attempt: Attempt,
   ): Promise<RequestAnswers> {
@@ -90,7 +97,7 @@ export class Flusher {
       ...(await this.#answers.confirm(batch, 'skipped', skippedRequests, attempt)),
       ...(await this.#answers.confirm(batch, 'inserted', insertedRequests, attempt)),
     ];
-    const before = acknowledgedBefore(batch, attempt);
+    const before = await acknowledgedBefore(shares, attempt);
     const due = before === undefined ? insertedRecords : insertedRecords.filter(({ record }) => !before.has(record));
     await timed(this.#metrics, pipeline, 'acknowledge', async () => {
       const early = before === undefined ? undefined : new Set(withoutValue);
@@ -106,14 +113,19 @@ export class Flusher {
    * attempt would acknowledge them again. Requests are not included: they are confirmed with their batch, so that
    * undelivered confirmations are in its result.
    */
-  async #acknowledgeEarly(batch: Batch, skippedOnes: readonly SourcedRecord[], attempt: Attempt): Promise<void> {
+  async #acknowledgeEarly(
+    batch: Batch,
+    shares: Shares,
+    skippedOnes: readonly SourcedRecord[],
+    attempt: Attempt,
+  ): Promise<void> {
     if (batch.destination.reply === undefined) return;
     const { inserts = {}, acknowledgedTables: before } = attempt.notes;
     const tables = Object.keys(inserts).filter((table) => inserts[table]?.done !== undefined);
     if (before !== undefined && tables.every((table) => before.includes(table))) return;
     const [, skipped] = divideRequests(before === undefined ? skippedOnes : []);
     const due = tables.filter((table) => before?.includes(table) !== true);
-    const [, inserted] = divideRequests(insertedOf(batch, due, attempt));
+    const [, inserted] = divideRequests(insertedOf(shares, due, attempt));
     if (skipped.length + inserted.length === 0) return;
     try {
       await this.#answers.acknowledge(batch, batch.destination, 'skipped', skipped, attempt);

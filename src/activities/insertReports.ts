@@ -123,6 +123,23 @@ export class InsertReports {
     );
   }
 
+  /** It cannot be told which table each record of a batch goes to, or has gone to. */
+  undivided(pipeline: string, { code, message }: InsertError): void {
+    const { metrics, stateLog } = this.#dependencies;
+    metrics.flushErrors.inc({ pipeline, code });
+    metrics.errors.inc({ pipeline, stage: 'insert' });
+    stateLog.problem(
+      divisionOf(pipeline),
+      `Pipeline ${pipeline} cannot find the tables of its records, and holds its batches: ${message}`,
+    );
+  }
+
+  /** Each record of a batch was told its table. */
+  divided(pipeline: string): void {
+    const { stateLog } = this.#dependencies;
+    stateLog.well(divisionOf(pipeline), `Pipeline ${pipeline} finds the tables of its records again`);
+  }
+
   /** A batch is given up. Records that are not in its table get this code. */
   givenUp(
     { pipeline, id: batch }: Pick<Batch, 'pipeline' | 'id'>,
@@ -145,6 +162,11 @@ const IGNORED_NAMES_MAX = 100;
 /** Name of the state of a pipeline's inserts into a table, for the log. */
 function insertsOf(pipeline: string, table: string): string {
   return `inserts of ${pipeline} into ${table}`;
+}
+
+/** Name of the state of finding the tables of a pipeline's records, for the log. */
+function divisionOf(pipeline: string): string {
+  return `tables of the records of ${pipeline}`;
 }
 
 /** Name of the state of the size of a pipeline's inserts into a table, for the log. */

@@ -1,10 +1,9 @@
 import type { BatchInsertResult } from '../clickhouse/insertRecords.js';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../protocol/ack.js';
+import { LEFT_OUT, type Rejection } from '../protocol/ack.js';
 import type { FlushOutcome } from '../protocol/leftover.js';
 import { identityName, type SourcedRecord } from '../protocol/record.js';
 import { isRequestSource, UNCONFIRMED_MAX, type RequestVerdict, type Unconfirmed } from '../protocol/request.js';
-import { NO_TABLE_FOR_REQUESTS } from '../protocol/tables.js';
 
 /** The result for a batch's records, or for those of one table. */
 export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & {
@@ -12,6 +11,9 @@ export type Outcome = Pick<BatchInsertResult, 'rejected' | 'found'> & {
   /** Rows of the inserted records. Absent if it is not known any more: one for each, or more. */
   readonly rows?: number;
 };
+
+/** The result for no records. */
+export const NOTHING: Outcome = { inserted: [], rejected: [], found: 0 };
 
 /** The rejected records of an inserted batch, by name, and why. All others are in the table. */
 export type Verdicts = ReadonlyMap<string, Rejection>;
@@ -53,13 +55,6 @@ export function divideLeftOut(
         rejected.filter((item) => !isLeftOut(item)),
       ]
     : [[], rejected];
-}
-
-/** Rejects records without a table. */
-export function withoutTable(records: readonly SourcedRecord[]): Outcome {
-  const message = `its pipeline ${NO_TABLE_FOR_REQUESTS}`;
-  const rejection = { code: REJECTION_CODES.noTable, message };
-  return { inserted: [], rejected: records.map((item) => ({ ...item, rejection })), found: 0 };
 }
 
 /** The verdicts and undelivered confirmations of the requests in a batch, for the batcher. */

@@ -2,16 +2,19 @@ import { ApplicationFailure } from '@temporalio/common';
 import { giveUpRecords, insertRecords } from '../clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
+import { recordsInTable } from '../clickhouse/tablesByValue.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { hadOutage, insertNotesOf, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
 import type { Parking } from '../protocol/flush.js';
 import type { SourcedRecord } from '../protocol/record.js';
+import { fixedTables } from '../protocol/tables.js';
 import type { Attempt } from './attempt.js';
-import { byTable, type Batch } from './batch.js';
+import type { Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { doneBefore, noteDoneTables } from './doneTables.js';
 import { InsertReports } from './insertReports.js';
-import { judgeByName, verdictsOf, withoutTable, type Outcome } from './outcome.js';
+import { judgeByName, NOTHING, verdictsOf, type Outcome } from './outcome.js';
+import { sharesOf, unreadShares, type Share, type Shares } from './shares.js';
 
 /** A structural error lasts until a person acts, so this pace is enough. */
 const STRUCTURAL_RETRY = '15 seconds';
@@ -21,11 +24,12 @@ const OVERDUE_AFTER_MS = 15 * 60 * 1000;
 /** And after this many attempts. */
 const OVERDUE_ATTEMPTS_MIN = 10;
 
-/** The records of a batch for one table. */
-interface Share {
-  readonly table: string;
-  readonly records: readonly SourcedRecord[];
+/** Records of a batch that are to be in one table. */
+interface ToInsert {
   readonly batch: Batch;
+  /** The table, and its name in the notes of attempts. */
+  readonly into: Pick<Share, 'table' | 'note'>;
+  readonly records: readonly SourcedRecord[];
 }
 
 /**
@@ -48,29 +52,53 @@ export class TableInserts {
   }
 
   /**
+   * Divides a batch among its tables.
+   *
+   * @throws ApplicationFailure if the batch is held, because its values cannot be read now
+   */
+  async divide(batch: Batch, attempt: Attempt): Promise<Shares> {
+    const { parking } = batch;
+    try {
+      return await sharesOf(batch, this.#decoders);
+    } catch (error) {
+      if (!(error instanceof InsertError)) throw error;
+      // Giving up must always succeed.
+      if (parking !== undefined) return unreadShares(batch, parkedBecause(parking));
+      await noteFailure(error, attempt);
+      this.#reports.undivided(batch.pipeline, error);
+      throw failureOf(error);
+    }
+  }
+
+  /**
    * Inserts into one table after the other. If one fails, it holds the batch, but not the rows of the other tables:
    * these go in, and a note tells the next attempt.
    *
    * @param onHeld called if a table holds the batch, after it is noted which tables are done
    * @throws ApplicationFailure if the batch is held
    */
-  async insert(batch: Batch, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
+  async insert(batch: Batch, shares: Shares, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
+    const { pipeline } = batch;
     const outcomes: Outcome[] = [];
     const done: [share: Share, outcome: Outcome][] = [];
     let failure: ApplicationFailure | undefined;
-    for (const [table, records] of byTable(batch)) {
-      if (table === null) {
-        outcomes.push(withoutTable(records));
-        continue;
-      }
-      const share = { table, records, batch };
+    for (const share of shares.ofTables) {
       try {
-        const outcome = doneBefore(table, records, attempt) ?? (await this.#insertOrGiveUp(share, attempt));
+        const outcome = doneBefore(share, attempt) ?? (await this.#insertShare(batch, share, attempt));
         outcomes.push(outcome);
         done.push([share, outcome]);
       } catch (error) {
         if (!(error instanceof InsertError)) throw error;
-        this.#reports.held(batch.pipeline, table, error);
+        this.#reports.held(pipeline, share.table, error);
+        failure ??= failureOf(error);
+      }
+    }
+    if (shares.withoutTable.length > 0) {
+      try {
+        outcomes.push(await this.#reject(batch, shares, attempt));
+      } catch (error) {
+        if (!(error instanceof InsertError)) throw error;
+        this.#reports.undivided(pipeline, error);
         failure ??= failureOf(error);
       }
     }
@@ -79,6 +107,7 @@ export class TableInserts {
       if (await noteDoneTables(done, attempt)) await onHeld();
       throw failure;
     }
+    if (batch.destination.tablesOfValues !== undefined) this.#reports.divided(pipeline);
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);
@@ -86,20 +115,72 @@ export class TableInserts {
     return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found, rows };
   }
 
-  async #insertOrGiveUp(share: Share, attempt: Attempt): Promise<Outcome> {
-    const { table, records, batch } = share;
+  /** Inserts the records of a share that no other table has. */
+  async #insertShare(batch: Batch, share: Share, attempt: Attempt): Promise<Outcome> {
+    const { table, records } = share;
+    const others = tablesOfValuesOf(batch).filter((other) => other !== table);
+    const elsewhere = await this.#foundIn(others, { batch, records: maybeElsewhere(batch, records) }, attempt);
+    if (elsewhere.size === 0) return this.#insertOrGiveUp({ batch, into: share, records }, attempt);
+    const left = records.filter((item) => !elsewhere.has(item));
+    const outcome =
+      left.length === 0 ? NOTHING : await this.#insertOrGiveUp({ batch, into: share, records: left }, attempt);
+    const { inserted, rejected, found, rows = inserted.length } = outcome;
+    return {
+      inserted: [...inserted, ...elsewhere],
+      rejected,
+      found: found + elsewhere.size,
+      rows: rows + elsewhere.size,
+    };
+  }
+
+  /**
+   * Rejects the records that have no table. An attempt that could read more than this one, or had other tables, may have
+   * inserted them.
+   */
+  async #reject(batch: Batch, { withoutTable, reject }: Shares, attempt: Attempt): Promise<Outcome> {
+    const { repeated, fill } = batch;
+    const asked = repeated || fill !== undefined ? withoutTable : [];
+    const inserted = await this.#foundIn(tablesOfValuesOf(batch), { batch, records: asked }, attempt);
+    const rejected = await reject(withoutTable.filter((item) => !inserted.has(item)));
+    return { inserted: [...inserted], rejected, found: inserted.size };
+  }
+
+  /** Those of the records that are in one of these tables. @throws InsertError */
+  async #foundIn(
+    tables: readonly string[],
+    { batch, records }: Pick<ToInsert, 'batch' | 'records'>,
+    attempt: Attempt,
+  ): Promise<ReadonlySet<SourcedRecord>> {
+    const found = new Set<SourcedRecord>();
+    try {
+      for (const table of tables) {
+        const left = records.filter((item) => !found.has(item));
+        if (left.length === 0) break;
+        const options = { ...this.#optionsOf({ batch, into: { table, note: table } }, attempt), overdue: false };
+        for (const item of await recordsInTable(left, options)) found.add(item);
+      }
+      return found;
+    } catch (error) {
+      if (error instanceof InsertError) await noteFailure(error, attempt);
+      throw error;
+    }
+  }
+
+  async #insertOrGiveUp(toInsert: ToInsert, attempt: Attempt): Promise<Outcome> {
+    const { batch, records } = toInsert;
+    const { table } = toInsert.into;
     const { pipeline, parking } = batch;
     const lastTry = isLastTry(batch, attempt);
     const divided = { now: false };
     const options: BatchInsertOptions = {
-      ...this.#optionsOf(share, attempt),
+      ...this.#optionsOf(toInsert, attempt),
       overdue: lastTry || isOverdue(attempt, OVERDUE_AFTER_MS),
       onTooLarge: (error, rows) => {
         divided.now = true;
         this.#reports.tooLarge(pipeline, table, error, rows);
       },
     };
-    if (parking !== undefined) return this.#giveUp(share, options, parkedBecause(parking));
+    if (parking !== undefined) return this.#giveUp(toInsert, options, parkedBecause(parking));
     try {
       const outcome = await insertRecords(records, options);
       const isLimited = Math.min(this.#tables.insertBytesMax(table), this.#tables.insertRowsMax(table)) < Infinity;
@@ -109,18 +190,23 @@ export class TableInserts {
       if (!(error instanceof InsertError)) throw error;
       await noteFailure(error, attempt);
       if (error.kind === 'structural' || !error.answered || !lastTry) throw error;
-      return this.#giveUp(share, options, exhaustedBy(error));
+      return this.#giveUp(toInsert, options, exhaustedBy(error));
     }
   }
 
-  async #giveUp({ table, records, batch }: Share, options: BatchInsertOptions, rejection: Rejection): Promise<Outcome> {
+  async #giveUp(
+    { into, records, batch }: ToInsert,
+    options: BatchInsertOptions,
+    rejection: Rejection,
+  ): Promise<Outcome> {
     const outcome = await giveUpRecords(records, options, rejection);
-    this.#reports.givenUp(batch, table, outcome, rejection.code);
+    this.#reports.givenUp(batch, into.table, outcome, rejection.code);
     return outcome;
   }
 
-  #optionsOf({ table, batch }: Share, attempt: Attempt): Omit<BatchInsertOptions, 'overdue'> {
+  #optionsOf({ batch, into }: Pick<ToInsert, 'batch' | 'into'>, attempt: Attempt): Omit<BatchInsertOptions, 'overdue'> {
     const { pipeline, destination, fill } = batch;
+    const { table } = into;
     return {
       tables: this.#tables,
       table,
@@ -134,10 +220,10 @@ export class TableInserts {
       journal: {
         onlyThisActivity: batch.onlyThisActivity,
         get notes() {
-          return insertNotesOf(attempt.notes, table);
+          return insertNotesOf(attempt.notes, into.note);
         },
         ageMs: () => attempt.ageMs,
-        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [table]: notes } }),
+        save: (notes) => attempt.note({ ...attempt.notes, inserts: { ...attempt.notes.inserts, [into.note]: notes } }),
       },
       ...(destination.views === undefined ? {} : { views: destination.views }),
       mustBeAlive: () => attempt.mustBeAlive(),
@@ -146,6 +232,23 @@ export class TableInserts {
       onInsert: (outcome, rows) => this.#reports.ended(pipeline, outcome, rows),
     };
   }
+}
+
+/** All tables of a pipeline whose records go by a value. */
+function tablesOfValuesOf({ destination }: Batch): readonly string[] {
+  return destination.tablesOfValues === undefined ? [] : (fixedTables(destination) ?? []);
+}
+
+/**
+ * The records that other tables may have. Attempts of one activity have the same settings, and a record names the same table
+ * in each. A rewind, and a run that was reset, may bring what was inserted when the pipeline had other tables.
+ */
+function maybeElsewhere(
+  { onlyThisActivity, fill }: Batch,
+  records: readonly SourcedRecord[],
+): readonly SourcedRecord[] {
+  if (!onlyThisActivity) return records;
+  return fill === undefined ? [] : records.filter(({ source }) => fill.sources.has(source));
 }
 
 /**

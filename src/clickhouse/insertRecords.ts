@@ -174,10 +174,10 @@ async function rowsByKnownColumns(
  *
  * @throws InsertError if the registry has to be asked and does not answer
  */
-async function decodingOf(
+export async function decodingOf(
   records: readonly SourcedRecord[],
   { mapping, decoders }: Pick<BatchInsertOptions, 'mapping' | 'decoders'>,
-): Promise<(() => RecordDecoder) | undefined> {
+): ReturnType<typeof prepareDecoding> {
   try {
     return await prepareDecoding(records, mapping, decoders);
   } catch (error) {

@@ -1,7 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
-import type { RowsOfRecord } from '../clickhouse/lookUps.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { createTemporalClient } from '../temporal/connect.js';
 import { quotedText } from '../temporal/visibilityQuery.js';
@@ -20,7 +19,7 @@ import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
 import { hasManyRows } from '../protocol/settings.js';
-import { tableOf } from '../protocol/tables.js';
+import { tablesOfTopic } from '../protocol/tables.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
@@ -44,6 +43,7 @@ import {
   type Known,
   type RecordFacts,
   type RecordState,
+  type RowsInTable,
 } from './shared/recordFacts.js';
 
 /** States of a record that are errors. Exit code 1. */
@@ -296,17 +296,21 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
   return runs;
 }
 
-function rowsOf(config: Config, pipeline: PipelineConfig, place: RecordPlace): Promise<RowsOfRecord[]> {
-  const table = tableOf(pipeline.settings.destination, place.topic);
-  return withTables(config, async (tables) =>
-    tables.rowsByOffset(
-      table,
-      await tables.columns(table),
-      place,
-      { from: place.offset, to: place.offset },
-      hasManyRows(pipeline.settings.destination.mapping.format),
-    ),
-  );
+/** The rows of a record in all tables that it may have gone to. */
+function rowsOf(config: Config, { settings }: PipelineConfig, place: RecordPlace): Promise<RowsInTable[]> {
+  const { destination } = settings;
+  const names = tablesOfTopic(destination, place.topic);
+  const manyRows = hasManyRows(destination.mapping.format);
+  return withTables(config, async (tables) => {
+    const found: RowsInTable[] = [];
+    for (const table of names) {
+      const columns = await tables.columns(table);
+      const range = { from: place.offset, to: place.offset };
+      const rows = await tables.rowsByOffset(table, columns, place, range, manyRows);
+      found.push(...(names.length === 1 ? rows : rows.map((row) => ({ ...row, table }))));
+    }
+    return found;
+  });
 }
 
 /** The record's acknowledgement and dead letter. The topics are read from the record's own time on first. */

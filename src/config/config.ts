@@ -1,15 +1,10 @@
 import type { ColumnSource } from '../protocol/columnSource.js';
 import type { Layout } from '../protocol/layout.js';
-import {
-  holdsObjects,
-  needsNewerWorker,
-  type BatcherSettings,
-  type Mapping,
-  type TableChoice,
-} from '../protocol/settings.js';
+import { holdsObjects, type BatcherSettings, type Mapping } from '../protocol/settings.js';
 import { brokersOf, splitAddress } from './addresses.js';
 import { connectionsNeeded } from '../lib/clickhouseConnections.js';
 import { parseKey } from '../lib/encryptionKey.js';
+import { destinationTable } from './destinationTable.js';
 import type { ParsedConfig } from './schema.js';
 import { isTopicPattern, topicPattern, type TopicChoice } from './topics.js';
 
@@ -312,9 +307,7 @@ export function settingsOf(name: string, pipeline: ParsedPipeline): BatcherSetti
       ...(signal.linger === 0 ? {} : { storesOnce: true }),
     },
     destination: {
-      ...(needsNewerWorker(mapping)
-        ? { table: null, decodedTable: tablesOf(pipeline) }
-        : { table: tablesOf(pipeline) }),
+      ...destinationTable(pipeline, mapping),
       columns: valueColumn(pipeline),
       mapping,
       ...(reply === undefined ? {} : { reply }),
@@ -366,10 +359,6 @@ function lingerOf(linger: number | undefined, maxDelayMs: number): Pick<SignalLi
 const LINGER_MAX_MS = 1_000;
 
 type ParsedPipeline = ParsedConfig['pipelines'][string];
-
-function tablesOf({ table, tables }: ParsedPipeline): TableChoice {
-  return Object.keys(tables).length === 0 ? table : { ofTopics: tables, others: table };
-}
 
 /** With one topic the partition's number is enough. Then the layout stays the one of version 0.1.0. */
 function isByTopic({ keyless, topics }: ParsedPipeline): boolean {

@@ -23,6 +23,7 @@ export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegi
     ...ofEach((pipeline, name) => answerTopics(pipeline, name, readers)),
     ...ofEach(tablesOfUnreadTopics),
     ...ofEach(sharedTables),
+    ...ofEach(tablesByValue),
     ...ofEach(identityColumns),
     ...ofEach(settingsSize),
     ...ofEach(formatOfValues),
@@ -107,12 +108,35 @@ function tablesOfUnreadTopics({ topics, tables }: Pipeline): ConfigProblem[] {
 }
 
 function sharedTables({ topics, table, tables }: Pipeline): ConfigProblem[] {
+  if (typeof table === 'object') return [];
   const named = [...new Set(topics)].filter((topic) => !isTopicPattern(topic));
   return [...collidingTopics({ table: { ofTopics: tables, others: table } }, named)].map(([shared, sharing]) => {
     const message = `topics ${sharing.join(' and ')} would share the table ${shared}: give them tables of their own under tables`;
     return { path: ['table'], message };
   });
 }
+
+/** What tables by a value do not go together with, and what their values need. */
+function tablesByValue({ table, tables, format, key, envelope }: Pipeline): ConfigProblem[] {
+  if (typeof table !== 'object') return [];
+  const problems: ConfigProblem[] = [];
+  const add = (path: ConfigProblem['path'], message: string): void => void problems.push({ path, message });
+  if (Object.keys(tables).length > 0)
+    add(['tables'], 'is about topics, and table goes by a value: leave one of them out');
+  const by = ['table', 'by'];
+  const { into = null } = pointerOf(table.by) ?? {};
+  const instead = 'use key, key:/POINTER or header:NAME';
+  if (into === 'value' && hasManyRows(format))
+    add(by, `leads into one object, and the values are ${format}, which hold many; ${instead}`);
+  else if (into === 'value' && !holdsObjects(format))
+    add(by, `leads into JSON, and the values are ${format}; ${instead}`);
+  if (into === 'key' && (key?.format ?? 'bytes') === 'bytes') add(by, KEYS_ARE_BYTES);
+  if (into === 'envelope' && envelope === undefined) add(by, NO_ENVELOPE);
+  return problems;
+}
+
+const KEYS_ARE_BYTES = 'leads into the key, and keys are bytes: set key.format';
+const NO_ENVELOPE = 'leads into the envelope, and there is none: set envelope';
 
 /** The source of each identity column by which rows are looked up. */
 const COORDINATES: ReadonlyMap<string, string> = new Map([
@@ -250,9 +274,8 @@ const NEEDS_REGISTRY = 'needs schemaRegistry, which has the schemas';
 /** Columns that are taken from within the key, or from the envelope, where nothing can be. */
 function missingDocuments({ key, envelope, columns }: Pipeline): ConfigProblem[] {
   const missing = new Map<PointedAt, string>();
-  if ((key?.format ?? 'bytes') === 'bytes')
-    missing.set('key', 'leads into the key, and keys are bytes: set key.format');
-  if (envelope === undefined) missing.set('envelope', 'leads into the envelope, and there is none: set envelope');
+  if ((key?.format ?? 'bytes') === 'bytes') missing.set('key', KEYS_ARE_BYTES);
+  if (envelope === undefined) missing.set('envelope', NO_ENVELOPE);
   return Object.entries(columns).flatMap(([column, source]) => {
     const into = new Set(sourcesIn(source).map((from) => pointerOf(from)?.into ?? 'value'));
     return [...into].flatMap((one) => {

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { fitsIntoWorkflowId } from '../protocol/batcherId.js';
 import { TIME_UNITS } from '../protocol/columnSource.js';
 import { isKeyFunction, type KeyFunction } from '../protocol/layout.js';
+import { tableByValue, tableName } from './tableSchemas.js';
 import { isReadableName, isTopicPattern, NAME_OF_ALL_OBJECTS, topicPattern } from './topics.js';
-import { count, duration, durationOrForever, nonEmpty, size } from './valueSchemas.js';
+import { constant, count, duration, durationOrForever, findable, nonEmpty, size } from './valueSchemas.js';
 
 /** Kafka's own rule for topic names and, by custom, for group ids. */
 const topicName = z
@@ -28,21 +29,6 @@ const inputTopic = z
 function isNoPath(name: string): boolean {
   return name !== '.' && name !== '..';
 }
-
-/**
- * A table's name: parts without special characters, or between backquotes. It is no `pattern` in the schema, because
- * Go's regular expressions cannot express it.
- */
-const TABLE_NAME = (() => {
-  const plain = String.raw`(?:[\p{L}_]|\{topic\})(?:[\p{L}\p{M}\p{N}_ -]|\{topic\})*(?<! )`;
-  const quoted = '`(?:[^`\\\\\\0]|\\\\[`\\\\]|``)+`';
-  return new RegExp(`^(?:${plain}|${quoted})(?:\\.(?:${plain}|${quoted}))?$`, 'u');
-})();
-
-const tableName = z.string().refine((text) => TABLE_NAME.test(text), {
-  error:
-    'must be table or database.table, with {topic} where the name of the topic belongs; other names between backquotes',
-});
 
 const batch = z.strictObject({
   maxRecords: count({ min: 1, max: 1_000_000 })
@@ -91,20 +77,6 @@ const flow = z.strictObject({
     .prefault('2MiB')
     .describe('Bytes sent to a batcher after which the size of its history is looked up again.'),
 });
-
-const POINTER_HEADER_OR_KEY = /^(((key|envelope):)?\/.*|header:.+|key)$/s;
-
-/** A source that a rule may have: one that may lead to nothing. */
-const findable = z.string().regex(POINTER_HEADER_OR_KEY, {
-  error: 'must be a JSON pointer such as /customer/id, key:/id, header:NAME, or key',
-});
-
-/** A number that YAML reads through a double may have lost digits. */
-const constant = z
-  .union([z.string(), z.boolean(), z.number()], { error: 'must be a text, a number, true or false' })
-  .refine((value) => typeof value !== 'number' || Number.isSafeInteger(value), {
-    error: 'must be a text if it is no integer up to 2^53, so that it keeps its digits: put it in quotes',
-  });
 
 const sourceRule = z
   .strictObject({
@@ -332,10 +304,15 @@ export const pipeline = z.strictObject({
       'What happens to records without a value: they are rejected, skipped (their acknowledgement says so), or inserted as a row of what ' +
         'does not come from the value.',
     ),
-  table: tableName.describe(
-    'ClickHouse table: `orders`, `shop-eu.orders`. Put names with other characters between backquotes, each part by itself. `{topic}` is the ' +
-      'name of the topic, with underscores for dots and dashes, so that each topic has its own table.',
-  ),
+  table: z
+    .union([tableName, tableByValue], {
+      error: 'must be a table such as orders or shop.orders, or { by: /tenant, tables: { acme: acme.orders } }',
+    })
+    .describe(
+      'ClickHouse table: `orders`, `shop-eu.orders`. Put names with other characters between backquotes, each part by itself. `{topic}` is the ' +
+        'name of the topic, with underscores for dots and dashes, so that each topic has its own table. Or tables by a value of each record: ' +
+        "`{ by: /tenant, template: '{value}.orders', values: [acme, globex] }`.",
+    ),
   tables: z
     .record(topicName, tableName)
     .default({})

@@ -50,7 +50,9 @@ const LOST_NAME = '__proto__';
 function namesThatGetLost(input: unknown): ConfigProblem[] {
   const { pipelines } = asMapping(input);
   const places = [['pipelines']].concat(
-    Object.keys(asMapping(pipelines)).flatMap((name) => ['columns', 'tables'].map((key) => ['pipelines', name, key])),
+    Object.keys(asMapping(pipelines)).flatMap((name) =>
+      [['columns'], ['tables'], ['table', 'tables']].map((keys) => ['pipelines', name, ...keys]),
+    ),
   );
   return places.flatMap((path) => {
     const mapping = path.reduce((outer: unknown, key) => asMapping(outer)[key], input);

@@ -21,6 +21,20 @@ export function size(bounds: { min: string; max: string }) {
 /** A text that says something. */
 export const nonEmpty = z.string().min(1, { error: 'must not be empty' });
 
+const POINTER_HEADER_OR_KEY = /^(((key|envelope):)?\/.*|header:.+|key)$/s;
+
+/** A source of a value that may lead to nothing. */
+export const findable = z.string().regex(POINTER_HEADER_OR_KEY, {
+  error: 'must be a JSON pointer such as /customer/id, key:/id, header:NAME, or key',
+});
+
+/** A value that records are compared with, or that columns get. A number that YAML reads through a double may have lost digits. */
+export const constant = z
+  .union([z.string(), z.boolean(), z.number()], { error: 'must be a text, a number, true or false' })
+  .refine((value) => typeof value !== 'number' || Number.isSafeInteger(value), {
+    error: 'must be a text if it is no integer up to 2^53, so that it keeps its digits: put it in quotes',
+  });
+
 /** A secret. Blanks are what a file has that was never filled. */
 export const secret = nonEmpty.refine((text) => text === '' || text.trim() !== '', { error: 'must not be blank' });
 

@@ -25,7 +25,7 @@ import { hasManyRows, type Destination } from '../protocol/settings.js';
 import {
   collidingPipelines,
   collidingTopics,
-  onlyTable,
+  fixedTables,
   topicsReadTwice,
   type TablesOfPipeline,
 } from '../protocol/tables.js';
@@ -193,8 +193,8 @@ async function columnsOf(
 async function tablesInUse(admin: KafkaAdmin, { pipelines }: Config): Promise<FilledTable[]> {
   const inUse: FilledTable[] = [];
   for (const pipeline of pipelines) {
-    const isOne = onlyTable(pipeline.settings.destination) !== null;
-    inUse.push(...filledTables(pipeline, isOne ? [] : await topicsThatMatch(admin, pipeline)));
+    const areFixed = fixedTables(pipeline.settings.destination) !== null;
+    inUse.push(...filledTables(pipeline, areFixed ? [] : await topicsThatMatch(admin, pipeline)));
   }
   return inUse;
 }

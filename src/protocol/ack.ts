@@ -19,6 +19,7 @@ export const REJECTION_CODES = {
   retriesExhausted: 'retries_exhausted',
   parked: 'parked',
   noTable: 'no_table',
+  noSuchTable: 'no_such_table',
 } as const;
 
 /** Stands for a record that the pipeline's `where` leaves out. It is skipped and acknowledged as that: nobody sees the code. */

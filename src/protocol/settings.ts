@@ -59,7 +59,7 @@ export interface Destination {
   /**
    * The table, with its database if that is not the connection's: `orders`, `shop.orders`. `{topic}` in it is replaced
    * by the record's topic. An object if some topics have tables of their own. Null if the mapping has something that
-   * version 0.1.0 would pass over: then it is `decodedTable`. See `tables.ts`.
+   * version 0.1.0 would pass over: then it is `decodedTable`; or if it is `tablesOfValues`. See `tables.ts`.
    */
   readonly table: TableChoice | null;
   /**
@@ -68,6 +68,11 @@ export interface Destination {
    * batch waits for a worker that does.
    */
   readonly decodedTable?: TableChoice;
+  /**
+   * Set if a value of each record says to which table it goes. Then `table` is null, so that the batch waits for a worker
+   * that knows this key.
+   */
+  readonly tablesOfValues?: TablesOfValues;
   /**
    * The source of each column, see `columns` in the configuration reference. Empty: fields go to the columns of the
    * same names.
@@ -87,7 +92,7 @@ export interface Destination {
 export type TableChoice = string | TablesOfTopics;
 
 /** What says to which table records go. */
-export type DestinationTable = Pick<Destination, 'table' | 'decodedTable'>;
+export type DestinationTable = Pick<Destination, 'table' | 'decodedTable' | 'tablesOfValues'>;
 
 /**
  * It takes the place of a plain table name. So a worker of a version that does not know it fails, and does not insert
@@ -98,6 +103,16 @@ export interface TablesOfTopics {
   readonly ofTopics: Readonly<Record<string, string>>;
   /** The table of all other topics. It may contain `{topic}`. */
   readonly others: string;
+}
+
+/** Tables that records go to by a value of theirs. */
+export interface TablesOfValues {
+  /** Where the value is, as a source of a column: `/pointer`, `key:/pointer`, `envelope:/pointer`, `header:NAME` or `key`. */
+  readonly by: string;
+  /** In pairs, because a value may be any text, such as `__proto__`. */
+  readonly tables: readonly (readonly [value: string, table: string])[];
+  /** What happens to records whose value is none of these, or that have none there. */
+  readonly otherwise: 'reject' | 'skip' | { readonly table: string };
 }
 
 /** How a record's value becomes a row. */

@@ -3,7 +3,11 @@ import type { DestinationTable, TableChoice } from './settings.js';
 /** The placeholder for the topic in a table's name. */
 const TOPIC = '{topic}';
 
-/** The table that a topic's records go to. */
+/**
+ * The table that a topic's records go to.
+ *
+ * @throws Error if the topic does not say it
+ */
 export function tableOf(destination: DestinationTable, topic: string): string {
   const table = choiceOf(destination);
   if (typeof table === 'string') return named(table, topic);
@@ -17,8 +21,8 @@ function choiceOf({ table, decodedTable }: DestinationTable): TableChoice {
 }
 
 /**
- * All tables that the records of these topics go to, each with its topics. Without topics: the one table that needs
- * none, if there is one.
+ * All tables that the records of these topics may go to, each with its topics. Without topics: the tables that need
+ * none, if there are any.
  */
 export function tablesOf(
   destination: DestinationTable,
@@ -26,32 +30,56 @@ export function tablesOf(
 ): ReadonlyMap<string, readonly string[]> {
   const tables = new Map<string, string[]>();
   for (const topic of topics) {
-    const table = tableOf(destination, topic);
-    const others = tables.get(table);
-    if (others === undefined) tables.set(table, [topic]);
-    else others.push(topic);
+    for (const table of tablesOfTopic(destination, topic)) {
+      const others = tables.get(table);
+      if (others === undefined) tables.set(table, [topic]);
+      else others.push(topic);
+    }
   }
-  const only = onlyTable(destination);
-  if (topics.length === 0 && only !== null) tables.set(only, []);
+  if (topics.length === 0) for (const table of fixedTables(destination) ?? []) tables.set(table, []);
   return tables;
 }
 
-/** The one table for all records. Null if the topic decides. */
+/** All tables that a topic's records may go to: one, unless a value of each record decides. */
+export function tablesOfTopic(destination: DestinationTable, topic: string): readonly string[] {
+  return fixedTables(destination) ?? [tableOf(destination, topic)];
+}
+
+/** All tables, if they are the same for every topic. Null if the topic decides. */
+export function fixedTables(destination: DestinationTable): readonly string[] | null {
+  const { tablesOfValues } = destination;
+  if (tablesOfValues !== undefined) {
+    const { tables, otherwise } = tablesOfValues;
+    const named = tables.map(([, table]) => table);
+    return [...new Set(typeof otherwise === 'object' ? [...named, otherwise.table] : named)];
+  }
+  const only = onlyTable(destination);
+  return only === null ? null : [only];
+}
+
+/** The one table for all records. Null if the topic decides, or a value of each record. */
 export function onlyTable(destination: DestinationTable): string | null {
+  if (destination.tablesOfValues !== undefined) return null;
   const table = choiceOf(destination);
   return typeof table === 'string' && !table.includes(TOPIC) ? table : null;
 }
 
+/** Whether rows from workflows, which have no topic, have a table. */
+export function takesRequests(destination: DestinationTable): boolean {
+  return destination.tablesOfValues !== undefined || tableOfRequests(destination) !== null;
+}
+
 /**
- * The table for rows that come from workflows, which have no topic. Null if the topic decides for all other records,
- * too.
+ * The table for rows that come from workflows. Null if the topic decides for all other records, too.
+ *
+ * @throws Error if a value of each record decides
  */
 export function tableOfRequests(destination: DestinationTable): string | null {
   const table = choiceOf(destination);
   return onlyTable({ table: typeof table === 'string' ? table : table.others });
 }
 
-/** Says of a pipeline why {@link tableOfRequests} is null. */
+/** Says of a pipeline why it takes no rows from workflows. */
 export const NO_TABLE_FOR_REQUESTS = "sends each topic to a table of its own, and a workflow's row has no topic";
 
 /**
@@ -98,6 +126,7 @@ export function collidingPipelines(
 
 /** The topics whose table's name is made from theirs. */
 function templatedTopics(destination: DestinationTable, topics: readonly string[]): readonly string[] {
+  if (destination.tablesOfValues !== undefined) return [];
   const table = choiceOf(destination);
   const template = typeof table === 'string' ? table : table.others;
   if (!template.includes(TOPIC)) return [];
@@ -111,11 +140,12 @@ export function topicsReadTwice(
   const found = new Map<string, { topic: string; table: string; pipelines: string[] }>();
   for (const { name, destination, topics } of pipelines) {
     for (const topic of topics) {
-      const table = tableOf(destination, topic);
-      const key = JSON.stringify([topic, table]);
-      const known = found.get(key);
-      if (known === undefined) found.set(key, { topic, table, pipelines: [name] });
-      else known.pipelines.push(name);
+      for (const table of tablesOfTopic(destination, topic)) {
+        const key = JSON.stringify([topic, table]);
+        const known = found.get(key);
+        if (known === undefined) found.set(key, { topic, table, pipelines: [name] });
+        else known.pipelines.push(name);
+      }
     }
   }
   return [...found.values()].filter((one) => one.pipelines.length > 1);
@@ -138,6 +168,21 @@ export function parseTableName(text: string): TableName {
   );
   const [first = '', second] = parts;
   return second === undefined ? { database: null, name: first } : { database: first, name: second };
+}
+
+/** Where the value stands in the template of a table's name. */
+export const VALUE_IN_NAME = '{value}';
+
+/** The table that a template is for a value. The value stays within its part of the name, whatever characters it has. */
+export function tableOfValue(template: string, value: string): string {
+  const { database, name } = parseTableName(template);
+  const parts = database === null ? [name] : [database, name];
+  return parts.map((part) => namePart(part.replaceAll(VALUE_IN_NAME, () => value))).join('.');
+}
+
+/** A part of a table's name as {@link parseTableName} reads it. */
+function namePart(part: string): string {
+  return /^[\p{L}_][\p{L}\p{N}_]*$/u.test(part) ? part : `\`${part.replace(/[\\`]/g, '\\$&')}\``;
 }
 
 /** Dots and dashes of a topic's name are not allowed in a plain SQL identifier, so they become underscores. */

@@ -5,7 +5,7 @@ import type { Layout } from '../protocol/layout.js';
 import { encodeChunk } from '../codecs/chunkCodec.js';
 import { hasWholeCharacters, type OpenBatcherRequest, type OpenedBatcher } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { NO_TABLE_FOR_REQUESTS, tableOfRequests } from '../protocol/tables.js';
+import { NO_TABLE_FOR_REQUESTS, takesRequests } from '../protocol/tables.js';
 import type { BatcherClient } from './batcherClient.js';
 import { flowControlLimits } from './flowControl.js';
 import { requestLaneIndex } from '../codecs/laneIndex.js';
@@ -68,7 +68,7 @@ export class BatcherOpener {
       const message = `there is no pipeline ${name}; there are: ${known}`;
       throw ApplicationFailure.create({ type: 'UnknownPipeline', message, nonRetryable: true });
     }
-    if (tableOfRequests(pipeline.settings.destination) === null) {
+    if (!takesRequests(pipeline.settings.destination)) {
       const message = `pipeline ${name} ${NO_TABLE_FOR_REQUESTS}: name a pipeline with one table`;
       throw ApplicationFailure.create({ type: 'NoTable', message, nonRetryable: true });
     }

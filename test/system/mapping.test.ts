@@ -4,6 +4,8 @@ import { eventually } from '../support/eventually.js';
 import { Fixture, type FixtureOptions } from '../support/fixture.js';
 import { useSharedDaemon } from '../support/sharedDaemon.js';
 import { useSharedStack } from '../support/useStack.js';
+import { quoteTable } from '../../src/clickhouse/sqlNames.js';
+import { tableOfValue } from '../../src/protocol/tables.js';
 
 const stack = useSharedStack();
 const shared = useSharedDaemon(stack, {
@@ -275,4 +277,67 @@ it('with propose, the statement is logged once for each field, and the table sta
   expect(await columnsOf()).toEqual({ id: 'Int64' });
   const statement = 'ADD COLUMN IF NOT EXISTS `new \\\\`one` Nullable(Int64)';
   await eventually(() => expect(shared.daemon().output.split(statement)).toHaveLength(2));
+});
+
+it('the table goes by a value, whatever its name is; a rewind finds rows in the tables that they were in before', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64', partitions: 2 });
+  await fixture.collectAcks();
+  const odd = 'north-west o\'neil `s` "x" \\';
+  const template = `${fixture.table}_{value}`;
+  const other = tableOfValue(template, odd);
+  await fixture.clickhouse.command({ query: `CREATE TABLE ${quoteTable(other)} AS ${fixture.table}` });
+  const byTenant = (tables: Readonly<Record<string, string>>, values: readonly string[]) =>
+    fixture.config({ table: { by: '/tenant', tables, template, values: [...values] } });
+  const config = byTenant({ acme: fixture.table }, [odd]);
+  daemon = await Daemon.start(config);
+  const values: Record<string, string> = {
+    acme: '{"id":1,"tenant":"acme"}',
+    odd: JSON.stringify({ id: 2, tenant: odd }),
+    unknown: '{"id":3,"tenant":"acme2"}',
+    without: '{"id":4}',
+    noJson: '{"tenant":"acme"',
+  };
+  const keys = Object.keys(values);
+  await fixture.produce(keys.length, (index) => ({ key: keys[index]!, value: values[keys[index]!]! }));
+  await untilAnswered(keys.length);
+  const rejected = { unknown: 'no_such_table', without: 'no_such_table', noJson: 'not_json' };
+  expect(statuses()).toEqual({ acme: 'inserted', odd: 'inserted', ...rejected });
+  await fixture.deadLetters(3);
+  const ids = () =>
+    Promise.all(
+      [fixture.table, quoteTable(other)].map(async (table) =>
+        (await fixture.query<{ id: string }>(`SELECT id FROM ${table} ORDER BY id`)).map(({ id }) => Number(id)),
+      ),
+    );
+  expect(await ids()).toEqual([[1], [2]]);
+
+  const setup = await ktb(config, ['setup', '--dry-run']);
+  expect(setup.output).toContain(`table ${fixture.table}: exists`);
+  expect(setup.output).toContain(`table ${other}: exists`);
+  const reconcile = await ktb(config, ['reconcile', fixture.name, '--json']);
+  const reports = JSON.parse(reconcile.output) as Record<'inserted' | 'rejected', number>[];
+  const sum = (key: 'inserted' | 'rejected') => reports.reduce((total, report) => total + report[key], 0);
+  expect([reconcile.code, sum('inserted'), sum('rejected')]).toEqual([0, 2, 3]);
+  const { topic, partition, offset } = fixture.acks.find(({ key }) => key === 'odd')!;
+  const where = await ktb(config, ['where', `${topic}/${partition}/${offset}`]);
+  expect(where.output).toContain(`one in table ${other}`);
+
+  await daemon.stop();
+  const swapped = fixture.config({
+    table: { by: '/tenant', tables: { acme: other, [odd]: fixture.table, acme2: fixture.table } },
+  });
+  const rewind = await ktb(swapped, ['rewind', fixture.name, '--to', 'earliest']);
+  expect(rewind, rewind.output).toMatchObject({ code: 0 });
+  daemon = await Daemon.start(swapped);
+  await fixture.produce(1, () => ({ key: 'new', value: '{"id":5,"tenant":"acme"}' }));
+  await eventually(async () => {
+    const offsets = await fixture.offsets();
+    expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ end }) => end));
+    expect(await ids()).toEqual([
+      [1, 3],
+      [2, 5],
+    ]);
+  });
+  const after = await ktb(swapped, ['reconcile', fixture.name]);
+  expect(after, after.output).toMatchObject({ code: 0 });
 });

@@ -14,7 +14,7 @@ import { findGroupOffsets, type FoundLogs, type GroupOffsets } from '../../kafka
 import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { hasManyRows } from '../../protocol/settings.js';
-import { tableOf, tablesOf } from '../../protocol/tables.js';
+import { tablesOf, tablesOfTopic } from '../../protocol/tables.js';
 import { UsageError } from '../../lib/usageError.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { expectedRows, skipTest } from '../shared/skippedRecords.js';
@@ -22,6 +22,7 @@ import { readAnswers } from '../shared/readAnswers.js';
 import { withKafka, withTables, withTemporal, withDecoders } from '../shared/connections.js';
 import { pointedFinder, type FindPointed } from '../shared/pointedValues.js';
 import { Ledger, type Gap, type LedgerOptions, type LedgerSummary } from './ledger.js';
+import { ofAllTables } from './rowsOfTables.js';
 import { pipelineNamed } from '../shared/chosen.js';
 import { parsePosition } from '../shared/logPosition.js';
 import { chooseRanges, firstAccepted, oneOfEachPartition, startText, type ComparedRange } from './ranges.js';
@@ -189,7 +190,7 @@ async function readLog(
       const skipped = skips({ ...range, epoch: '' }, record);
       if (skipped === null && destination.reply === undefined)
         throw new UsageError(
-          `pipeline ${name} leaves records out by where, and its values are ${destination.mapping.format}, which ktb reconcile does not decode: without acknowledgements nothing tells which ones`,
+          `pipeline ${name} leaves records out by where, or by their tables, and its values are ${destination.mapping.format}, which ktb reconcile does not decode: without acknowledgements nothing tells which ones`,
         );
       if (skipped === null) ledgers.acksTellSkipped = true;
       ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs, rows: rowsIn?.(record) });
@@ -254,12 +255,16 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
         );
     }
     for (const { range, ledger } of ledgers.entries) {
-      const table = tableOf(destination, range.topic);
-      const columnsOf = columns.get(table) ?? new Map<string, string>();
+      const names = tablesOfTopic(destination, range.topic);
+      const ask = async (part: readonly number[]): Promise<RowsOfRecord[]> => {
+        const asked = { from: part[0] ?? range.from, to: part.at(-1) ?? range.from };
+        const found: RowsOfRecord[][] = [];
+        for (const table of names)
+          found.push(await tables.rowsByOffset(table, columns.get(table) ?? new Map(), range, asked, manyRows));
+        return ofAllTables(found);
+      };
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {
         const offsets = Array.from({ length: Math.min(ROWS_AT_ONCE, range.to - at) }, (_, index) => at + index);
-        const ask = (part: readonly number[]): Promise<RowsOfRecord[]> =>
-          tables.rowsByOffset(table, columnsOf, range, { from: part[0] ?? at, to: part.at(-1) ?? at }, manyRows);
         for await (const found of inParts(offsets, ask)) for (const rows of found) ledger.rows(rows);
       }
     }

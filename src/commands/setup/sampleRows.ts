@@ -1,6 +1,7 @@
 import { opener } from '../../clickhouse/batchRows.js';
 import { RowBlocks } from '../../clickhouse/rowBlocks.js';
 import { createRowBuilder } from '../../clickhouse/rows/rowBuilder.js';
+import { TableFinder } from '../../clickhouse/rows/tableFinder.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
 import { objectMembers } from '../../clickhouse/values/json.js';
 import { JsonObject } from '../../clickhouse/values/jsonObject.js';
@@ -20,11 +21,11 @@ export const SAMPLE_WAIT_MS = 10_000;
  */
 export async function sampleRows(
   { kafka, admin }: SampledParts,
-  { pipeline: { settings }, topics }: TableOfTopics,
+  { pipeline: { settings }, name, topics }: TableOfTopics,
   records: number,
 ): Promise<Sample> {
   const { envelope } = settings.destination.mapping;
-  const { rows, add } = rowMaker(settings.destination, records);
+  const { rows, add } = rowMaker(settings.destination, name, records);
   let key: readonly string[] | null = null;
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
@@ -39,26 +40,30 @@ export async function sampleRows(
 }
 
 /**
- * Makes rows as for a table without columns. A record that can become none is passed over.
+ * Makes rows as for a table without columns. A record that can become none is passed over, and one that goes to another
+ * table by a value of it.
  *
+ * @param table the table that is proposed
  * @param rowsMax what is beyond is left out
  * @param decoder of values and keys. Default: they are JSON
  */
 export function rowMaker(
-  { columns, mapping }: Pick<Destination, 'columns' | 'mapping'>,
+  { columns, mapping, tablesOfValues }: Pick<Destination, 'columns' | 'mapping' | 'tablesOfValues'>,
+  table: string,
   rowsMax: number,
   decoder?: () => RecordDecoder,
 ): { readonly rows: RowBlocks; readonly add: (source: RecordSource, record: KafkaRecord) => void } {
   const { format } = mapping;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const open = opener(mapping, decoder);
+  const finder = tablesOfValues === undefined ? undefined : new TableFinder(tablesOfValues, mapping);
   const rows = new RowBlocks();
   const addRow = (source: RecordSource, row: KafkaRecord): void => {
     if (rows.length < rowsMax && build(rows, source, row) === undefined) rows.endRow();
   };
   const add = (source: RecordSource, record: KafkaRecord): void => {
     const opened = open === undefined ? record : open(source, record);
-    if ('code' in opened) return;
+    if ('code' in opened || (finder !== undefined && finder.of(opened) !== table)) return;
     if (!hasManyRows(format)) addRow(source, opened);
     else for (const row of rowsOfRecord(opened, format)) addRow(source, row);
   };

@@ -28,7 +28,7 @@ import type { Sample, SampledParts, TableOfTopics } from './sample.js';
  */
 export async function sampleSchemas(
   parts: SampledParts,
-  { pipeline: { settings }, topics }: TableOfTopics,
+  { pipeline: { settings }, name, topics }: TableOfTopics,
   count: number,
 ): Promise<Sample> {
   const { registry } = parts;
@@ -39,7 +39,7 @@ export async function sampleSchemas(
   const found =
     registry === null || !isDecoded(mapping.format) ? NOTHING : await columnsOf(registry, topics, values, mapping);
   const isWhole = found.types.size > 0 && Object.keys(destination.columns).length === 0;
-  const rows = isWhole ? [] : await decodedRows(registry, records, destination, count);
+  const rows = isWhole ? [] : await decodedRows(registry, records, { destination, table: name }, count);
   const key = mapping.envelope === undefined ? null : await keyNames(registry, topics, records, mapping);
   const from = topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
   const nothing = { nothing: `There is no schema of ${mapping.format} for ${from}` };
@@ -128,12 +128,12 @@ function fieldOf(registered: RegisteredSchema | null, mapping: Formats, indexes:
 async function decodedRows(
   registry: SchemaRegistry | null,
   records: readonly SourcedRecord[],
-  destination: Destination,
+  { destination, table }: { readonly destination: Destination; readonly table: string },
   count: number,
 ): Promise<string[]> {
   const decoders = registry === null ? undefined : new Decoders(registry);
   const decoder = await prepareDecoding(records, destination.mapping, decoders);
-  const { rows, add } = rowMaker(destination, count, decoder);
+  const { rows, add } = rowMaker(destination, table, count, decoder);
   for (const { source, record } of records) add(source, record);
   return textsOf(rows);
 }

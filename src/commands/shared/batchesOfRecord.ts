@@ -4,7 +4,7 @@ import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
 import { decodeRejected, type RejectedRecord } from '../../codecs/rejectionCodec.js';
 import type { InsertOutcome } from '../../protocol/flush.js';
-import type { Destination } from '../../protocol/settings.js';
+import type { Destination, DestinationTable } from '../../protocol/settings.js';
 import { tableOf } from '../../protocol/tables.js';
 import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchRows.js';
@@ -21,15 +21,16 @@ export interface BatchOfRecord {
   /** The batch id in acknowledgements. */
   readonly id: string;
   readonly reason: string;
-  readonly table: string;
+  /** Null if a value of the record decides. */
+  readonly table: string | null;
   /** Workflow time, milliseconds since 1970. */
   readonly scheduledAtMs: number;
   /** The result of the batch. Null while it is being flushed. */
   readonly outcome: InsertOutcome | null;
   /**
    * The deduplication token of the batch's first insert into the table. Later inserts, of what was not inserted then,
-   * have others. Null if it cannot be known: while the batch is being flushed, and for a rewind, which asks the table
-   * first.
+   * have others. Null if it cannot be known: while the batch is being flushed, for a rewind, which asks the table
+   * first, and if a value of the record decides on the table.
    */
   readonly token: string | null;
 }
@@ -70,7 +71,7 @@ export async function batchesOfRecord(
         ? { ...inherited, atMs: event.atMs, packed: joinChunks(left) }
         : null;
     } else if (event.type === 'insertCompleted' && current !== null) {
-      const table = tableOf(current.destination, place.topic);
+      const table = tableFor(current.destination, place.topic);
       const rejected = event.outcome.rejected === 0 ? [] : decodeRejected(event.bytes ?? new Uint8Array(0));
       found.push(describe(current, runId, table, event.outcome, await firstToken(current, table, rejected)));
       current = null;
@@ -78,19 +79,23 @@ export async function batchesOfRecord(
   }
   return current === null
     ? found
-    : [...found, describe(current, runId, tableOf(current.destination, place.topic), null, null)];
+    : [...found, describe(current, runId, tableFor(current.destination, place.topic), null, null)];
 }
 
 interface Scheduled extends Pick<BatchOfRecord, 'number' | 'id' | 'reason'> {
-  readonly destination: Pick<Destination, 'table' | 'mapping'>;
+  readonly destination: DestinationTable & Pick<Destination, 'mapping'>;
   readonly packed: PackedChunks;
   readonly atMs: number;
+}
+
+function tableFor(destination: DestinationTable, topic: string): string | null {
+  return destination.tablesOfValues === undefined ? tableOf(destination, topic) : null;
 }
 
 function describe(
   { number, id, reason, atMs }: Scheduled,
   runId: string,
-  table: string,
+  table: string | null,
   outcome: InsertOutcome | null,
   token: string | null,
 ): BatchOfRecord {
@@ -104,10 +109,10 @@ function describe(
  */
 async function firstToken(
   { packed, destination }: Scheduled,
-  table: string,
+  table: string | null,
   rejected: readonly RejectedRecord[],
 ): Promise<string | null> {
-  if (packed.chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
+  if (table === null || packed.chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );

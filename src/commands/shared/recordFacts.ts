@@ -46,6 +46,12 @@ export interface Acceptance {
   readonly batches: readonly BatchOfRecord[];
 }
 
+/** The rows of a record in one table. */
+export interface RowsInTable extends RowsOfRecord {
+  /** Absent if the pipeline has one table for all records of the topic. */
+  readonly table?: string;
+}
+
 /** An answer, or the error of a part that did not answer. */
 export type Known<T> = T | { readonly error: string };
 
@@ -79,7 +85,7 @@ export interface RecordFacts {
   /** Why nobody can read the record at this offset, so that it was skipped. Null if it can be read. */
   readonly unreadable: string | null;
   readonly acceptances: Known<readonly Acceptance[]>;
-  readonly rows: Known<readonly RowsOfRecord[]>;
+  readonly rows: Known<readonly RowsInTable[]>;
   readonly acks: readonly FoundAck[];
   readonly deadLetters: readonly FoundDeadLetter[];
 }
@@ -263,8 +269,9 @@ function openText({ end, highWatermark = end }: RecordFacts['log']): string {
     : `, then to ${highWatermark - 1} not to be read yet: a transaction is open that began at ${end}`;
 }
 
-function rowText(row: RowsOfRecord, facts: RecordFacts): string {
-  const text = `${countText(row, facts)} under epoch ${row.epoch}`;
+function rowText(row: RowsInTable, facts: RecordFacts): string {
+  const where = row.table === undefined ? '' : ` in table ${row.table}`;
+  const text = `${countText(row, facts)}${where} under epoch ${row.epoch}`;
   const { epoch } = facts.log;
   if (!isRowOf(facts, row)) return `${text}, of another record that was at this offset before: it does not count`;
   return epoch === null || row.epoch === epoch ? text : `${text}; the committed epoch is ${epoch}`;

@@ -1,4 +1,5 @@
 import { JsonObject } from '../../clickhouse/values/jsonObject.js';
+import { TableFinder } from '../../clickhouse/rows/tableFinder.js';
 import { WhereRules } from '../../clickhouse/rows/whereRules.js';
 import { prepareDecoding } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
@@ -7,20 +8,34 @@ import type { WhereRule } from '../../protocol/whereRule.js';
 import { DebeziumEnvelopes } from '../../clickhouse/rows/debeziumEnvelope.js';
 import { LEFT_OUT } from '../../protocol/ack.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
-import { hasManyRows, isDecoded, isSkipped, type Destination, type ManyRowsFormat } from '../../protocol/settings.js';
+import {
+  hasManyRows,
+  holdsObjects,
+  isDecoded,
+  isSkipped,
+  type Destination,
+  type ManyRowsFormat,
+} from '../../protocol/settings.js';
 
-/** Tells whether a pipeline skips a record. Null: only its acknowledgement tells, since commands do not decode its value. */
+/**
+ * Tells whether a pipeline skips a record. Null: only its acknowledgement tells, since commands do not decode its value, or
+ * do not look for the table of its value.
+ */
 export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | null;
 
 /** Makes the test of a pipeline: what its workers do, without its table and its schema registry. */
-export async function skipTest(destination: Pick<Destination, 'mapping'>): Promise<SkipTest> {
-  const { mapping } = destination;
+export async function skipTest(destination: Pick<Destination, 'mapping' | 'tablesOfValues'>): Promise<SkipTest> {
+  const { mapping, tablesOfValues } = destination;
   const { where, format, envelope } = mapping;
+  const finder = tablesOfValues?.otherwise === 'skip' ? new TableFinder(tablesOfValues, mapping) : undefined;
+  if (finder !== undefined && !isTableOfObject(destination))
+    return (_source, record) => (isSkipped(record, destination) ? true : null);
   if (hasManyRows(format)) {
     const count = rowCounter(format, where);
     return (_source, record) => isSkipped(record, destination) || (record.value !== null && count(record) === 0);
   }
-  if (where === undefined && envelope?.truncates !== 'skip') return (_source, record) => isSkipped(record, destination);
+  if (where === undefined && envelope?.truncates !== 'skip' && finder === undefined)
+    return (_source, record) => isSkipped(record, destination);
   const rules = where === undefined ? undefined : new WhereRules(where);
   const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
   const object = new JsonObject();
@@ -36,8 +51,17 @@ export async function skipTest(destination: Pick<Destination, 'mapping'>): Promi
     if ('code' in opened) return opened.code === LEFT_OUT;
     if (opened.value === null) return false;
     const bytes = withoutMark(opened.value);
-    return object.read(bytes) === 'object' && rules?.hold(bytes.toString('latin1')) === false;
+    if (object.read(bytes) !== 'object') return false;
+    return rules?.hold(bytes.toString('latin1')) === false || finder?.of(opened) === null;
   };
+}
+
+/** Whether a JSON object or a header says which table a record goes to, so that nothing else has to be read. */
+function isTableOfObject({ mapping, tablesOfValues }: Pick<Destination, 'mapping' | 'tablesOfValues'>): boolean {
+  const { format, key } = mapping;
+  return (
+    holdsObjects(format) && !hasManyRows(format) && (key === undefined || tablesOfValues?.by.startsWith('key') !== true)
+  );
 }
 
 /** Tells how many rows a record becomes, if the pipeline's records may hold many. Undefined if each is one row. */

@@ -94,8 +94,8 @@ export const PLANTED: readonly Planted[] = [
   {
     name: 'records are acknowledged before they are inserted',
     plant: () =>
-      replaced(TableInserts, 'insert', (original, self, batch, attempt, onHeld) => {
-        original.call(self, batch, attempt, onHeld).catch(() => undefined);
+      replaced(TableInserts, 'insert', (original, self, batch, shares, attempt, onHeld) => {
+        original.call(self, batch, shares, attempt, onHeld).catch(() => undefined);
         return Promise.resolve<Outcome>({ inserted: batch.records, rejected: [], found: 0 });
       }),
     breaks: /is acknowledged, and has no row/,

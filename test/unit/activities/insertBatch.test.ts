@@ -30,7 +30,7 @@ import type { InheritedBatch } from '../../../src/protocol/leftover.js';
 import { PAYLOAD_BYTES_MAX } from '../../../src/protocol/payloadLimit.js';
 import { encodedBytesOf } from '../../../src/workflows/batchPlanning.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import type { Mapping } from '../../../src/protocol/settings.js';
+import type { Mapping, TablesOfValues } from '../../../src/protocol/settings.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { StateLog } from '../../../src/telemetry/logging.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
@@ -52,7 +52,7 @@ const NO_BODIES = new Uint8Array(0);
 function worker(
   error?: InsertError,
   otherwise: Partial<FakeTable['tables']> = {},
-  past: Partial<Pick<RunHistories, 'inheritanceOf' | 'leftover' | 'result'>> = {},
+  past: Partial<Pick<RunHistories, 'anyWasReset' | 'inheritanceOf' | 'leftover' | 'result'>> = {},
   ofOther: OfOther = () => Promise.resolve(null),
   admission: AdmissionLimits = { slots: 3, flushesMax: 24, waitingMax: 7 },
   payloadBytesMax = PAYLOAD_BYTES_MAX,
@@ -262,6 +262,128 @@ it('tables may be called what every object has: each is held, noted and done as 
     for (const table of inserted.values()) table.rows.length = 0;
   }
   expect(names.map((name) => of(name).insertSizes)).toEqual([[2], [2, 2], [2, 2, 2], [2, 2, 2, 2]]);
+});
+
+/** Tables by name, and a worker that inserts into them what goes by `/t`. */
+function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
+  const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  const made = worker(
+    undefined,
+    {
+      foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+      send: (name, rows) => of(name).tables.send(name, rows),
+      probe: (name, columns) => of(name).tables.probe(name, columns),
+    },
+    { anyWasReset: () => Promise.resolve(wasReset) },
+  );
+  const run = (
+    number: number,
+    values: readonly string[],
+    tables: Readonly<Record<string, string>>,
+    { otherwise = 'reject', ...giving }: Giving & Partial<Pick<TablesOfValues, 'otherwise'>> = {},
+  ) => {
+    const [spec, bodies] = batch(values, giving);
+    const destination = {
+      ...spec.destination,
+      table: null,
+      tablesOfValues: { by: '/t', tables: Object.entries(tables), otherwise },
+      reply: { topic: 'replies', copyHeaders: [], allowTopics: [] },
+    };
+    return attemptOf(() => made.activities.insertBatch({ ...spec, destination }, bodies), {
+      attempt: number,
+      ...(made.noted.last === undefined ? {} : { notes: made.noted.last }),
+    });
+  };
+  const rows = () =>
+    Object.fromEntries(
+      [...inserted]
+        .map(([name, table]) => [name, table.rows.map(({ _offset }) => _offset)] as const)
+        .filter(([, some]) => some.length > 0),
+    );
+  const answers = () => made.published.map(([, { value }]) => (JSON.parse(String(value)) as { offset: number }).offset);
+  return { ...made, of, run, rows, answers, inserted };
+}
+
+it('each record goes to the table of its value; one whose value names none is rejected, skipped, or goes with the others', async () => {
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}', '{"t":"a"}', '{}', '{"t":"a"'];
+  const tables = { a: 'ta', b: '`t b`' };
+  const rejecting = byValue();
+  const outcome = await rejecting.run(1, values, tables);
+  expect(outcome).toMatchObject({ inserted: 3, rejected: 3, skipped: 0 });
+  expect(outcome.verdicts.map(({ code }) => code)).toEqual(['no_such_table', 'no_such_table', 'not_json']);
+  expect(rejecting.rows()).toEqual({ ta: [0, 3], '`t b`': [1] });
+  const skipping = byValue();
+  expect(await skipping.run(1, values, tables, { otherwise: 'skip' })).toMatchObject({
+    inserted: 3,
+    rejected: 1,
+    skipped: 2,
+  });
+  const all = byValue();
+  expect(await all.run(1, values, tables, { otherwise: { table: 'rest' } })).toMatchObject({
+    inserted: 5,
+    rejected: 1,
+  });
+  expect(all.rows()).toEqual({ ta: [0, 3], '`t b`': [1], rest: [2, 4] });
+});
+
+it('a batch that may have been inserted under other tables finds its rows there: nothing is doubled or rejected', async () => {
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}', '{"t":"a"}'];
+  const before = byValue();
+  const first = { a: 'ta', b: 'tb', c: 'tc' };
+  expect(await before.run(1, values, first)).toMatchObject({ inserted: 4 });
+  const lost = before.of('ta').rows.pop();
+  expect(lost).toMatchObject({ _offset: 3 });
+  const after = byValue(true, before.inserted);
+  const outcome = await after.run(1, values, { a: 'tc', b: 'tb', x: 'ta' });
+  expect(outcome).toMatchObject({ inserted: 4, rejected: 0 });
+  expect(after.rows()).toEqual({ ta: [0], tb: [1], tc: [2, 3] });
+  expect(after.answers().toSorted()).toEqual([0, 1, 2, 3]);
+});
+
+it('attempts of one activity ask only the table of each record, but all tables about records that have none now', async () => {
+  const own = byValue();
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}'];
+  await own.run(1, values, { a: 'ta', b: 'tb', c: 'tb' });
+  own.of('ta').lookUps = own.of('tb').lookUps = 0;
+  expect(await own.run(2, values.slice(0, 2), { a: 'ta', b: 'tb' })).toMatchObject({ inserted: 2 });
+  expect([own.of('ta').lookUps, own.of('tb').lookUps]).toEqual([1, 1]);
+  // As if a schema had got lost since.
+  expect(await own.run(3, values, { a: 'ta', b: 'tb' })).toMatchObject({ inserted: 3, rejected: 0 });
+});
+
+it('what is noted about a table that is done counts only for exactly its records', async () => {
+  const own = byValue();
+  const values = ['{"t":"a"}', '{"t":"c"}', '{"t":"a","bad":true}', '{"t":"b"}'];
+  const missing = new InsertError('structural', { code: '60', message: 'there is no table tb' });
+  own.of('tb').ill = own.of('tb').probeFails = missing;
+  await expect(own.run(1, values, { a: 'ta', b: 'tb' })).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect([own.rows(), own.answers()]).toEqual([{ ta: [0] }, [0]]);
+  // As if this attempt could read one value more.
+  const more = { a: 'ta', b: 'tb', c: 'ta' };
+  await expect(own.run(2, values, more)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect([own.rows(), own.answers()]).toEqual([{ ta: [0, 1] }, [0, 0, 1]]);
+  own.of('tb').ill = own.of('tb').probeFails = undefined;
+  expect(await own.run(3, values, more)).toMatchObject({ inserted: 3, rejected: 1 });
+  expect([own.rows(), own.answers()]).toEqual([{ ta: [0, 1], tb: [3] }, [0, 0, 1, 3]]);
+});
+
+it('a batch whose tables go by a value is given up as any other: what is in a table counts as inserted', async () => {
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"x"}'];
+  const before = byValue();
+  await before.run(1, values.slice(0, 1), { a: 'ta' });
+  const after = byValue(true, before.inserted);
+  const outcome = await after.run(1, values, { a: 'tb', b: 'tb', y: 'ta' }, { parking });
+  expect(outcome).toMatchObject({ inserted: 1, rejected: 2 });
+  expect(outcome.verdicts.map(({ code }) => code)).toEqual(['parked', 'no_such_table']);
+});
+
+it('rows from workflows go to the table of their value, too', async () => {
+  const [spec, bodies] = requests(['w1', '{"t":"a"}']);
+  const own = worker();
+  const tablesOfValues = { by: '/t', tables: [['a', 'orders']], otherwise: 'reject' } as const;
+  const destination = { ...spec.destination, table: null, tablesOfValues };
+  const { json } = await flush(own, [{ ...spec, destination }, bodies]);
+  expect(json).toMatchObject({ inserted: 1, rejected: 0 });
 });
 
 /** A batch of two topics with a table each; the one of topic `b` is missing until it is given back. */

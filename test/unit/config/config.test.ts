@@ -892,3 +892,60 @@ pipelines: { a: { topics: [x], table: t } }`;
     'line 1: schemaRegistry.tls.ca: must be a certificate in PEM (-----BEGIN CERTIFICATE-----); of a file as "${file:/path/name.pem}"',
   ]);
 });
+
+describe('tables by a value', () => {
+  const pipeline = (table: string, more = '') => `pipelines: { p: { topics: [orders], table: ${table}${more} } }`;
+  const destination = (table: string, more = '') => parse(pipeline(table, more)).pipelines[0]?.settings.destination;
+
+  it('are those that are named, and those of a template; values are texts, and names are quoted', () => {
+    const named =
+      "{ by: '/tenant', tables: { acme: acme.orders, globex: '`globex shop`.orders' }, template: '{value}.orders', values: [7, true, north-west, \"o'neil\"], otherwise: other.orders }";
+    expect(destination(named)).toMatchObject({
+      table: null,
+      tablesOfValues: {
+        by: '/tenant',
+        tables: [
+          ['acme', 'acme.orders'],
+          ['globex', '`globex shop`.orders'],
+          ['7', '`7`.orders'],
+          ['true', 'true.orders'],
+          ['north-west', '`north-west`.orders'],
+          ["o'neil", "`o'neil`.orders"],
+        ],
+        otherwise: { table: 'other.orders' },
+      },
+    });
+    expect(destination('{ by: key, tables: { a: b } }')).toMatchObject({ tablesOfValues: { otherwise: 'reject' } });
+    const skip = '{ by: header:tenant, tables: { a: b }, otherwise: skip }';
+    expect(destination(skip)).toMatchObject({ tablesOfValues: { otherwise: 'skip' } });
+  });
+
+  it.each([
+    ['{ by: /t }', '', /must name the values that have a table/],
+    ['{ tables: { a: b } }', '', /table\.by: is missing/],
+    ['{ by: t, tables: { a: b } }', '', /table\.by: must be a JSON pointer/],
+    ["{ by: /t, template: '{value}' }", '', /must have template and values, or neither/],
+    ['{ by: /t, values: [a] }', '', /must have template and values, or neither/],
+    [
+      '{ by: /t, template: orders, values: [a] }',
+      '',
+      /table\.template: must be table or database\.table, with \{value\}/,
+    ],
+    ["{ by: /t, template: '{value}', values: ['']}", '', /table\.values\[0\]: must be a text that a name can have/],
+    ["{ by: /t, template: '{value}', values: [a], tables: { a: b } }", '', /must name each value once/],
+    [
+      "{ by: /t, tables: { a: '{topic}' } }",
+      '',
+      /table\.tables\.a: must be table or database\.table, without \{topic\}/,
+    ],
+    ['{ by: /t, tables: { __proto__: b, a: b } }', '', /table\.tables\.__proto__: cannot be a name here/],
+    ['{ by: /t, tables: { a: b } }', ', tables: { orders: c }', /tables: is about topics/],
+    ['{ by: /t, tables: { a: b } }', ', format: text', /table\.by: leads into JSON, and the values are text/],
+    ['{ by: /t, tables: { a: b } }', ', format: json-lines', /table\.by: leads into one object/],
+    ['{ by: key:/t, tables: { a: b } }', '', /table\.by: leads into the key, and keys are bytes/],
+    ['{ by: envelope:/t, tables: { a: b } }', '', /table\.by: leads into the envelope, and there is none/],
+    ['{ by: /t, tables: { a: b }, otherwize: skip }', '', /table\.otherwize: unknown key; did you mean otherwise/],
+  ])('%s%s is refused, and the problem says why', (table, more, why) => {
+    expect(problems(pipeline(table, more)).join('\n')).toMatch(why);
+  });
+});

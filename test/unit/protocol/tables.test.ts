@@ -3,11 +3,16 @@ import { parseConfig } from '../../../src/config/load.js';
 import {
   collidingPipelines,
   collidingTopics,
+  fixedTables,
   onlyTable,
   parseTableName,
   tableOf,
   tableOfRequests,
+  tableOfValue,
   tablesOf,
+  tablesOfTopic,
+  takesRequests,
+  topicsReadTwice,
 } from '../../../src/protocol/tables.js';
 import type { DestinationTable } from '../../../src/protocol/settings.js';
 
@@ -113,10 +118,52 @@ it('settings without a table are an error, and never another table', () => {
   expect(() => tableOfRequests({ table: null })).toThrow('a newer version has made them');
 });
 
-it('version 0.1.0 fails at decoded values, whether they come from topics or from workflows', () => {
+it.each([
+  ['{value}.orders', 'acme', 'acme', 'orders'],
+  ['{value}.orders', 'north-west', 'north-west', 'orders'],
+  ['{value}.orders', 'a.b', 'a.b', 'orders'],
+  ['shop.orders_{value}', '7', 'shop', 'orders_7'],
+  ['shop.{value}', '7', 'shop', '7'],
+  ['{value}', 'globex shop', null, 'globex shop'],
+  ['{value}_{value}', "o'neil `s` \\ $&", null, "o'neil `s` \\ $&_o'neil `s` \\ $&"],
+  ['`my {value}`.`all.{value}`', 'x`; DROP TABLE y', 'my x`; DROP TABLE y', 'all.x`; DROP TABLE y'],
+  ['{value}.t', '表', '表', 't'],
+])('the value stays within its part of the name: %s for %s', (template, value, database, name) => {
+  expect(parseTableName(tableOfValue(template, value))).toEqual({ database, name });
+});
+
+it('tables of values are the same for all topics, and take rows of workflows', () => {
+  const tables = [
+    ['acme', 'a.t'],
+    ['globex', 'b.t'],
+    ['initech', 'a.t'],
+  ] as const;
+  const reject: DestinationTable = { table: null, tablesOfValues: { by: '/tenant', tables, otherwise: 'reject' } };
+  const rest = { table: null, tablesOfValues: { by: '/tenant', tables, otherwise: { table: 'rest' } } };
+  expect(fixedTables(reject)).toEqual(['a.t', 'b.t']);
+  expect(tablesOfTopic(rest, 'x')).toEqual(['a.t', 'b.t', 'rest']);
+  expect([...tablesOf(reject, ['x', 'y'])]).toEqual([
+    ['a.t', ['x', 'y']],
+    ['b.t', ['x', 'y']],
+  ]);
+  expect([...tablesOf(reject, [])]).toEqual([
+    ['a.t', []],
+    ['b.t', []],
+  ]);
+  expect([onlyTable(reject), takesRequests(reject)]).toEqual([null, true]);
+  expect(collidingTopics(reject, ['a.b', 'a-b']).size).toBe(0);
+  expect(collidingPipelines([{ name: 'p', destination: reject, topics: ['a.b', 'a-b'] }]).size).toBe(0);
+  const read = (name: string) => ({ name, destination: reject, topics: ['x'] });
+  expect(topicsReadTwice([read('p'), read('q')]).map(({ table }) => table)).toEqual(['a.t', 'b.t']);
+  expect(fixedTables({ table: '{topic}' })).toBeNull();
+});
+
+it('version 0.1.0 fails at decoded values and at tables of values, whether they come from topics or from workflows', () => {
   const text = 'schemaRegistry: { url: http://r }\n';
-  for (const pipeline of ['table: t', "table: '{topic}'", 'table: t, tables: { orders: u }']) {
-    const pipelines = `pipelines: { p: { topics: [orders], format: avro, ${pipeline} } }`;
+  const ofValues = 'table: { by: /tenant, tables: { acme: t } }';
+  const ofTopics = ['table: t', "table: '{topic}'", 'table: t, tables: { orders: u }'];
+  for (const pipeline of [ofValues, ...[...ofTopics, ofValues].map((table) => `format: avro, ${table}`)]) {
+    const pipelines = `pipelines: { p: { topics: [orders], ${pipeline} } }`;
     const settings = parseConfig(text + pipelines, 'ktb.yaml', {}).pipelines[0]?.settings;
     // Settings travel as JSON.
     const destination = JSON.parse(JSON.stringify(settings?.destination)) as { table: never };
