@@ -138,8 +138,9 @@ export class TableInserts {
    * inserted them.
    */
   async #reject(batch: Batch, { withoutTable, reject }: Shares, attempt: Attempt): Promise<Outcome> {
-    const { repeated, fill } = batch;
-    const asked = repeated || fill !== undefined ? withoutTable : [];
+    const { repeated, fill, parking } = batch;
+    // A batch that is given up was tried by another activity.
+    const asked = repeated || fill !== undefined || parking !== undefined ? withoutTable : [];
     const inserted = await this.#foundIn(tablesOfValuesOf(batch), { batch, records: asked }, attempt);
     const rejected = await reject(withoutTable.filter((item) => !inserted.has(item)));
     return { inserted: [...inserted], rejected, found: inserted.size };

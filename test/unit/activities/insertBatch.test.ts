@@ -375,6 +375,9 @@ it('a batch whose tables go by a value is given up as any other: what is in a ta
   const outcome = await after.run(1, values, { a: 'tb', b: 'tb', y: 'ta' }, { parking });
   expect(outcome).toMatchObject({ inserted: 1, rejected: 2 });
   expect(outcome.verdicts.map(({ code }) => code)).toEqual(['parked', 'no_such_table']);
+  // As if its value could not be read any more: the activity that gives it up is another one than that which inserted it.
+  const unread = byValue(false, before.inserted);
+  expect(await unread.run(1, values.slice(0, 1), { y: 'ta' }, { parking })).toMatchObject({ inserted: 1, rejected: 0 });
 });
 
 it('rows from workflows go to the table of their value, too', async () => {
