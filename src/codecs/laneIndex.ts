@@ -1,3 +1,4 @@
+import { pointerOf } from '../protocol/columnSource.js';
 import type { Layout } from '../protocol/layout.js';
 import { pointerTokens, valueAtPointer } from '../lib/jsonPointer.js';
 import { withoutMark } from '../lib/byteOrderMark.js';
@@ -12,7 +13,7 @@ import type { OpenBatcherRequest } from '../protocol/request.js';
  * So its order is kept in any case.
  *
  * @param keyless the batcher for such records of its partition, see {@link keylessIndex}
- * @param pointed what the layout's pointer leads to, if the value has to be decoded for that. Absent: it is JSON
+ * @param pointed what the layout's pointer leads to, if the value or the key has to be decoded for that. Absent: it is JSON
  */
 export function laneIndex(
   record: KafkaRecord,
@@ -59,8 +60,11 @@ function shardKey(
 ): Buffer | null {
   if (keyFunction === 'key') return record.key;
   if (keyFunction === 'partition') return null;
-  if (keyFunction.startsWith('/'))
-    return (pointed === undefined ? scalarAt(record.value, keyFunction) : pointed) ?? record.key;
+  const pointer = pointerOf(keyFunction);
+  if (pointer !== null) {
+    const document = pointer.into === 'key' ? record.key : record.value;
+    return (pointed === undefined ? scalarAt(document, pointer.pointer) : pointed) ?? record.key;
+  }
   return lastHeader(record.headers, keyFunction.slice('header:'.length)) ?? null;
 }
 

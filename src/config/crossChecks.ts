@@ -130,9 +130,13 @@ function tablesByValue({ table, tables, format, key, envelope }: Pipeline): Conf
     add(by, `leads into one object, and the values are ${format}, which hold many; ${instead}`);
   else if (into === 'value' && !holdsObjects(format))
     add(by, `leads into JSON, and the values are ${format}; ${instead}`);
-  if (into === 'key' && (key?.format ?? 'bytes') === 'bytes') add(by, KEYS_ARE_BYTES);
+  if (into === 'key' && keyFormat(key) === 'bytes') add(by, KEYS_ARE_BYTES);
   if (into === 'envelope' && envelope === undefined) add(by, NO_ENVELOPE);
   return problems;
+}
+
+function keyFormat(key: Pipeline['key']): string {
+  return key?.format ?? 'bytes';
 }
 
 const KEYS_ARE_BYTES = 'leads into the key, and keys are bytes: set key.format';
@@ -189,8 +193,10 @@ function jsonBytes(value: unknown): number {
 }
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */
-function formatOfValues({ format, unknownFields, evolve, columns, shardBy, where }: Pipeline): ConfigProblem[] {
+function formatOfValues({ format, key, unknownFields, evolve, columns, shardBy, where }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
+  if (shardBy.startsWith('key:') && keyFormat(key) === 'bytes')
+    problems.push({ path: ['shardBy'], message: KEYS_ARE_BYTES });
   if (format !== 'json' && !isDecoded(format) && shardBy.startsWith('/')) {
     const ways = 'use key, partition, or header:NAME';
     const message = hasManyRows(format)
@@ -274,7 +280,7 @@ const NEEDS_REGISTRY = 'needs schemaRegistry, which has the schemas';
 /** Columns that are taken from within the key, or from the envelope, where nothing can be. */
 function missingDocuments({ key, envelope, columns }: Pipeline): ConfigProblem[] {
   const missing = new Map<PointedAt, string>();
-  if ((key?.format ?? 'bytes') === 'bytes') missing.set('key', KEYS_ARE_BYTES);
+  if (keyFormat(key) === 'bytes') missing.set('key', KEYS_ARE_BYTES);
   if (envelope === undefined) missing.set('envelope', NO_ENVELOPE);
   return Object.entries(columns).flatMap(([column, source]) => {
     const into = new Set(sourcesIn(source).map((from) => pointerOf(from)?.into ?? 'value'));

@@ -332,7 +332,8 @@ export const pipeline = z.strictObject({
     ),
   shardBy: z
     .custom<KeyFunction>((value) => typeof value === 'string' && value.length <= 200 && isKeyFunction(value), {
-      error: 'must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
+      error:
+        'must be key, partition, header:NAME, or a JSON pointer such as /customer/id or key:/id; 200 characters at most',
     })
     .refine(fitsIntoWorkflowId, {
       error:
@@ -341,7 +342,7 @@ export const pipeline = z.strictObject({
     .default('key')
     .describe(
       'What chooses the batcher of a record. Records with the same one keep their order. It is key, partition, header:NAME, or a JSON pointer ' +
-        'into the value such as /customer/id, to a text, a number, true or false, also in Avro, Protobuf and JSON Schema. Records without it go by their partition. If a ' +
+        'into the value such as /customer/id, or into the key such as key:/id, to a text, a number, true or false, also in Avro, Protobuf and JSON Schema. Records without it go by their partition. If a ' +
         'pointer leads to nothing, the record goes by its key.',
     ),
   keyless: z

@@ -20,9 +20,10 @@ export interface Layout {
  *   record without one goes by its partition, see {@link Layout.keyless}.
  * - `partition`: the partition that it comes from.
  * - `/customer/id`: the text, number or boolean that this JSON pointer leads to in its value, by murmur2, too. Values of
- *   Avro, Protobuf and JSON Schema are decoded first. A record without one goes by its key.
+ *   Avro, Protobuf and JSON Schema are decoded first. A record without one goes by its key. `key:/customer/id`: the same
+ *   in its key.
  */
-export type KeyFunction = 'key' | 'partition' | `header:${string}` | `/${string}`;
+export type KeyFunction = 'key' | 'partition' | `header:${string}` | `/${string}` | `key:/${string}`;
 
 /**
  * The layout as it is written in workflow ids and commit metadata: `8-key`, `8-header%3Atenant`; `8t-key` if the topic
@@ -53,5 +54,5 @@ export function parseLayoutName(name: string): Layout | null {
 }
 
 export function isKeyFunction(text: string): text is KeyFunction {
-  return text === 'key' || text === 'partition' || /^(header:.|\/)/s.test(text);
+  return text === 'key' || text === 'partition' || /^(header:.|(key:)?\/)/s.test(text);
 }

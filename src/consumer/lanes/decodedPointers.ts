@@ -4,8 +4,9 @@ import type { Decoders } from '../../formats/decoders.js';
 import { prepareDecoding, type BatchSize } from '../../formats/recordDecoder.js';
 import { RegistryError } from '../../formats/schemaRegistry.js';
 import { NoAnswerError, within } from '../../lib/within.js';
-import type { Layout } from '../../protocol/layout.js';
-import { VALUE } from '../../protocol/payloadParts.js';
+import { pointerOf } from '../../protocol/columnSource.js';
+import type { KeyFunction, Layout } from '../../protocol/layout.js';
+import { KEY, VALUE, type PayloadPart } from '../../protocol/payloadParts.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../../protocol/recordLimit.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { isDecoded, type Mapping } from '../../protocol/settings.js';
@@ -17,7 +18,7 @@ const YIELD_AFTER_MS = 20;
 const TOO_LARGE = { code: null };
 
 /**
- * Finds what a layout's pointer leads to in values that are no JSON. A record that does not decode goes by its key, like
+ * Finds what a layout's pointer leads to in values, or keys, that are no JSON. A record that does not decode goes by its key, like
  * one in which the pointer leads to nothing.
  *
  * A record must always go to the same batcher, because only that one knows that it has accepted it. So nothing but the
@@ -33,9 +34,12 @@ export class DecodedPointers {
     this.#decoders = decoders;
   }
 
-  /** Whether values have to be decoded to find the batchers of their records. */
+  /** Whether values or keys have to be decoded to find the batchers of their records. */
   areNeededFor({ keyFunction }: Layout): boolean {
-    return keyFunction.startsWith('/') && isDecoded(this.#mapping.format);
+    const { format, key } = this.#mapping;
+    const { part } = pointedPart(keyFunction);
+    if (part === null) return false;
+    return isDecoded(part === KEY ? (key?.format ?? 'bytes') : format);
   }
 
   /**
@@ -51,9 +55,12 @@ export class DecodedPointers {
     { keyFunction }: Layout,
     { askMs, decodeMs }: { readonly askMs: number; readonly decodeMs: number } = NO_LIMITS,
   ): Promise<readonly PointedValue[]> {
-    const { key: _, ...values } = this.#mapping;
+    const { part, pointer } = pointedPart(keyFunction);
+    if (part === null) throw new Error(`there is no pointer in ${keyFunction}`);
+    const { key, ...values } = this.#mapping;
+    const parts = part === VALUE ? values : { format: 'bytes' as const, ...(key === undefined ? {} : { key }) };
     const sourced = records.map((record) => ({ source, record }));
-    const prepared = await inTime(prepareDecoding(sourced, values, this.#decoders), askMs);
+    const prepared = await inTime(prepareDecoding(sourced, parts, this.#decoders), askMs);
     const size: BatchSize = { documentBytes: 0 };
     const decode = prepared?.(size) ?? ((_source, record) => record);
     const found: PointedValue[] = [];
@@ -63,8 +70,8 @@ export class DecodedPointers {
       if (found.length > 0 && performance.now() >= until) break;
       // Each is decoded as if it were alone.
       size.documentBytes = 0;
-      const decoded = VALUE.lengthOf(record) > RECORD_MEMORY_BYTES_MAX ? TOO_LARGE : decode(source, record);
-      found.push('code' in decoded ? null : scalarAt(decoded.value, keyFunction));
+      const decoded = part.lengthOf(record) > RECORD_MEMORY_BYTES_MAX ? TOO_LARGE : decode(source, record);
+      found.push('code' in decoded ? null : scalarAt(decoded[part.name], pointer));
       if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
         await setImmediate();
         yieldedAt = performance.now();
@@ -72,6 +79,13 @@ export class DecodedPointers {
     }
     return found;
   }
+}
+
+/** The part of a record that a pointer leads into, and the pointer. */
+function pointedPart(keyFunction: KeyFunction): { readonly part: PayloadPart | null; readonly pointer: string } {
+  const pointed = pointerOf(keyFunction);
+  if (pointed === null) return { part: null, pointer: '' };
+  return { part: pointed.into === 'key' ? KEY : VALUE, pointer: pointed.pointer };
 }
 
 const NO_LIMITS = { askMs: Infinity, decodeMs: Infinity };

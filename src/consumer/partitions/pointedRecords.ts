@@ -27,7 +27,7 @@ export interface PointedRecordsOptions {
 }
 
 /**
- * Finds what the layout's pointer leads to in records whose values have to be decoded. If the schema registry does not
+ * Finds what the layout's pointer leads to in records whose values or keys have to be decoded. If the schema registry does not
  * answer, their partition is paused for a while, and fetched again. So nothing is taken out of order, the member stays in
  * its group, and no records wait in memory.
  */

@@ -35,6 +35,16 @@ it('goes by what a JSON pointer leads to, however it is written', () => {
   expect(laneOf('/list/1', { key, value: json({ list: ['a', 'ü'] }) })).toBe(hash('ü'));
 });
 
+it('goes by what a pointer leads to in the key, and else by the whole key', () => {
+  const value = json({ id: 'by value' });
+  for (const text of ['{"id":42,"line":1}', '{"line":2,"id":"42"}', '{"id":42.0}'])
+    expect(laneOf('key:/id', { key: Buffer.from(text), value })).toBe(hash('42'));
+  for (const text of ['{"line":1}', '{"id":null}', 'no JSON', '42'])
+    expect(laneOf('key:/id', { key: Buffer.from(text), value })).toBe(hash(text));
+  expect(laneOf('key:/id', { key: Buffer.from('{"id":7}'), value: null })).toBe(hash('7'));
+  expect(laneOf('key:/id', { key: null, value })).toBe(PARTITION);
+});
+
 it('goes by the key, without parsing, where a value is larger than a record may be', () => {
   const of = (bytes: number) => Buffer.from(JSON.stringify({ id: 'by value' }).padEnd(bytes, ' '));
   expect(laneOf('/id', { key, value: of(RECORD_MEMORY_BYTES_MAX) })).toBe(hash('by value'));

@@ -256,7 +256,7 @@ pipelines:
     `line 3: pipelines.a.topics[2]: ${topic}`,
     `line 4: pipelines.b.table: ${table}`,
     `line 4: pipelines.b.tables.z: ${table}`,
-    'line 6: pipelines.d.shardBy: must be key, partition, header:NAME, or a JSON pointer such as /customer/id; 200 characters at most',
+    'line 6: pipelines.d.shardBy: must be key, partition, header:NAME, or a JSON pointer such as /customer/id or key:/id; 200 characters at most',
     `line 7: pipelines.e.table: ${table}`,
     'line 5: pipelines.c.tables.d: is no input topic of the pipeline',
     'line 5: pipelines.c.shardBy: leads into JSON, and the values are text; use key, partition, or header:NAME',
@@ -948,4 +948,12 @@ describe('tables by a value', () => {
   ])('%s%s is refused, and the problem says why', (table, more, why) => {
     expect(problems(pipeline(table, more)).join('\n')).toMatch(why);
   });
+});
+
+it('shardBy leads into keys that are read', () => {
+  const pipeline = (more: string) => `pipelines: { p: { topics: [orders], table: t, shardBy: key:/id${more} } }`;
+  expect(parse(pipeline(', key: { format: json }')).pipelines[0]?.layout.keyFunction).toBe('key:/id');
+  expect(problems(pipeline(''))).toEqual([
+    'line 1: pipelines.p.shardBy: leads into the key, and keys are bytes: set key.format',
+  ]);
 });

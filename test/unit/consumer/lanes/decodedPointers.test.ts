@@ -86,6 +86,31 @@ it('neither the registry nor the decoding takes longer than it may, and some rec
   expect(pointed.map(String)).toEqual(['7']);
 });
 
+it('a pointer leads into decoded keys, whatever the value is; a key that does not decode is the whole key', async () => {
+  const layout: Layout = { batchers: LAYOUT.batchers, keyFunction: 'key:/id' };
+  const keyed = (key: Buffer | null) => record(1, { key, value: Buffer.of(0, 0, 0, 0, 99) });
+  const bad = Buffer.of(0, 0, 0, 0, 1);
+  const keys = [Buffer.of(0, 0, 0, 0, 1, 14), Buffer.of(0, 0, 0, 0, 2, 2, 14), bad, null];
+  for (const format of ['avro', 'json'] as const) {
+    const pointers = new DecodedPointers({ ...DEFAULT_MAPPING, format, key: { format: 'avro' } }, decoders);
+    expect(pointers.areNeededFor(layout)).toBe(true);
+    expect(pointers.areNeededFor(LAYOUT)).toBe(format === 'avro');
+    for (const records of [keys.map(keyed), keys.map(keyed).map(amongOthers)]) {
+      const pointed = await pointers.of(SOURCE, records, layout);
+      expect(pointed).toEqual([Buffer.from('7'), Buffer.from('7'), null, null]);
+      const keyless = keylessIndex(SOURCE, layout);
+      expect(records.map((one, index) => laneIndex(one, keyless, layout, pointed[index]))).toEqual([
+        hash('7'),
+        hash('7'),
+        murmur2(bad) % LAYOUT.batchers,
+        keyless,
+      ]);
+    }
+  }
+  const json = new DecodedPointers({ ...DEFAULT_MAPPING, format: 'avro', key: { format: 'json' } }, decoders);
+  expect(json.areNeededFor(layout)).toBe(false);
+});
+
 it('values of JSON, and other layouts, need no decoding; without a registry nothing is guessed', async () => {
   const areNeeded = (format: 'json' | 'avro', keyFunction: Layout['keyFunction']) =>
     new DecodedPointers({ ...DEFAULT_MAPPING, format }, decoders).areNeededFor({ batchers: 2, keyFunction });
