@@ -198,8 +198,10 @@ If payloads are encrypted (temporal.encryption), --config names the file with th
 keys. Nothing else of it is read. Each decoding is logged: who asked, from where,
 how many payloads, and how many of them were decrypted.
 
-Browsers may send requests only from pages of --origin (default: the UI of
-Temporal's dev server, http://localhost:8233).`,
+Requests of pages of other origins than those of --origin are refused (default: the UI of
+Temporal's dev server, http://localhost:8233), and without a token also requests for
+another host than localhost: a stranger's page may have its name lead to this machine.
+What one request asks for is unpacked up to 128 MiB, the rest is left packed.`,
 
   pause: `
 A paused batcher takes records and does not flush them. Once its history is full

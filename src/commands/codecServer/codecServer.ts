@@ -26,6 +26,7 @@ export interface CodecServerOptions extends AuthorizationOptions {
 
 /** What answers requests. */
 interface Answering {
+  readonly origins: readonly string[];
   readonly authorization: Authorization;
   readonly cipher: PayloadCipher;
   readonly logger: Log;
@@ -68,7 +69,7 @@ export async function startCodecServer({
     );
   const keys = config === undefined ? NO_KEYS : { ...loadEncryption(config), active: null };
   await tryIssuer(authorization, logger);
-  const answering = { authorization, cipher: new PayloadCipher(keys), logger };
+  const answering = { origins, authorization, cipher: new PayloadCipher(keys), logger };
   const server = createServer((request, response) => {
     const { origin } = request.headers;
     response.setHeader('vary', 'origin');
@@ -76,9 +77,7 @@ export async function startCodecServer({
       response.setHeader('access-control-allow-origin', origin);
       response.setHeader('access-control-allow-credentials', 'true');
     }
-    const isPreflight = request.method === 'OPTIONS';
-    const answer = isPreflight ? Promise.resolve(PREFLIGHT) : answerTo(request, answering);
-    answer.then(
+    answerTo(request, answering).then(
       ({ status, headers, body }) => {
         response.writeHead(status, headers).end(body);
       },
@@ -120,6 +119,12 @@ async function tryIssuer(authorization: Authorization, logger: Log): Promise<voi
 
 async function answerTo(request: IncomingMessage, answering: Answering): Promise<Answer> {
   const { authorization, cipher, logger } = answering;
+  const strange = whyStrange(request, answering);
+  if (strange !== null) {
+    logger.warn({ ...whereFrom(request), reason: strange }, 'Refused');
+    return refusal(403, strange);
+  }
+  if (request.method === 'OPTIONS') return PREFLIGHT;
   const [, step] = /^[^?]*\/(decode|encode)(?:\?|$)/.exec(request.url ?? '') ?? [];
   if (step === undefined) return refusal(404, 'there are /decode and /encode');
   if (request.method !== 'POST') return refusal(405, 'POST it');
@@ -139,6 +144,18 @@ async function answerTo(request: IncomingMessage, answering: Answering): Promise
   const { payloads: plain, decrypted } = decryptPayloads(payloads, cipher);
   logger.info({ ...by, ...asked, payloads: payloads.length, decrypted }, 'Decoded');
   return found(decodePayloads(plain));
+}
+
+/**
+ * Why a request is of a page that may not ask, whoever looks at it. Null if it is not. A page of a stranger can have its own name
+ * lead to this machine, and is then of the same origin as the server (DNS rebinding). Without a token that would be enough.
+ */
+function whyStrange({ headers: { origin, host = '' } }: IncomingMessage, answering: Answering): string | null {
+  if (origin !== undefined && !answering.origins.includes(origin))
+    return `pages of ${shortened(origin)} may not ask: --origin names those that may`;
+  if (answering.authorization.isOpen && !isLoopback(host.replace(/:\d+$/, '').toLowerCase()))
+    return `without a token only localhost is served, not ${shortened(host)}: set KTB_CODEC_TOKEN or --oidc-issuer`;
+  return null;
 }
 
 function found(payloads: readonly WirePayload[]): Answer {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,13 +16,18 @@ import { chunkOf } from '../../../support/chunks.js';
 const UI = 'http://localhost:8233';
 
 async function serve(options: Partial<CodecServerOptions> = {}) {
+  const port = await portOf(options);
+  return (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init);
+}
+
+async function portOf(options: Partial<CodecServerOptions>): Promise<number> {
   const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const { server, port } = await startCodecServer({ listen: '127.0.0.1:0', origin: [UI], logger, ...options });
   onTestFinished(() => {
     server.close();
     server.closeAllConnections();
   });
-  return (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init);
+  return port;
 }
 
 const { body } = chunkOf({
@@ -67,9 +74,33 @@ it('lets only pages of the UI ask, and answers their preflight without the token
   expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization');
   expect(preflight.headers.get('access-control-allow-headers')).toContain('x-namespace');
   const other = await ask('/decode', { method: 'OPTIONS', headers: { origin: 'https://evil.example' } });
-  expect(other.headers.get('access-control-allow-origin')).toBeNull();
+  expect([other.status, other.headers.get('access-control-allow-origin')]).toEqual([403, null]);
   const refused = await ask('/decode', post({ origin: UI }));
   expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, UI]);
+});
+
+it('refuses pages of other origins, whatever they bring, and without a token other names of this machine, which a stranger may have given it', async () => {
+  const open = await serve();
+  expect((await open('/decode', post({ origin: UI }))).status).toBe(200);
+  for (const origin of ['http://evil.example', 'null', `${UI}.evil.example`])
+    expect((await open('/decode', post({ origin }))).status, origin).toBe(403);
+  const withToken = await serve({ token: 'secret' });
+  const headers = { authorization: 'Bearer secret', origin: 'http://evil.example' };
+  expect((await withToken('/decode', post(headers))).status).toBe(403);
+  const statusOf = async (host: string, options: Partial<CodecServerOptions> = {}) => {
+    const asked = request({
+      ...{ port: await portOf(options), host: '127.0.0.1', path: '/decode', method: 'POST' },
+      headers: { host, ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }) },
+    });
+    asked.end(JSON.stringify({ payloads }));
+    const [{ statusCode }] = (await once(asked, 'response')) as [{ statusCode: number }];
+    return statusCode;
+  };
+  for (const host of ['localhost', 'LocalHost:8081', '127.0.0.1:8081', '[::1]:8081', '[::1]'])
+    expect(await statusOf(host), host).toBe(200);
+  for (const host of ['evil.example:8081', 'localhost.evil.example', '127.0.0.1.evil.example'])
+    expect(await statusOf(host), host).toBe(403);
+  expect(await statusOf('codec.example.com', { token: 'secret' })).toBe(200);
 });
 
 it('says what is wrong with a request', async () => {
