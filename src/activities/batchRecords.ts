@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { decodeBufferedChunks, sharedSources } from '../codecs/bufferedChunks.js';
+import { UnpackRoom } from '../codecs/packing.js';
 import type { PackedChunks } from '../protocol/chunkBodies.js';
 import type { SourcedRecord } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
@@ -7,12 +8,15 @@ import { isRequestSource } from '../protocol/request.js';
 /**
  * Decodes the records of a batch's chunks, in order. All records of a source share one object, by which later steps
  * group them.
+ *
+ * @param room for all of them together
+ * @throws ChunkCorruptError
  */
-export async function decodeChunks(packed: PackedChunks): Promise<SourcedRecord[]> {
+export async function decodeChunks(packed: PackedChunks, room = new UnpackRoom()): Promise<SourcedRecord[]> {
   const records: SourcedRecord[] = [];
   const sourceOf = sharedSources();
   let index = 0;
-  for (const segments of decodeBufferedChunks(packed)) {
+  for (const segments of decodeBufferedChunks(packed, room)) {
     for (const segment of segments) {
       const source = sourceOf(segment);
       for (const record of segment.records) records.push({ source, record });

@@ -1,3 +1,4 @@
+import { UnpackRoom } from '../codecs/packing.js';
 import { publishUnreadableChunks, type UnreadableChunk } from '../kafka/deadLetters.js';
 import { UNREADABLE_CHUNK } from '../protocol/deadLetter.js';
 import { joinChunks, splitChunks, type ChunkWithBody, type PackedChunks } from '../protocol/chunkBodies.js';
@@ -42,9 +43,9 @@ export class Unpacker {
     attempt: Attempt,
   ): Promise<Pick<Batch, 'packed' | 'records'>> {
     const { metrics, requiresEncryption = false } = this.#dependencies;
-    const decodeAccepted = async (chunks: PackedChunks): ReturnType<typeof decodeChunks> => {
+    const decodeAccepted = async (chunks: PackedChunks, room?: UnpackRoom): ReturnType<typeof decodeChunks> => {
       if (requiresEncryption) mustBeEncrypted(chunks);
-      return decodeChunks(chunks);
+      return decodeChunks(chunks, room);
     };
     const decode = (chunks: PackedChunks) => timed(metrics, batch.pipeline, 'decode', () => decodeAccepted(chunks));
     try {
@@ -99,19 +100,20 @@ function mustBeEncrypted({ chunks }: PackedChunks): void {
 }
 
 /**
- * Divides the chunks of a batch into those that can be unpacked and those that cannot.
+ * Divides the chunks of a batch into those that can be unpacked, all together, and those that cannot.
  *
  * @param decode rejects if it cannot unpack a chunk
  */
 export async function divideChunks(
   packed: PackedChunks,
-  decode: (packed: PackedChunks) => Promise<unknown> = decodeChunks,
+  decode: (packed: PackedChunks, room: UnpackRoom) => Promise<unknown> = decodeChunks,
+  room = new UnpackRoom(),
 ): Promise<{ readonly readable: PackedChunks; readonly unreadable: readonly UnreadableChunk[] }> {
   const readable: ChunkWithBody[] = [];
   const unreadable: UnreadableChunk[] = [];
   for (const withBody of splitChunks(packed)) {
     try {
-      await decode(joinChunks([withBody]));
+      await decode(joinChunks([withBody]), room);
       readable.push(withBody);
     } catch (error) {
       unreadable.push({ ...withBody, message: messageOf(error) });

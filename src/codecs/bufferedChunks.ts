@@ -2,14 +2,19 @@ import { splitChunks, type PackedChunks } from '../protocol/chunkBodies.js';
 import { decodeChunk, type DecodedSegment } from './chunkCodec.js';
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
+import { UnpackRoom } from './packing.js';
 import { decodeRequest } from './requestCodec.js';
 
 /**
  * Decodes the records of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
  *
+ * @param room for all of them together
  * @throws ChunkCorruptError
  */
-export function* decodeBufferedChunks(packed: PackedChunks): Generator<readonly DecodedSegment[]> {
+export function* decodeBufferedChunks(
+  packed: PackedChunks,
+  room = new UnpackRoom(),
+): Generator<readonly DecodedSegment[]> {
   for (const { chunk, body } of splitChunks(packed)) {
     const { segments, keep } = chunk;
     const [first] = segments;
@@ -17,7 +22,7 @@ export function* decodeBufferedChunks(packed: PackedChunks): Generator<readonly 
       const { topic, partition, epoch, to } = first;
       yield [{ topic, partition, epoch, records: [decodeRequest(body, to)] }];
     } else {
-      yield decodeChunk(segments, body, keep);
+      yield decodeChunk(segments, body, keep, room);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { crc32 } from '../lib/crc32.js';
-import { packCompressed, unpackCompressed } from './packing.js';
+import { packCompressed, unpackCompressed, UnpackRoom } from './packing.js';
 import {
   CHUNK_FORMAT,
   isWithin,
@@ -34,7 +34,7 @@ export interface EncodedChunk {
   readonly body: Buffer;
 }
 
-/** A body that cannot be read, because it is damaged or of another version. A retry does not help. */
+/** A body that cannot be read, because it is damaged, too large, or of another version. A retry does not help. */
 export class ChunkCorruptError extends Error {
   override readonly name = 'ChunkCorruptError';
 }
@@ -101,14 +101,16 @@ const NOTHING = new Uint8Array(0);
  * Decodes the records of a chunk.
  *
  * @param keep the wanted ranges of each segment, null for all of it; see `BufferedChunk.keep`
+ * @param room for all that is decoded together
  * @throws ChunkCorruptError
  */
 export function decodeChunk(
   segments: readonly Segment[],
   body: Uint8Array,
   keep?: readonly (readonly OffsetRange[] | null)[],
+  room = new UnpackRoom(),
 ): DecodedSegment[] {
-  const columns = unpack(body);
+  const columns = unpack(body, room);
   if (columns.length !== segments.length) {
     throw new ChunkCorruptError(`the body has ${columns.length} segments, its metadata ${segments.length}`);
   }
@@ -124,13 +126,13 @@ export function decodeChunk(
  *
  * @throws ChunkCorruptError
  */
-export function decodeBody(body: Uint8Array): KafkaRecord[][] {
-  return unpack(body).map(decodeColumns);
+export function decodeBody(body: Uint8Array, room = new UnpackRoom()): KafkaRecord[][] {
+  return unpack(body, room).map(decodeColumns);
 }
 
-function unpack(body: Uint8Array): SegmentColumns[] {
+function unpack(body: Uint8Array, room: UnpackRoom): SegmentColumns[] {
   try {
-    return unpackCompressed(body) as SegmentColumns[];
+    return unpackCompressed(body, room) as SegmentColumns[];
   } catch (error) {
     throw new ChunkCorruptError('the body cannot be decompressed and unpacked', { cause: error });
   }

@@ -31,7 +31,30 @@ export function packCompressed(value: unknown): Buffer {
   return compressed;
 }
 
-/** The opposite of {@link packCompressed}. Throws if the bytes are damaged. */
-export function unpackCompressed(bytes: Uint8Array): unknown {
-  return packr.unpack(decompress(bytes));
+/**
+ * How much may be unpacked together. A payload has 2 MiB, and somebody who may write to Temporal can make one of a few kilobytes
+ * that takes gigabytes.
+ */
+export class UnpackRoom {
+  #bytes: number;
+
+  /** @param bytes after decompression. The default is more than our largest batch: 64 MiB, and a record of 256 MiB from 0.1.0 */
+  constructor(bytes = 512 * 1024 * 1024) {
+    this.#bytes = bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  take(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/** The opposite of {@link packCompressed}. Throws if the bytes are damaged, or would take more than the room. */
+export function unpackCompressed(bytes: Uint8Array, room = new UnpackRoom()): unknown {
+  const packed = decompress(bytes, room.bytes);
+  room.take(packed.length);
+  return packr.unpack(packed);
 }

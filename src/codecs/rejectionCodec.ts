@@ -6,7 +6,7 @@ import { openEnvelope, sealEnvelope } from '../protocol/flush.js';
 import { decodeBufferedChunks, sharedSources } from './bufferedChunks.js';
 import { encodeRecords, type SegmentColumns } from './encodeColumns.js';
 import { decodeColumns } from './decodeColumns.js';
-import { packCompressed, unpackCompressed } from './packing.js';
+import { packCompressed, unpackCompressed, UnpackRoom } from './packing.js';
 import type { KafkaRecord, SourcedRecord } from '../protocol/record.js';
 
 /** A record that was rejected, and why. */
@@ -77,12 +77,12 @@ export const REJECTED_BYTES_MAX = 1_500_000;
 
 /**
  * The opposite of {@link encodeRejected}. The records of each source are in order. Throws if the bytes are of another
- * version.
+ * version, or take more than the room.
  */
-export function decodeRejected(bytes: Uint8Array): RejectedRecord[] {
+export function decodeRejected(bytes: Uint8Array, room = new UnpackRoom()): RejectedRecord[] {
   // An envelope begins with its length, whose first byte is 0. Zstandard never begins with 0.
-  if (bytes[0] === 0) return decodeWholeBatch(bytes);
-  const packed = unpackCompressed(bytes) as PackedSource[];
+  if (bytes[0] === 0) return decodeWholeBatch(bytes, room);
+  const packed = unpackCompressed(bytes, room) as PackedSource[];
   return packed.flatMap(([[topic, partition, epoch], columns, verdicts]) => {
     const source = { topic, partition, epoch };
     return decodeColumns(columns).map((record, index) => {
@@ -114,16 +114,16 @@ function encodeWholeBatch(
   return sealEnvelope(head, Buffer.concat([packed, bodies]));
 }
 
-function decodeWholeBatch(bytes: Uint8Array): RejectedRecord[] {
+function decodeWholeBatch(bytes: Uint8Array, room: UnpackRoom): RejectedRecord[] {
   const { json, bytes: packed } = openEnvelope<Partial<WholeBatchHead>>(bytes);
   if (json.format !== WHOLE_BATCH_FORMAT)
     throw new Error('rejected records of a format that this version does not know');
   const bodiesAt = json.verdictsBytes ?? 0;
-  const [chunks, verdicts, numbers] = unpackCompressed(packed.subarray(0, bodiesAt)) as PackedVerdicts;
+  const [chunks, verdicts, numbers] = unpackCompressed(packed.subarray(0, bodiesAt), room) as PackedVerdicts;
   const sourceOf = sharedSources();
   const rejected: RejectedRecord[] = [];
   let place = 0;
-  for (const segments of decodeBufferedChunks({ chunks, bodies: packed.subarray(bodiesAt) })) {
+  for (const segments of decodeBufferedChunks({ chunks, bodies: packed.subarray(bodiesAt) }, room)) {
     for (const segment of segments) {
       const source = sourceOf(segment);
       for (const record of segment.records) {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Stack } from '../../stack/index.js';
 import { decompress } from '../../src/codecs/compression.js';
+import { DECOMPRESSED_BYTES_MAX } from '../../src/kafka/kafkajs/decompression.js';
 
 const SCRIPT = fileURLToPath(new URL('./sqliteValues.py', import.meta.url));
 const BYTES_MAX = 512 * 1024 * 1024;
@@ -36,7 +37,7 @@ function framesIn(bytes: Buffer): Buffer[] {
     const end = endOfFrame(bytes, at);
     if (end === null) continue;
     try {
-      frames.push(decompress(bytes.subarray(at, end)));
+      frames.push(decompress(bytes.subarray(at, end), DECOMPRESSED_BYTES_MAX));
     } catch {
       // The four bytes were there by chance.
       continue;

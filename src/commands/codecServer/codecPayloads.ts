@@ -8,6 +8,7 @@ import { BATCH_FORMATS, openEnvelope, type BatchSpec } from '../../protocol/flus
 import type { Rejection } from '../../protocol/ack.js';
 import { NO_TIMESTAMP, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { isEncrypted, MissingKeyError, type PayloadCipher } from '../../codecs/payloadCipher.js';
+import { UnpackRoom } from '../../codecs/packing.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
 import { AUTHENTIC_METADATA } from '../../protocol/encryption.js';
 
@@ -16,6 +17,9 @@ export interface WirePayload {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly data?: string;
 }
+
+/** What the payloads of one request may be decompressed to, all attempts together: more than our largest batch. */
+const UNPACKED_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Records of one payload that are shown. The others are only counted. */
 const RECORDS_MAX = 1_000;
@@ -35,14 +39,15 @@ interface Content {
 
 /**
  * Makes packed records in payloads readable: chunks, batches, carried buffers, rejected records. Payloads of other
- * kinds or of unknown versions are not changed. Pure.
+ * kinds or of unknown versions are not changed, nor are those for which {@link UNPACKED_BYTES_MAX} does not suffice. Pure.
  *
  * @param payloads of one signal, activity or run, in order: the payload before a body says what is in it
  */
 export function decodePayloads(payloads: readonly WirePayload[]): WirePayload[] {
+  const room = new UnpackRoom(UNPACKED_BYTES_MAX);
   return payloads.map((payload, index) => {
     if (encodingOf(payload) !== 'binary/plain') return payload;
-    const content = contentOf(bytesOf(payload), jsonOf(payloads[index - 1]));
+    const content = contentOf(bytesOf(payload), jsonOf(payloads[index - 1]), room);
     return content === null ? payload : toPayload(content);
   });
 }
@@ -112,22 +117,25 @@ function jsonOf(payload: WirePayload | undefined): unknown {
 }
 
 /** Null if the payload has no packed records. */
-function contentOf(bytes: Uint8Array, before: unknown): Content | null {
+function contentOf(bytes: Uint8Array, before: unknown, room: UnpackRoom): Content | null {
   if (bytes.length === 0) return null;
   const format = (before as { readonly format?: unknown } | null | undefined)?.format;
   return firstOf([
-    () => (format === CHUNK_FORMAT ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes)) : null),
+    () =>
+      format === CHUNK_FORMAT
+        ? segmentsContent(decodeChunk((before as ChunkMeta).segments, bytes, undefined, room))
+        : null,
     () =>
       format === BATCH_FORMATS.withBodies
-        ? chunksContent({ chunks: (before as BatchSpec).chunks, bodies: bytes })
+        ? chunksContent({ chunks: (before as BatchSpec).chunks, bodies: bytes }, room)
         : null,
     () =>
       format === BATCHER_FORMAT
-        ? chunksContent({ chunks: (before as BatcherInput).carried?.chunks ?? [], bodies: bytes })
+        ? chunksContent({ chunks: (before as BatcherInput).carried?.chunks ?? [], bodies: bytes }, room)
         : null,
-    () => ({ records: decodeRejected(bytes) }),
-    () => envelopeContent(bytes),
-    () => ({ records: decodeBody(bytes).flatMap((records) => records.map((record) => ({ record }))) }),
+    () => ({ records: decodeRejected(bytes, room) }),
+    () => envelopeContent(bytes, room),
+    () => ({ records: decodeBody(bytes, room).flatMap((records) => records.map((record) => ({ record }))) }),
   ]);
 }
 
@@ -149,14 +157,14 @@ function segmentsContent(segments: readonly DecodedSegment[]): Content {
   return { records: segments.flatMap(({ records, ...source }) => records.map((record) => ({ source, record }))) };
 }
 
-function chunksContent(packed: PackedChunks): Content {
-  return segmentsContent([...decodeBufferedChunks(packed)].flat());
+function chunksContent(packed: PackedChunks, room: UnpackRoom): Content {
+  return segmentsContent([...decodeBufferedChunks(packed, room)].flat());
 }
 
 /** Throws if it is no envelope: then its first four bytes are not the length of a JSON object. */
-function envelopeContent(bytes: Uint8Array): Content {
+function envelopeContent(bytes: Uint8Array, room: UnpackRoom): Content {
   const { json: outcome, bytes: rejected } = openEnvelope<unknown>(bytes);
-  return { outcome, records: rejected.length === 0 ? [] : decodeRejected(rejected) };
+  return { outcome, records: rejected.length === 0 ? [] : decodeRejected(rejected, room) };
 }
 
 function toPayload({ outcome, records }: Content): WirePayload {

@@ -4,6 +4,7 @@ import zlib from 'node:zlib';
 import lz4 from 'lz4-napi';
 import snappy from 'snappy';
 import { decompress as zstdDecompress } from '../../codecs/compression.js';
+import { FrameError, zstdFrames } from '../../codecs/zstdFrames.js';
 import { Cursor, MalformedError, UnsupportedError } from './cursor.js';
 
 /**
@@ -37,7 +38,7 @@ export async function decompress(codec: number, data: Buffer, bytesMax = DECOMPR
     if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
       throw new TooLargeError(`it decompresses to more than ${bytesMax} bytes`, { cause: error });
     // Brokers decompress what they accept, so another version may be able to read it: also if it seems malformed.
-    const why = error instanceof MalformedError ? `: ${error.message}` : '';
+    const why = error instanceof MalformedError || error instanceof FrameError ? `: ${error.message}` : '';
     throw new UnsupportedError(`it cannot be decompressed${why}`, { cause: error });
   }
 }
@@ -235,9 +236,6 @@ function lz4BlockBytes(data: Buffer, start: number, size: number): number {
 
 // ── Zstandard ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const ZSTD_MAGIC = 0xfd2fb528;
-const ZSTD_BLOCK_BYTES_MAX = 128 * 1024;
-
 /**
  * Decompresses everything in one step if all frames together cannot be too large. Otherwise it goes frame by frame, and
  * counts the real size of each.
@@ -245,7 +243,7 @@ const ZSTD_BLOCK_BYTES_MAX = 128 * 1024;
 async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
   const frames = zstdFrames(data);
   const sum = (of: 'bytesMin' | 'bytesMax'): number => frames.reduce((total, frame) => total + frame[of], 0);
-  if (sum('bytesMax') <= bytesMax) return zstdDecompress(data);
+  if (sum('bytesMax') <= bytesMax) return zstdDecompress(data, bytesMax);
   mustFit(sum('bytesMin'), bytesMax);
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -253,63 +251,9 @@ async function decompressZstd(data: Buffer, bytesMax: number): Promise<Buffer> {
     mustFit(bytes + frame.bytesMax, bytesMax);
     // Lets other work run in between.
     if (parts.length > 0) await immediate();
-    const part = zstdDecompress(data.subarray(frame.start, frame.end));
+    const part = zstdDecompress(data.subarray(frame.start, frame.end), bytesMax);
     bytes += part.length;
     parts.push(part);
   }
   return Buffer.concat(parts);
-}
-
-interface ZstdFrame {
-  readonly start: number;
-  readonly end: number;
-  /** Lower and upper bound of its decompressed size, in bytes. */
-  readonly bytesMin: number;
-  readonly bytesMax: number;
-}
-
-/**
- * The frames and bounds of their decompressed sizes, from the headers of their blocks. Raw and repeated blocks say
- * their size. A compressed block has 128 KiB at most.
- *
- * Source: RFC 8878, 3.1.1.
- */
-function zstdFrames(data: Buffer): ZstdFrame[] {
-  const cursor = new Cursor(data);
-  const frames: ZstdFrame[] = [];
-  while (cursor.remaining >= 4) {
-    const start = cursor.at;
-    const magic = data.readUInt32LE(cursor.skip(4));
-    if ((magic & 0xfffffff0) >>> 0 === 0x184d2a50) {
-      cursor.skip(data.readUInt32LE(cursor.skip(4)));
-      continue;
-    }
-    let known = 0;
-    let compressed = 0;
-    if (magic !== ZSTD_MAGIC) throw new MalformedError('a frame does not begin as one of Zstandard');
-    const descriptor = cursor.int8();
-    const singleSegment = (descriptor & 0x20) !== 0;
-    const contentSizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][(descriptor >> 6) & 3] as number;
-    cursor.skip((singleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number));
-    const contentSize = contentSizeAt(data, cursor.skip(contentSizeBytes), contentSizeBytes);
-    for (let last = false; !last;) {
-      const header = data.readUIntLE(cursor.skip(3), 3);
-      last = (header & 1) !== 0;
-      const size = header >>> 3;
-      const type = (header >>> 1) & 3;
-      cursor.skip(type === 1 ? 1 : size);
-      if (type === 2) compressed++;
-      else known += size;
-    }
-    if (descriptor & 0x04) cursor.skip(4);
-    const bytesMin = Math.max(known, contentSize);
-    frames.push({ start, end: cursor.at, bytesMin, bytesMax: known + compressed * ZSTD_BLOCK_BYTES_MAX });
-  }
-  return frames;
-}
-
-/** The decompressed size that a frame states. 0 if it does not. */
-function contentSizeAt(data: Buffer, at: number, bytes: number): number {
-  if (bytes === 8) return Number(data.readBigUInt64LE(at));
-  return bytes === 0 ? 0 : data.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0);
 }

@@ -1,8 +1,10 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import type { Attempt } from '../../../src/activities/attempt.js';
+import { decodeChunks } from '../../../src/activities/batchRecords.js';
 import { BatchMemos } from '../../../src/activities/memos.js';
-import { Unpacker } from '../../../src/activities/unpack.js';
+import { divideChunks, Unpacker } from '../../../src/activities/unpack.js';
+import { UnpackRoom } from '../../../src/codecs/packing.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../../src/kafka/publisher.js';
 import type { BufferedChunk } from '../../../src/protocol/chunk.js';
@@ -12,14 +14,14 @@ import { chunkOf, settings } from '../../support/chunks.js';
 import { record } from '../../support/records.js';
 
 /** A chunk of one record, which came encrypted or not. */
-function chunk(offset: number, more: Pick<BufferedChunk, 'encrypted'> = {}) {
+function chunk(offset: number, more: Pick<BufferedChunk, 'encrypted'> = {}, value?: Buffer) {
   const segment = {
     topic: 'orders',
     partition: 0,
     epoch: 'e',
     from: offset - 1,
     to: offset,
-    records: [record(offset)],
+    records: [record(offset, value === undefined ? {} : { value })],
   };
   const { meta, body } = chunkOf(segment);
   const { segments, records, bytes } = meta;
@@ -59,4 +61,14 @@ it('a person gives up what is unencrypted, and only that', async () => {
   const parking = { reason: 'not ours' };
   expect(offsets(await strict.unpack({ ...batch, parking }, packed, attempt))).toEqual([0, 2]);
   expect(letters.map(({ value }) => value)).toEqual([chunk(1).body]);
+});
+
+it('chunks that only together take too much memory are divided, too: those that can be unpacked together are inserted', async () => {
+  const large = (offset: number) => chunk(offset, {}, Buffer.alloc(600 * 1024));
+  const many = joinChunks([large(0), large(1), chunk(2)]);
+  const room = () => new UnpackRoom(1024 * 1024);
+  await expect(decodeChunks(many, room())).rejects.toThrow('cannot be decompressed');
+  const { readable, unreadable } = await divideChunks(many, decodeChunks, room());
+  expect(unreadable.map(({ chunk }) => chunk.segments[0]?.to)).toEqual([1]);
+  expect(await decodeChunks(readable, room())).toHaveLength(2);
 });

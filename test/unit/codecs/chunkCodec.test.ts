@@ -6,8 +6,9 @@ import { expect, it } from 'vitest';
 import { Packr } from 'msgpackr';
 import { compress } from '../../../src/codecs/compression.js';
 import { UnencodableRecordError } from '../../../src/codecs/encodable.js';
-import { ChunkCorruptError, decodeChunk, encodeChunk } from '../../../src/codecs/chunkCodec.js';
+import { ChunkCorruptError, decodeBody, decodeChunk, encodeChunk } from '../../../src/codecs/chunkCodec.js';
 import { encodeRecords } from '../../../src/codecs/encodeColumns.js';
+import { UnpackRoom } from '../../../src/codecs/packing.js';
 import { RecordColumns } from '../../../src/codecs/recordColumns.js';
 import { anyRecords, plain, record } from '../../support/records.js';
 import { chunkOf } from '../../support/chunks.js';
@@ -117,6 +118,15 @@ it('refuses a body that is not a chunk’s, and one of another number of segment
   const { meta, body } = chunkOf({ ...source(0), from: -1, to: 0, records: [record(0)] });
   expect(() => decodeChunk(meta.segments, body.subarray(0, body.length - 3))).toThrow(ChunkCorruptError);
   expect(() => decodeChunk([...meta.segments, ...meta.segments], body)).toThrow(ChunkCorruptError);
+});
+
+it('a body that takes more than the room is refused like a damaged one, and chunks that are decoded together share the room', () => {
+  const value = Buffer.alloc(4 * 1024 * 1024);
+  const { meta, body } = chunkOf({ ...source(0), from: -1, to: 0, records: [{ ...record(0), value }] });
+  const room = new UnpackRoom(6 * 1024 * 1024);
+  expect(decodeChunk(meta.segments, body, undefined, room)[0]?.records).toHaveLength(1);
+  expect(() => decodeChunk(meta.segments, body, undefined, room)).toThrow(ChunkCorruptError);
+  expect(() => decodeBody(body, new UnpackRoom(1024 * 1024))).toThrow(ChunkCorruptError);
 });
 
 it('a chunk of version 0.1.0 with a header like a member of every object is read: each header once, as it was', () => {

@@ -157,6 +157,16 @@ it('leaves alone what is not packed, of another version, or broken', () => {
   expect(decodePayloads(cut)).toEqual(cut);
 });
 
+it('leaves alone what would take more memory than our largest batch, and shows the rest of the request', () => {
+  const large = chunk(-1, [{ ...record(0), value: Buffer.alloc(130 * 1024 * 1024) }]);
+  const small = chunk(0, [record(1)]);
+  const asked = [json(large.meta), binary(large.body), json(small.meta), binary(small.body)];
+  expect(large.body.length).toBeLessThan(100_000);
+  const shown = decodePayloads(asked);
+  expect(shown[1]).toBe(asked[1]);
+  expect(textOf(shown[3]!)).toContain('"offset":1');
+});
+
 it('shows at most a thousand records of a payload, and says how many more there are', () => {
   const many = Array.from({ length: 1_200 }, (_, offset) => record(offset));
   const { meta, body } = chunk(-1, many);
