@@ -1,5 +1,4 @@
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { certificateProblems } from './certificates.js';
 import { encryptionOf, toConfig, type Config, type EncryptionConfig, type TemporalEnvironment } from './config.js';
 import { followSecrets, withoutFollowed } from './followedSecrets.js';
@@ -9,6 +8,7 @@ import { checkConfig, ConfigError } from './problems.js';
 import { temporal as temporalSchema } from './connectionSchemas.js';
 import type { ParsedConfig } from './schema.js';
 import { lookAt, readAgain, readFirst, whyUnreadable, type ReadText } from './textFiles.js';
+import { parseYaml } from './yamlFile.js';
 
 /**
  * Reads and checks a configuration file. `${VARIABLE}` and `${file:/path}` in its texts are replaced. `$${` means a
@@ -60,9 +60,8 @@ export function parseComparable(
  * @throws ConfigError
  */
 export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = process.env): EncryptionConfig {
-  const raw = parseYaml(readConfig(file), file).toJS() as {
-    readonly temporal?: { readonly encryption?: unknown };
-  } | null;
+  const { raw: all } = parseYaml(readConfig(file), file);
+  const raw = all as { readonly temporal?: { readonly encryption?: unknown } } | null;
   const path = ['temporal', 'encryption'];
   const problems: ConfigProblem[] = [];
   const resolved = resolveReferences(raw?.temporal?.encryption, path, { environment, read: readFirst }, problems);
@@ -109,10 +108,8 @@ function parse(
   file: string,
   reading: Reading,
 ): { readonly config: Config; readonly parsed: ParsedConfig; readonly raw: unknown } {
-  const lines = new LineCounter();
-  const document = parseYaml(text, file, lines);
+  const { raw, lineOf } = parseYaml(text, file);
   const problems: ConfigProblem[] = [];
-  const raw = document.toJS() as unknown;
   const resolved = resolveReferences(raw, [], reading, problems);
   const checked = checkConfig(resolved);
   const parts = checked.ok ? checked.parsed : checked.parts;
@@ -121,7 +118,7 @@ function parse(
   if (problems.length > 0 || !checked.ok || found.length > 0) {
     const unresolved = new Set(problems.map(({ path }) => path.join('\n')));
     const others = found.filter(({ path }) => !unresolved.has(path.join('\n')));
-    throw new ConfigError(file, [...problems, ...others], (path) => lineOf(document, lines, path));
+    throw new ConfigError(file, [...problems, ...others], lineOf);
   }
   const config = toConfig(checked.parsed, variables.settings);
   followSecrets(config, raw, (secret) => {
@@ -130,30 +127,6 @@ function parse(
     return lacking.length === 0 ? now : null;
   });
   return { config, parsed: checked.parsed, raw };
-}
-
-/** @throws ConfigError */
-function parseYaml(text: string, file: string, lineCounter = new LineCounter()): Document {
-  const document = parseDocument(text, { lineCounter });
-  if (document.errors.length === 0) return document;
-  const problems = document.errors.map(({ message }) => ({
-    path: [],
-    message: `is not YAML: ${message.split('\n')[0]?.replace(/:$/, '') ?? ''}`,
-  }));
-  throw new ConfigError(file, problems);
-}
-
-/** The line of the key at a path, or of the nearest parent that the file has. */
-function lineOf(document: Document, lines: LineCounter, path: ConfigProblem['path']): number | undefined {
-  for (let length = path.length; length > 0; length--) {
-    const parent = document.getIn(path.slice(0, length - 1), true);
-    const last = path[length - 1];
-    const node = isMap(parent)
-      ? parent.items.map(({ key }) => key).find((key) => isScalar(key) && String(key.value) === String(last))
-      : document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-  }
-  return undefined;
 }
 
 /** Replaces the references in every text of a parsed file. */

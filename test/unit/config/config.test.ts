@@ -415,6 +415,31 @@ it('sends as much in a signal as a small batch has, if nothing is set', () => {
   expect(signalOf('{}')).toMatchObject({ maxRecords: 10_000, maxBytes: 4_194_304 });
 });
 
+it.each([
+  [
+    'an alias',
+    'clickhouse:\n  password: *hunter2Secret',
+    /line 2: clickhouse\.password: names an alias that does not exist/,
+  ],
+  ['an alias as a key', 'clickhouse:\n  *hunter2 : x', /clickhouse: names an alias that does not exist/],
+  ['a tag', 'clickhouse:\n  password: !e!hunter2 x', /is not YAML: a tag is not known .* at line 2, column 13/],
+  ['a verbatim tag', 'clickhouse:\n  password: !<!> hunter2', /is not YAML: a tag is not known/],
+  ['the header of a block', 'clickhouse:\n  password: |hunter2', /is not YAML: Block scalar header .* at line 2/],
+  [
+    'a text with more after it',
+    'clickhouse:\n  password: "a" hunter2',
+    /is not YAML: Unexpected scalar at node end at line 2/,
+  ],
+  ['an escape', 'clickhouse:\n  password: "\\hunter2"', /is not YAML: Invalid escape sequence at line 2/],
+  ['an indicator', 'clickhouse:\n  password: @hunter2', /is not YAML: Plain value cannot start/],
+  ['a text at the wrong place', 'clickhouse:\n  password: a: hunter2', /is not YAML: Nested mappings .* at line 2/],
+])('a secret that YAML takes for something else is not quoted: %s', (_, text, message) => {
+  const load = () => parse(text);
+  expect(load).toThrow(ConfigError);
+  expect(load).toThrow(message);
+  expect(load).not.toThrow(/hunter2|\\h/);
+});
+
 it('says what is wrong with a file that is missing or no YAML', () => {
   expect(() => loadConfig('/nowhere/ktb.yaml')).toThrow('the configuration file /nowhere/ktb.yaml does not exist');
   expect(problems('a: [')[0]).toMatch(/^is not YAML: .*line 1/);

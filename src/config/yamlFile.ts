@@ -1,0 +1,81 @@
+/*
+ * Reads YAML. A secret may stand where it is no text, such as `*hunter2`, which is an alias. So no message quotes anything but the
+ * names of keys.
+ */
+import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import type { ConfigProblem } from './configProblem.js';
+import { ConfigError } from './problems.js';
+
+type Path = ConfigProblem['path'];
+
+/** What a file has. */
+interface YamlFile {
+  readonly raw: unknown;
+  /** The line of the key at a path, or of the nearest parent that the file has. */
+  readonly lineOf: (path: Path) => number | undefined;
+}
+
+/**
+ * @param file its name in messages
+ * @throws ConfigError
+ */
+export function parseYaml(text: string, file: string): YamlFile {
+  const lineCounter = new LineCounter();
+  // Warnings quote keys that are no texts.
+  const document = parseDocument(text, { lineCounter, logLevel: 'error' });
+  const lineOf = (path: Path): number | undefined => lineIn(document, lineCounter, path);
+  if (document.errors.length > 0) throw new ConfigError(file, document.errors.map(notYaml));
+  const lost = lostAliases(document);
+  if (lost.length > 0) {
+    const message = 'names an alias that does not exist: put a text that begins with * between quotes';
+    throw new ConfigError(
+      file,
+      lost.map((path) => ({ path, message })),
+      lineOf,
+    );
+  }
+  try {
+    return { raw: document.toJS() as unknown, lineOf };
+  } catch {
+    // Only too many aliases are left, and the error might quote one.
+    throw new ConfigError(file, [{ path: [], message: 'is not YAML that can be used: it has too many aliases' }]);
+  }
+}
+
+/** The library quotes at the end of a message, after a colon, and in what it says of tags and escapes. */
+function notYaml({ message, code, linePos }: Document['errors'][number]): ConfigProblem {
+  const [whole = ''] = message.split('\n');
+  const [what = ''] = whole.replace(/ at line \d+, column \d+:?$/, '').split(': ');
+  const at = linePos === undefined ? '' : ` at line ${linePos[0].line}, column ${linePos[0].col}`;
+  return { path: [], message: `is not YAML: ${UNQUOTED[code] ?? what}${at}` };
+}
+
+const UNQUOTED: Readonly<Record<string, string>> = {
+  TAG_RESOLVE_FAILED: 'a tag is not known (put a text that begins with ! between quotes)',
+  BAD_DQ_ESCAPE: 'Invalid escape sequence',
+};
+
+/** Where aliases are without an anchor before them. */
+function lostAliases(document: Document): Path[] {
+  const lost: Path[] = [];
+  visit(document, {
+    Alias: (_, alias, ancestors) => {
+      if (alias.resolve(document) !== undefined) return;
+      const keys = ancestors.flatMap((node) => (isPair(node) && isScalar(node.key) ? [String(node.key.value)] : []));
+      lost.push(keys);
+    },
+  });
+  return lost;
+}
+
+function lineIn(document: Document, lines: LineCounter, path: Path): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const parent = document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    const node = isMap(parent)
+      ? parent.items.map(({ key }) => key).find((key) => isScalar(key) && String(key.value) === String(last))
+      : document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
