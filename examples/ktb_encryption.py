@@ -104,6 +104,8 @@ def _name(key_id: str, key: bytes) -> str:
 
 
 def _parse(key_id: str, text: str) -> bytes:
+    if not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}", key_id):
+        raise ValueError(f"{key_id!r} is no id of a key: it has a-z, A-Z, 0-9, dash, underscore; 32 at most")
     if re.fullmatch("[0-9a-fA-F]{64}", text):
         return bytes.fromhex(text)
     if re.fullmatch("[A-Za-z0-9+/_-]{43}=?", text):

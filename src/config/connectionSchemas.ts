@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ADDRESS, BROKER_LIST, brokerListProblem, isPort, PORT_TOO_HIGH } from './addresses.js';
 import { CONNECTIONS_MAX } from '../lib/clickhouseConnections.js';
 import { sasl } from './saslSchema.js';
-import { parseKey } from '../lib/encryptionKey.js';
+import { KEY_ID, NO_KEY_ID, parseKey } from '../lib/encryptionKey.js';
 import { count, duration, nonEmpty, secret } from './valueSchemas.js';
 
 const certificates = z.strictObject({
@@ -61,9 +61,7 @@ export const kafka = z.strictObject({
 const encryption = z.strictObject({
   keys: z
     .record(
-      z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}$/, {
-        error: 'a key is named with a-z, A-Z, 0-9, dash, underscore; 32 at most',
-      }),
+      z.string().regex(KEY_ID, { error: NO_KEY_ID }),
       // The message never has the key in it, also if it is none.
       z.string({ error: 'must be a text' }).refine((text) => parseKey(text) !== null, {
         error:

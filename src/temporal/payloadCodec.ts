@@ -4,12 +4,15 @@
  */
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { isEncrypted, PayloadCipher } from '../codecs/payloadCipher.js';
-import { parseKey } from '../lib/encryptionKey.js';
+import { KEY_ID, NO_KEY_ID, parseKey } from '../lib/encryptionKey.js';
 import { PURPOSE_METADATA, PURPOSES } from '../protocol/encryption.js';
 
 /** The keys of a codec. */
 export interface EncryptionKeys {
-  /** Keys by their ids: 32 bytes each, in base64 or as hexadecimal digits. */
+  /**
+   * Keys by their ids: 32 bytes each, in base64 or as hexadecimal digits. An id has at most 32 of a-z, A-Z, 0-9, dash and underscore,
+   * and begins with a letter or digit.
+   */
   readonly keys: Readonly<Record<string, string>>;
   /** The id of the key that encrypts. Without one nothing is encrypted, and what is encrypted can be read. */
   readonly active?: string;
@@ -18,11 +21,12 @@ export interface EncryptionKeys {
 /**
  * A codec for workers and clients of workflows that submit rows to ktb: `dataConverter: { payloadCodecs: [codec] }`.
  *
- * @throws Error if a key is no key of 32 bytes, or the active one is not among them
+ * @throws Error if a key is no key of 32 bytes, its id is none, or the active one is not among them
  */
 export function encryptionCodec({ keys, active }: EncryptionKeys): PayloadCodec {
   const parsed = new Map<string, Uint8Array>();
   for (const [id, text] of Object.entries(keys)) {
+    if (!KEY_ID.test(id)) throw new Error(`${JSON.stringify(id)} is no id of a key: ${NO_KEY_ID}`);
     const key = parseKey(text);
     if (key === null) throw new Error(`key ${id} must be 32 bytes, in base64 or as 64 hexadecimal digits`);
     parsed.set(id, key);
