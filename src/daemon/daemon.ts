@@ -40,6 +40,7 @@ import {
   warnOfWeakTables,
 } from './startUpChecks.js';
 import { reportMissingKeys } from './missingKeys.js';
+import { openMetrics } from './openMetrics.js';
 import { installTemporalRuntime } from './temporalRuntime.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
 import { unlessAway } from './unlessAway.js';
@@ -83,6 +84,8 @@ export async function runDaemon({ file, loaded, role, signal }: DaemonOptions): 
   zeroMetrics(metrics, config.pipelines, role);
   metrics.buildInfo.set({ version: VERSION, node: process.version }, 1);
   installTemporalRuntime(logger, config.http.temporalListen);
+  const open = openMetrics(config.http);
+  if (open !== null) logger.warn(open);
 
   const parts = createParts(config, logger);
   const dependencies = new DependencyMonitor(checksOf(parts, config, role), metrics, stateLog);
