@@ -1,5 +1,6 @@
 import type { AwsSasl, SaslConfig, TokenSasl } from '../config/config.js';
 import { asError } from '../lib/asError.js';
+import { retryDelayMs } from '../lib/retryDelay.js';
 import { TokenUnavailableError } from './tokenErrors.js';
 import { requestToken, type Token } from './tokenRequest.js';
 
@@ -15,6 +16,14 @@ const LIFE_MS_MAX = 24 * 3_600_000;
 
 /** After a failure nobody asks again for this long: many connections open at the same time. */
 const PAUSE_MS = 1_000;
+
+/**
+ * A token that took the place of one that a broker has refused is given to all for at least this long, although it is refused,
+ * too. The time grows with each token that is refused. Else each login at such a broker would ask for another token.
+ */
+const REFUSED_PAUSE = { firstMs: 1_000, longestMs: 60_000 };
+/** After this long without a refusal the next one counts as the first. */
+const REFUSED_NO_MORE_MS = 600_000;
 
 interface Held {
   readonly value: string;
@@ -37,6 +46,8 @@ export class Tokens {
   #held: Held | null = null;
   #failed: { readonly error: Error; readonly until: number } | null = null;
   #asked: Promise<void> | null = null;
+  /** Tokens that were given up in a row, and when the last one was. */
+  #refused = { count: 0, at: -Infinity };
 
   /**
    * @param ask rejects with {@link TokenRefusedError} or {@link TokenUnavailableError}, after some seconds at most
@@ -71,9 +82,14 @@ export class Tokens {
     throw this.#failed?.error ?? new TokenUnavailableError('the token has ended already');
   }
 
-  /** A broker has refused this token: who needs one from now on gets another. */
+  /** A broker has refused this token: who needs one from now on gets another, unless others were refused just before. */
   refused(value: string): void {
-    if (this.#held?.value === value) this.#held = null;
+    if (this.#held?.value !== value) return;
+    const { count, at } = this.#refused;
+    const passedMs = this.#now() - at;
+    if (count > 0 && passedMs < retryDelayMs(count, REFUSED_PAUSE, 1)) return;
+    this.#refused = { count: passedMs < REFUSED_NO_MORE_MS ? count + 1 : 1, at: this.#now() };
+    this.#held = null;
   }
 
   #usable(): Held | null {

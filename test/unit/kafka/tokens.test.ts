@@ -64,6 +64,18 @@ it('a token that a broker has refused is given to nobody else', async () => {
   expect(await tokens.current()).toBe('t2');
 });
 
+it('a broker that refuses every token does not make each login ask for another one, and others can go on with the last', async () => {
+  const { told, tokens } = server(3_600_000);
+  for (; told.now < 600_000; told.now += 500) tokens.refused(await tokens.current());
+  expect(told.asked).toBeLessThan(20);
+  // It is mended. Much later a token is revoked.
+  told.now += 1_200_000;
+  const [before, asked] = [await tokens.current(), told.asked];
+  tokens.refused(before);
+  expect(await tokens.current()).not.toBe(before);
+  expect(told.asked).toBe(asked + 1);
+});
+
 it.each([[30 * 86_400_000], [Infinity]])('a token of %d ms is renewed within a day', async (lifeMs) => {
   const { told, tokens } = server(lifeMs);
   await tokens.current();
