@@ -1,6 +1,7 @@
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config/config.js';
 import { TlsAgent } from '../config/tlsAgent.js';
+import { basicLogin } from '../lib/basicLogin.js';
 import type { LookUps } from './lookUps.js';
 import { clientOfServers, serversOf } from './servers.js';
 
@@ -53,5 +54,5 @@ const ANSWER_WAIT_MS = 2_000;
 /** Who asks, as the configuration says it now. */
 function authorization({ username, password, accessToken }: ClickHouseConfig): string {
   if (accessToken !== null) return `Bearer ${accessToken}`;
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  return basicLogin(username, password);
 }

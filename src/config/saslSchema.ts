@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isPrivate } from '../lib/privateAddress.js';
 import { nonEmpty, secret } from './valueSchemas.js';
 
 /** The keys of each kind of login: those that it needs, and those that it may have. */
@@ -29,13 +30,18 @@ export const sasl = z
     username: nonEmpty.optional().describe('User, of plain and SCRAM.'),
     password: secret.optional().describe('Password, of plain and SCRAM.'),
     tokenUrl: z
-      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })
+      .url({ protocol: /^https?$/, error: 'must be an https:// address' })
+      // By RFC 6749, 3.2: it gets the client's secret, and gives the token.
+      .refine((url) => !URL.canParse(url) || isPrivate(new URL(url)), {
+        error:
+          'must be an https:// address, or one of this machine: the secret and the token would be readable on the way',
+      })
       .refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
         error: 'must have no user or password in it: set clientId and clientSecret',
       })
       .optional()
       .describe(
-        'Token endpoint of the authorization server, of oauthbearer. A token is asked for with the grant client_credentials.',
+        'Token endpoint of the authorization server, of oauthbearer. A token is asked for with the grant client_credentials. It is https, except on this machine.',
       ),
     clientId: nonEmpty.optional().describe('Client id at the authorization server, of oauthbearer.'),
     clientSecret: secret.optional().describe('Client secret, of oauthbearer.'),

@@ -8,6 +8,7 @@ import { handshakeProblem } from './tlsHandshake.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { within } from '../lib/within.js';
 import { messageOf } from '../lib/messageOf.js';
+import { addressShown } from '../lib/whyNotFetched.js';
 import { tokenErrorIn } from '../kafka/tokenErrors.js';
 import { needsToken, tokensOf } from '../kafka/tokens.js';
 import { isLoginRefusal } from '../kafka/userRefusal.js';
@@ -58,7 +59,7 @@ export async function kafkaProblem({ brokers, ssl, sasl }: KafkaConfig, error: u
 
 function refusal(sasl: SaslConfig | null, reason: string): string {
   if (sasl?.mechanism === 'oauthbearer')
-    return `refuses the token that ${sasl.tokenUrl} gives to client ${sasl.clientId} (${reason}): check that the brokers expect tokens of this server, with this audience and scope (kafka.sasl.audience, kafka.sasl.scope); their logs say why`;
+    return `refuses the token that ${addressShown(sasl.tokenUrl)} gives to client ${sasl.clientId} (${reason}): check that the brokers expect tokens of this server, with this audience and scope (kafka.sasl.audience, kafka.sasl.scope); their logs say why`;
   if (sasl?.mechanism === 'aws-msk-iam')
     return `refuses this identity of AWS (${reason}): check kafka.sasl.region, and that its policy allows kafka-cluster:Connect`;
   return `refuses user ${sasl?.username ?? ''} (${reason}): check kafka.sasl, its mechanism, username and password`;

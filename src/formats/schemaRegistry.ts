@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { SchemaRegistryConfig } from '../config/config.js';
 import { TlsAgent } from '../config/tlsAgent.js';
+import { basicLogin } from '../lib/basicLogin.js';
 import { messageOf } from '../lib/messageOf.js';
 import { retryDelayMs } from '../lib/retryDelay.js';
 
@@ -196,11 +197,7 @@ export class SchemaRegistry {
   #fetch(path: string): Promise<Answer> {
     const { url, username, password, token, requestTimeoutMs } = this.#config;
     const authorization =
-      token !== null
-        ? `Bearer ${token}`
-        : username === null
-          ? null
-          : `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+      token !== null ? `Bearer ${token}` : username === null ? null : basicLogin(username, password);
     const headers = {
       accept: 'application/vnd.schemaregistry.v1+json, application/json',
       ...(authorization === null ? {} : { authorization }),

@@ -1,6 +1,7 @@
 import type { TokenSasl } from '../config/config.js';
-import { messageOf } from '../lib/messageOf.js';
+import { basicCredentials } from '../lib/basicLogin.js';
 import { readAtMost } from '../lib/readAtMost.js';
+import { addressShown, whyNotFetched } from '../lib/whyNotFetched.js';
 import { TokenRefusedError, TokenUnavailableError } from './tokenErrors.js';
 
 /** A token, and how long it can be used from now on. */
@@ -37,8 +38,8 @@ const REFUSALS: readonly unknown[] = [
  */
 export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<Token> {
   const { tokenUrl, clientId, clientSecret, scope, audience } = sasl;
-  const at = `The token server ${tokenUrl}`;
-  const login = basic(encoded(clientId), encoded(clientSecret));
+  const at = `The token server ${addressShown(tokenUrl)}`;
+  const login = basicCredentials(encoded(clientId), encoded(clientSecret));
   let status: number;
   let text: string;
   try {
@@ -61,12 +62,12 @@ export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<
     text = await readAtMost(response, ANSWER_BYTES_MAX);
   } catch (error) {
     throw new TokenUnavailableError(
-      `${at} does not answer (${reasonOf(error)}); is it running, and is kafka.sasl.tokenUrl right?`,
+      `${at} does not answer (${whyNotFetched(error)}); is it running, and is kafka.sasl.tokenUrl right?`,
     );
   }
   const answer = asMapping(text);
   const { access_token: value, expires_in: expiresIn, error } = answer;
-  const logins = [login, basic(clientId, clientSecret)].map((text) => text.replace(/=+$/, ''));
+  const logins = [login, basicCredentials(clientId, clientSecret)].map((text) => text.replace(/=+$/, ''));
   const said = wordsOf(answer, [...logins, clientSecret]);
   if (status < 500 && REFUSALS.includes(error))
     throw new TokenRefusedError(
@@ -82,11 +83,6 @@ export async function requestToken(sasl: TokenSasl, timeoutMs: number): Promise<
   return { value, lifeMs: lifeS > 0 ? lifeS * 1_000 : (lifeOf(value) ?? ASSUMED_LIFE_MS) };
 }
 
-/** User and password of the Authorization header (RFC 7617). */
-function basic(user: string, password: string): string {
-  return Buffer.from(`${user}:${password}`).toString('base64');
-}
-
 /** As in a form (RFC 6749, 2.3.1). */
 function encoded(text: string): string {
   return new URLSearchParams({ '': text }).toString().slice(1);
@@ -99,13 +95,6 @@ function asMapping(text: string): Readonly<Record<string, unknown>> {
   } catch {
     return {};
   }
-}
-
-/** What `fetch` rejects with says why only in its cause. */
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time';
-  const { cause } = error as { cause?: { code?: string } };
-  return cause instanceof Error ? (cause.code ?? '') || cause.message : messageOf(error);
 }
 
 /** The server's own words, as far as they cannot be one of the secrets. A server may repeat what it was sent. */

@@ -7,12 +7,12 @@ import {
   type JWTPayload,
   type RemoteJWKSet,
 } from 'jose';
-import { asError } from '../../lib/asError.js';
-import { isLoopback } from '../../lib/loopback.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { retryDelayMs } from '../../lib/retryDelay.js';
 import { readAtMost } from '../../lib/readAtMost.js';
+import { isPrivate } from '../../lib/privateAddress.js';
 import { UsageError } from '../../lib/usageError.js';
+import { addressShown, whyNotFetched } from '../../lib/whyNotFetched.js';
 
 /** How access tokens of an OpenID Connect issuer are checked. */
 export interface IssuerOptions {
@@ -186,9 +186,9 @@ const DISCOVERY_PATH = '/.well-known/openid-configuration';
 /** @throws UsageError if somebody on the network could change what it answers */
 function addressOf(option: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
-  if (url === null || !isSafe) throw new UsageError(`${option} ${text} is no https:// address`);
+  if (url === null) throw new UsageError(`${option} is no https:// address`);
   if (url.username !== '' || url.password !== '') throw new UsageError(`${option} has a user or a password in it`);
+  if (!isPrivate(url)) throw new UsageError(`${option} ${addressShown(text)} is no https:// address`);
   return url;
 }
 
@@ -201,15 +201,8 @@ async function fetchJson(url: string, signal: AbortSignal): Promise<unknown> {
     if (response.status !== 200) throw new Error(`status ${response.status}`);
     return JSON.parse(await readAtMost(response, ANSWER_BYTES_MAX)) as unknown;
   } catch (error) {
-    throw new IssuerUnavailableError(`${url} gives no JSON (${reasonOf(error)})`);
+    throw new IssuerUnavailableError(`${addressShown(url)} gives no JSON (${whyNotFetched(error)})`);
   }
-}
-
-/** What `fetch` rejects with says why only in its cause. */
-function reasonOf(error: unknown): string {
-  const { name, cause } = asError(error);
-  if (name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
-  return cause instanceof Error ? messageOf(cause) : messageOf(error);
 }
 
 /** The keys, as the issuer gives them, are no set of keys. */

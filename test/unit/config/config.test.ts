@@ -673,6 +673,20 @@ describe('kafka.sasl', () => {
     ]);
   });
 
+  it('takes an address of the token server where nobody reads the secret and the token on the way', () => {
+    const of = (url: string) =>
+      withSasl(`{ mechanism: oauthbearer, tokenUrl: '${url}', clientId: ktb, clientSecret: s }`);
+    for (const url of [
+      'https://login/token',
+      'https://login/token?p=policy',
+      'http://127.0.0.1:8080/token',
+      'http://localhost/token',
+    ])
+      expect(parse(of(url)).kafka.sasl, url).toMatchObject({ tokenUrl: url });
+    for (const url of ['http://login/token', 'http://127.0.0.1.evil.example/token', 'ftp://login/token', 'login/token'])
+      expect(problems(of(url))[0], url).toMatch(/^line 1: kafka\.sasl\.tokenUrl: must be an https:\/\/ address/);
+  });
+
   it('takes no secret within the address of the token server', () => {
     const token =
       "{ mechanism: oauthbearer, tokenUrl: 'https://ktb:secret@login/token', clientId: ktb, clientSecret: s }";

@@ -112,5 +112,8 @@ it.each<[string, { status: number; body: string }, RegExp]>([
 
 it('a server that is away, or does not answer in time, is told so', async () => {
   expect((await failure(ask({ tokenUrl: 'http://127.0.0.1:9/token' }))).message).toMatch(/does not answer \(.+\)/);
+  const { message } = await failure(ask({ tokenUrl: 'http://127.0.0.1:9/token?key=hunter2#hunter2' }));
+  expect(message).toContain('The token server http://127.0.0.1:9/token does not answer');
+  expect(message).not.toContain('hunter2');
   expect((await failure(ask({}, 0))).message).toMatch(/does not answer \(no answer in time\)/);
 });
