@@ -37,6 +37,8 @@ export function brokerListProblem(text: string): string | null {
 }
 
 function brokerProblem(address: string): string | null {
+  // It may be a secret, so it is not quoted.
+  if (address.includes('@')) return 'must be host:port, without a user or a password: they belong to kafka.sasl';
   if (/^[^[\]]*:[^[\]]*:/.test(address))
     return `must be host:port; an IPv6 address is written in brackets, as [::1]:9092, and not as ${address}`;
   if (!new RegExp(`^${HOST}:`).test(address)) return `must be host:port`;

@@ -110,6 +110,10 @@ it('says what is wrong with an address', () => {
     at('must be host:port; an IPv6 address is written in brackets, as [::1]:9092'),
   );
   expect(brokerProblems('a:65536')).toEqual(at('must be host:port, and the port of a:65536 is over 65535'));
+  for (const broker of ['SASL://u:hunter2@h:9092', 'hunter2@h:9092', 'hunter2@h'])
+    expect(brokerProblems(broker)).toEqual(
+      at('must be host:port, without a user or a password: they belong to kafka.sasl'),
+    );
   expect(brokerProblems(' , ')).toEqual(at('must be host:port, and is empty'));
   for (const address of ['https://temporal:7233', 'temporal:7233,other:7233', '::1:7233', 'temporal:99999'])
     expect(problems(`${MINIMAL}\ntemporal: ${JSON.stringify({ address })}`)).toHaveLength(1);
