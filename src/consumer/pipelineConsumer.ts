@@ -109,13 +109,13 @@ export class PipelineConsumer {
     this.#held = new HeldPartitions(name, this.#fetching, metrics.held, stateLog);
     this.#unserved = new UnservedPartitions(name, metrics.unserved);
     this.#lag = new Lag(name, admin, metrics.lag);
+    const readEpochs = new ReadEpochs();
     this.#plans = new ReadingPlans({
-      ...{ pipeline, batchersOf, logger, stateLog, fetching: this.#fetching },
+      ...{ pipeline, batchersOf, logger, stateLog, readEpochs, fetching: this.#fetching },
       commit: (assignment, commits) => this.#commits.commitNow(assignment, commits),
       replaced: () => this.#applyBackpressure(),
     });
     const missing = new MissingRecords({ pipeline, metrics, logger, held: this.#held });
-    const readEpochs = new ReadEpochs();
     const parts = { fetching: this.#fetching, plans: this.#plans, commits: this.#commits, missing, readEpochs, logger };
     const moved = (assignment: Assignment): void => {
       this.#plans.finish(assignment);

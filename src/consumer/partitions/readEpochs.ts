@@ -44,7 +44,7 @@ export class ReadEpochs {
     if (read !== null && offset > read.to) this.#read.delete(partitionName(source));
   }
 
-  /** An epoch of ours begins where a log was cut: what was read before the cut is still there. */
+  /** An epoch of ours begins in the same log, where that was cut, or where a layout has ended: what was read before is still there. */
   continueAt(at: number, { before, source }: { readonly before: string; readonly source: RecordSource }): void {
     const read = this.of({ ...source, epoch: before });
     if (read === null) return;

@@ -14,6 +14,7 @@ import { closeEpoch, unflushedBatchers, type ClosableBatcher } from './closeEpoc
 import { mustLeaveLayout } from './startPosition.js';
 import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
+import type { ReadEpochs } from './readEpochs.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
 const LAYOUT_CHANGE_RETRY_MS = 1_000;
@@ -32,6 +33,7 @@ export interface ReadingPlansOptions {
    * @returns false if nothing can be committed yet
    */
   readonly commit: (assignment: Assignment, commits: () => readonly PartitionCommit[]) => Promise<boolean>;
+  readonly readEpochs: Pick<ReadEpochs, 'continueAt'>;
   /** Called when another tracker has taken over a partition. */
   readonly replaced: () => void;
   readonly logger: Pick<Logger, 'info'>;
@@ -140,7 +142,7 @@ export class ReadingPlans {
    * paused, or cannot flush, that takes until a person helps, so it is told.
    */
   async #enterLayout(assignment: Assignment, entering: AssignedPartition, closed: PartitionTracker): Promise<void> {
-    const { batchersOf, logger, pipeline, stateLog } = this.#options;
+    const { batchersOf, logger, pipeline, stateLog, readEpochs } = this.#options;
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
     const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
@@ -170,11 +172,10 @@ export class ReadingPlans {
         to: layoutName(pipeline.layout),
       };
       logger.info(fields, 'A partition has gone over to another layout');
-      this.#goOn(
-        assignment,
-        entering,
-        new PartitionTracker({ topic, partition, epoch: newEpoch(entering.topicId) }, next, this.reading),
-      );
+      const source = { topic, partition, epoch: newEpoch(entering.topicId) };
+      // The log is the same. If it is cut later, what was read of it before counts, too.
+      readEpochs.continueAt(next, { before: closed.epoch, source });
+      this.#goOn(assignment, entering, new PartitionTracker(source, next, this.reading));
       return true;
     });
   }

@@ -6,6 +6,7 @@ import type { PartitionCommit } from '../../../../src/consumer/partitions/assign
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
 import { ReadingPlans } from '../../../../src/consumer/partitions/readingPlans.js';
+import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
 import type { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import type { Layout } from '../../../../src/protocol/layout.js';
 import type { RecordSource } from '../../../../src/protocol/record.js';
@@ -56,6 +57,7 @@ function member() {
       return Promise.resolve();
     },
   }));
+  const readEpochs = new ReadEpochs();
   const plans = new ReadingPlans({
     pipeline: { name: 'orders', layout: LAYOUT, settings },
     batchersOf: () => batchers,
@@ -68,6 +70,7 @@ function member() {
       for (const { offset, state: of } of commits()) note(`commit ${of.type} ${offset}`);
       return Promise.resolve(true);
     },
+    readEpochs,
     replaced: () => note('replaced'),
     logger,
     stateLog: new StateLog(logger),
@@ -76,7 +79,7 @@ function member() {
     assignment.get({ topic: 'orders', partition: 0 })?.tracker ?? undefined;
   const leaveLayout = (of: RecordSource, from: number, layout: Layout) =>
     plans.leaveLayout(assignment, assignment.get(of)!, of, from, layout);
-  return { plans, leaveLayout, assignment, present, done, state, told };
+  return { plans, leaveLayout, assignment, present, done, state, told, readEpochs };
 }
 
 it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
@@ -98,12 +101,13 @@ it('says that a partition leaves a layout before it closes its epoch there, and 
 });
 
 it('enters its own layout under a new epoch once the old batchers have flushed all that was read', async () => {
-  const { plans, leaveLayout, assignment, present, done, state } = member();
+  const { plans, leaveLayout, assignment, present, done, state, readEpochs } = member();
   await leaveLayout(source, 5, OLD);
   const closing = present()!;
   plans.finish(assignment);
   expect(present()).toBe(closing);
   state.flushed = false;
+  readEpochs.note(source, [{ leaderEpoch: 3, from: 5 }], 10);
   closing.advanceTo(10);
   const before = done.length;
   plans.finish(assignment);
@@ -113,6 +117,8 @@ it('enters its own layout under a new epoch once the old batchers have flushed a
   await eventually(() => expect(present()).not.toBe(closing));
   expect(present()).toMatchObject({ next: 10, plan: { layout: LAYOUT, end: null } });
   expect(present()!.epoch).not.toBe('e1');
+  // It is the same log, which may be cut later.
+  expect(readEpochs.of(present()!)).toMatchObject({ leaderEpoch: 3, to: 10 });
   expect(assignment.uncommittedEpochs()).toMatchObject([{ offset: 10 }]);
 });
 
