@@ -34,6 +34,20 @@ export interface BatcherInput {
   readonly carried?: CarriedState;
   /** The closed run that this run takes over from. What it left is flushed first. */
   readonly heirOf?: string;
+  /**
+   * What of the settings and the state came encrypted. Believed only if the input itself came so. Absent: nothing is
+   * known to have.
+   */
+  readonly encrypted?: EncryptedParts;
+}
+
+/** What of a batcher's state came from somebody with the key. */
+export interface EncryptedParts {
+  readonly settings?: true;
+  /** All that it has accepted. */
+  readonly accepted?: true;
+  /** It has asked Temporal for a run before its first one, see `RUN_BEFORE`. */
+  readonly runBefore?: true;
 }
 
 export const BATCHER_FORMAT = 'ktb-batcher/1';

@@ -22,6 +22,11 @@ export interface ChunkMeta {
    * count.
    */
   readonly settings?: BatcherSettings;
+  /**
+   * Set if the sender's settings require encryption: when it has encrypted the chunk (its clock, milliseconds since 1970).
+   * Believed only if the chunk came encrypted. So a batcher knows it with the first chunk, even if settings come later.
+   */
+  readonly requiredAtMs?: number;
 }
 
 /**

@@ -11,4 +11,9 @@ type InheritedField =
 export interface Inheritance extends Pick<CarriedState, InheritedField> {
   /** Closed runs of which nothing is known, because Temporal no longer has their histories. Normally absent. */
   readonly lost?: number;
+  /** All that the closed run had accepted had come encrypted. Absent: nobody knows who has sent it. */
+  readonly trusted?: true;
 }
+
+/** Given for the id of a run: the run that was closed last before the first one of this chain, if there is one. */
+export const RUN_BEFORE = '';

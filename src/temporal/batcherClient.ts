@@ -259,10 +259,14 @@ export class TemporalBatcherClient implements BatcherClient {
     return sealedSignal(cipher, this.workflowId, signal, payloads);
   }
 
-  /** Settings that travel encrypted say when they were. */
+  /** What travels encrypted says when it was encrypted: settings, and that they require it. */
   #dated(meta: ChunkMeta): ChunkMeta {
-    if (meta.settings === undefined || cipherOf(this.#client)?.encrypts !== true) return meta;
-    return { ...meta, settings: dated(meta.settings) };
+    if (cipherOf(this.#client)?.encrypts !== true) return meta;
+    return {
+      ...meta,
+      ...(meta.settings === undefined ? {} : { settings: dated(meta.settings) }),
+      ...(this.#settings().encryption === 'required' ? { requiredAtMs: Date.now() } : {}),
+    };
   }
 
   /** What each signal would start the batcher with. It is encrypted once for all of them, while the settings are the same. */

@@ -60,6 +60,36 @@ export async function* runEvents(client: Client, run: RunName): AsyncIterable<Ba
   }
 }
 
+/** How a run of a workflow has begun. */
+export interface RunStart {
+  readonly workflowType: string;
+  /** The first run of its chain of runs. */
+  readonly firstRunId: string;
+  /** The run itself, or, if it was reset, the original one, which has its place in the order of starts. */
+  readonly originalRunId: string;
+  /** Payloads of its arguments, as they travel. */
+  readonly input: readonly Payload[];
+}
+
+/** Rejects if Temporal no longer has the run. */
+export async function runStart(
+  { workflowService }: Pick<Client, 'workflowService'>,
+  { namespace, workflowId, runId }: RunName,
+): Promise<RunStart> {
+  const { history } = await workflowService.getWorkflowExecutionHistory({
+    namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: 1,
+  });
+  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+  return {
+    workflowType: started?.workflowType?.name ?? '',
+    firstRunId: started?.firstExecutionRunId ?? runId,
+    originalRunId: started?.originalExecutionRunId ?? runId,
+    input: started?.input?.payloads ?? [],
+  };
+}
+
 /** The settings that a batcher's run began with. Null if Temporal no longer has the run. */
 export async function startSettings(
   client: Client,

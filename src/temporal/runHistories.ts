@@ -1,13 +1,17 @@
 import type { Client } from '@temporalio/client';
-import { isNotFound } from './errors.js';
-import type { CoverageState } from '../protocol/batcher.js';
-import type { Inheritance } from '../protocol/inheritance.js';
+import { grpcErrorOf, isNotFound } from './errors.js';
+import { GRPC_STATUS } from './grpcStatus.js';
+import { BATCHER, type BatcherInput, type CoverageState } from '../protocol/batcher.js';
+import { RUN_BEFORE, type Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN, type BatchSpec } from '../protocol/flush.js';
 import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
-import { historyEvents, resultOf, runEvents, type BatcherEvent } from './historyEvents.js';
+import { readPayload } from '../workflows/payloadConverter.js';
+import { joinInheritances } from '../workflows/trust.js';
+import { cipherOf, payloadReader } from './encryption.js';
+import { historyEvents, resultOf, runEvents, runStart, type BatcherEvent, type RunStart } from './historyEvents.js';
 import { quotedText } from './visibilityQuery.js';
 
 /** Runs for which the answer of {@link RunHistories.anyWasReset} is remembered. */
@@ -106,19 +110,42 @@ export class RunHistories {
    * two senders see the same run closed. The first starts an heir, which accepts and flushes records and is closed,
    * too. Then the second sender starts another heir, and its input names the old run. By that input alone, the records
    * of the first heir would be skipped, and those that it had flushed would be inserted again.
+   *
+   * @param namedRunId or `RUN_BEFORE`: what nobody in the run's chain has taken over
    */
   async inheritanceOf(workflowId: string, heirRunId: string, namedRunId: string): Promise<Inheritance> {
-    const heir = await this.#originalOf(workflowId, heirRunId);
-    return this.inheritance(workflowId, await this.#runBefore(workflowId, heir, namedRunId));
+    const start = await this.#startOf(workflowId, heirRunId);
+    const heir = start?.originalRunId ?? heirRunId;
+    if (namedRunId !== RUN_BEFORE)
+      return this.#inheritanceFrom(workflowId, await this.#runBefore(workflowId, heir, namedRunId));
+    return this.#inheritanceBefore(workflowId, start?.firstRunId ?? heir);
+  }
+
+  /** What is left by the run before a chain, unless its first run was an heir and has taken it over. */
+  async #inheritanceBefore(workflowId: string, firstRunId: string): Promise<Inheritance> {
+    const first = await this.#startOf(workflowId, firstRunId);
+    // If it is gone, so is every run before it.
+    if (first === null || this.#inputOf(workflowId, first)?.heirOf) return NOTHING;
+    return this.#inheritanceFrom(workflowId, await this.#runBefore(workflowId, firstRunId, null));
+  }
+
+  #inheritanceFrom(workflowId: string, runId: string | null): Promise<Inheritance> {
+    return runId === null ? Promise.resolve(NOTHING) : this.inheritance(workflowId, runId);
   }
 
   /**
    * What a closed run has left. If Temporal no longer has its history, nothing is known of it, and `lost` counts it.
+   *
+   * Somebody without the key may have started it in place of an heir, and it may have ended before it found out. Then what
+   * the run before it has left comes first.
    */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
     try {
       const { run, lost } = await this.#closedRun(workflowId, runId);
-      return lost === undefined ? run.inheritance() : { ...run.inheritance(), lost };
+      const inheritance = lost === undefined ? run.inheritance() : { ...run.inheritance(), lost };
+      if (run.knowsRunBefore || cipherOf(this.#client)?.hasKeys !== true) return inheritance;
+      const earlier = await this.inheritanceOf(workflowId, runId, RUN_BEFORE);
+      return earlier === NOTHING ? inheritance : joinInheritances(earlier, inheritance);
     } catch (error) {
       if (error instanceof HistoryGoneError && error.runId === runId) return LOST;
       throw error;
@@ -126,50 +153,85 @@ export class RunHistories {
   }
 
   /**
-   * The run that was closed last before the heir was started. Read from the visibility store, which may be some seconds
-   * late.
+   * The run of a batcher that was closed last before the heir was started. Read from the visibility store, which may be
+   * some seconds late. Runs of other workflows under the same id are passed over, and so are those that no batcher could
+   * begin with.
+   *
+   * @param namedRunId what the heir's input names. It may be an earlier run, and if somebody else has started the heir, any
+   *   text
+   * @returns null if there was none. The named run if Temporal has neither that nor a later one
    */
-  async #runBefore(workflowId: string, heirRunId: string, namedRunId: string): Promise<string> {
+  async #runBefore(workflowId: string, heirRunId: string, namedRunId: string | null): Promise<string | null> {
     const [named, heir] = await Promise.all([
-      this.#startOf(workflowId, namedRunId),
-      this.#startOf(workflowId, heirRunId),
+      namedRunId === null ? undefined : this.#timeOf(workflowId, namedRunId),
+      this.#timeOf(workflowId, heirRunId),
     ]);
-    // If the named run is gone, so is every run that was closed at that time.
-    if (named === null || heir === null) return namedRunId;
+    if (typeof heir !== 'number') return namedRunId;
+    const isNamed = typeof named === 'number' && named <= heir && (await this.#isBatcher(workflowId, namedRunId ?? ''));
+    const sinceMs = isNamed ? named : 0;
     const query =
-      `WorkflowId = ${quotedText(workflowId)} AND StartTime >= '${new Date(named - CLOCK_STEP_MS).toISOString()}'` +
+      `WorkflowId = ${quotedText(workflowId)} AND StartTime >= '${new Date(Math.max(0, sinceMs - CLOCK_STEP_MS)).toISOString()}'` +
       ` AND StartTime <= '${new Date(heir + CLOCK_STEP_MS).toISOString()}'`;
     let seesHeir = false;
-    let before = { runId: namedRunId, startMs: named };
+    const closed: { readonly runId: string; readonly startMs: number }[] = [];
     for await (const { runId, startTime, status } of this.#client.workflow.list({ query })) {
       const startMs = startTime.getTime();
       if (runId === heirRunId) seesHeir = true;
-      else if (status.name !== 'CONTINUED_AS_NEW' && startMs > before.startMs && startMs <= heir)
-        before = { runId, startMs };
+      else if (status.name !== 'CONTINUED_AS_NEW' && startMs > sinceMs && startMs <= heir)
+        closed.push({ runId, startMs });
     }
     // Runs appear in the list in the order in which they were started. So the list is complete only when it has the
     // heir.
     if (!seesHeir)
       throw new Error(`Temporal does not list run ${heirRunId} of ${workflowId} yet; asked again until it does`);
-    return before.runId;
+    closed.sort((one, other) => other.startMs - one.startMs);
+    for (const { runId } of closed) if (await this.#isBatcher(workflowId, runId)) return runId;
+    return isNamed || named === null ? namedRunId : null;
   }
 
-  /** Milliseconds since 1970. Null if Temporal no longer has the run. */
-  async #startOf(workflowId: string, runId: string): Promise<number | null> {
+  /** Whether it is a run of a batcher, or gone. */
+  async #isBatcher(workflowId: string, runId: string): Promise<boolean> {
+    const start = await this.#startOf(workflowId, runId);
+    return start === null || this.#inputOf(workflowId, start) !== null;
+  }
+
+  /**
+   * The input of a batcher's run. Null if it is a run of something else, or no worker could begin with its input.
+   *
+   * @throws MissingKeyError
+   */
+  #inputOf(workflowId: string, { workflowType, input }: RunStart): BatcherInput | null {
+    if (workflowType !== BATCHER.workflowType) return null;
+    const open = payloadReader(this.#client, workflowId);
+    const [first] = input.map(open);
+    try {
+      const read = first && readPayload<BatcherInput | null>(first);
+      return typeof read?.format === 'string' && typeof read.settings === 'object' ? read : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Milliseconds since 1970. Null if Temporal no longer has the run, undefined if it is no id of a run. */
+  async #timeOf(workflowId: string, runId: string): Promise<number | null | undefined> {
     try {
       const { startTime } = await this.#client.workflow.getHandle(workflowId, runId).describe();
       return startTime.getTime();
     } catch (error) {
       if (isNotFound(error)) return null;
+      if (isInvalid(error)) return undefined;
       throw error;
     }
   }
 
-  /** The original of a reset run, or the run itself. The original has its place in the order of starts. */
-  async #originalOf(workflowId: string, runId: string): Promise<string> {
-    for await (const event of historyEvents(this.#client, { namespace: this.#namespace, workflowId, runId }))
-      return event.workflowExecutionStartedEventAttributes?.originalExecutionRunId ?? runId;
-    return runId;
+  /** Null if Temporal no longer has the run. */
+  async #startOf(workflowId: string, runId: string): Promise<RunStart | null> {
+    try {
+      return await runStart(this.#client, { namespace: this.#namespace, workflowId, runId });
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      throw error;
+    }
   }
 
   /** `count` of the chunks that a closed run had accepted and not flushed, from number `from` on, with their bodies. */
@@ -318,16 +380,23 @@ export class RunHistories {
   }
 }
 
+/** Temporal does not take it as the id of a run. */
+function isInvalid(error: unknown): boolean {
+  return grpcErrorOf(error)?.code === GRPC_STATUS.invalidArgument;
+}
+
 /** The visibility store keeps times less exactly than histories do. */
 const CLOCK_STEP_MS = 1;
 
-/** The inheritance from a run whose history is gone. */
-const LOST: Inheritance = {
+/** The inheritance if there was no run before. */
+const NOTHING: Inheritance = {
   coverage: [],
   counters: NO_COUNTERS,
   paused: false,
   controls: [],
   lastFlush: null,
   estates: [],
-  lost: 1,
 };
+
+/** The inheritance from a run whose history is gone. */
+const LOST: Inheritance = { ...NOTHING, lost: 1 };

@@ -23,6 +23,10 @@ export interface BatcherParts {
   confirmations: Confirmations;
   coverage: Coverage;
   foreignSignals: ForeignSignals;
+  /**
+   * The coverage of what came encrypted. Null while nothing else has come: then it is {@link coverage}. See `trust.ts`.
+   */
+  encryptedCoverage: Coverage | null;
 }
 
 /** The parts of a batcher that begins with nothing. */
@@ -39,5 +43,6 @@ export function newParts(run: RunIdentity): BatcherParts {
     confirmations: new Confirmations(),
     coverage: new Coverage(),
     foreignSignals: new ForeignSignals(),
+    encryptedCoverage: new Coverage(),
   };
 }

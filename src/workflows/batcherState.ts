@@ -7,13 +7,13 @@ import type {
   ControlRequest,
   EpochStatus,
 } from '../protocol/batcher.js';
-import { BATCHER_FORMAT } from '../protocol/batcher.js';
+import { BATCHER_FORMAT, type EncryptedParts } from '../protocol/batcher.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import { joinBodies } from '../protocol/chunkBodies.js';
 import { carriedPurpose, intend, purposeOf, PURPOSES } from '../protocol/encryption.js';
 import type { BatchSpec, FlushReason, InsertOutcome, Parking } from '../protocol/flush.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
-import type { Inheritance } from '../protocol/inheritance.js';
+import { RUN_BEFORE, type Inheritance } from '../protocol/inheritance.js';
 import type { BegunBatch, InheritedBatch, FlushOutcome, Leftover } from '../protocol/leftover.js';
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
@@ -31,6 +31,7 @@ import { lastingRunId, type RunIdentity } from './runIdentity.js';
 import { SignalIntake } from './signalIntake.js';
 import type { BatcherReport } from './sinks.js';
 import { batcherReport, batcherStatus } from './statusViews.js';
+import { believeOnlyEncrypted, trustAll, trustEncrypted } from './trust.js';
 import { decideBy, FOLLOWS_ALL, type Follows } from './versions.js';
 
 /** A batch as the insert gets it. */
@@ -59,6 +60,11 @@ export class BatcherState {
   readonly #runId: string;
   readonly #parts: BatcherParts;
   #settings: BatcherSettings;
+  /** Whether they came encrypted. */
+  #areSettingsEncrypted: boolean;
+  /** Whether the run, or one before it in its chain, has asked for the {@link RUN_BEFORE}. */
+  #hasAskedForRunBefore: boolean;
+  readonly #isHeir: boolean;
   /** Ids of the encrypted control signals that this run has had. Each is an event, of which a run has a bounded number. */
   readonly #controlIds = new Set<string>();
   readonly #lastingRunId: string;
@@ -71,11 +77,20 @@ export class BatcherState {
     this.#lastingRunId = lastingRunId(run);
     const isOurs = isInput(run, input, bodies);
     this.#settings = isOurs ? input.settings : withoutEncryption(input.settings);
+    const { carried, heirOf = null } = input;
+    const encrypted: EncryptedParts = input.encrypted ?? (carried === undefined ? ALL : {});
+    this.#areSettingsEncrypted = isOurs && encrypted.settings === true;
+    this.#hasAskedForRunBefore = isOurs && encrypted.runBefore === true;
+    this.#isHeir = heirOf !== null;
     this.#parts = newParts(run);
-    this.#intake = new SignalIntake(this.#parts, run.workflowId, input.heirOf ?? null);
-    if (input.carried === undefined) return;
-    restore(this.#parts, isOurs ? input.carried : withoutMarks(input.carried), bodies);
-    this.#parts.progress.carriedBytes = encodedJsonBytes(input) + bodies.length;
+    this.#intake = new SignalIntake(this.#parts, run.workflowId, () => this.refusesUnencrypted, heirOf);
+    if (carried !== undefined) {
+      restore(this.#parts, isOurs ? carried : withoutMarks(carried), bodies);
+      if (isOurs) trustEncrypted(this.#parts, carried.chunks);
+      this.#parts.progress.carriedBytes = encodedJsonBytes(input) + bodies.length;
+    }
+    if (isOurs && (encrypted.accepted === true || this.refusesUnencrypted)) trustAll(this.#parts);
+    if (this.refusesUnencrypted) this.#askForRunBefore();
   }
 
   /**
@@ -85,23 +100,61 @@ export class BatcherState {
    * @param encrypted whether it came encrypted, for this batcher
    */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted = false): void {
+    const { encryption } = this.#settings;
     if (meta.settings !== undefined) this.#takeSettings(meta.settings, nowMs, encrypted);
+    if (encrypted && meta.requiredAtMs !== undefined) this.#require(meta.requiredAtMs, nowMs);
+    if (encryption !== 'required' && this.refusesUnencrypted) this.#believeOnlyEncrypted();
     this.#intake.accept(meta, body, nowMs, encrypted);
   }
 
   /** Settings that are much older than those of this run come from a signal that somebody sends again. */
   #takeSettings(settings: BatcherSettings, nowMs: number, encrypted: boolean): void {
-    // A sender's clock may be fast.
-    const sinceMs = Math.min(this.#settings.sealedAtMs ?? 0, nowMs);
-    const sealedAtMs = settings.sealedAtMs ?? 0;
-    if (encrypted && sealedAtMs < sinceMs - SETTINGS_LATE_MS) return;
-    const latestMs = Math.max(sinceMs, encrypted ? Math.min(sealedAtMs, nowMs) : 0);
+    const { sealedAtMs = 0 } = settings;
+    if (encrypted && this.#isLate(sealedAtMs, nowMs)) return;
+    const latestMs = this.#latestMs(encrypted ? sealedAtMs : 0, nowMs);
+    this.#areSettingsEncrypted = encrypted;
     this.#settings = {
       // A member of a version without installations must not remove the name.
       ...onlyInstallation(this.#settings),
       ...(encrypted ? settings : withoutEncryption(settings)),
       ...(latestMs > 0 ? { sealedAtMs: latestMs } : {}),
     };
+  }
+
+  /** The sender of an encrypted chunk requires encryption. Its settings may follow later. */
+  #require(sealedAtMs: number, nowMs: number): void {
+    if (this.refusesUnencrypted || this.#isLate(sealedAtMs, nowMs)) return;
+    this.#settings = {
+      ...this.#settings,
+      encryption: 'required',
+      sealedAtMs: this.#latestMs(sealedAtMs, nowMs),
+    };
+  }
+
+  /** Whether it was encrypted long before the latest settings. */
+  #isLate(sealedAtMs: number, nowMs: number): boolean {
+    return sealedAtMs < this.#latestMs(0, nowMs) - SETTINGS_LATE_MS;
+  }
+
+  /** When the latest settings were encrypted. A sender's clock may be fast. */
+  #latestMs(sealedAtMs: number, nowMs: number): number {
+    return Math.max(Math.min(this.#settings.sealedAtMs ?? 0, nowMs), Math.min(sealedAtMs, nowMs));
+  }
+
+  #believeOnlyEncrypted(): void {
+    believeOnlyEncrypted(this.#parts, `${this.#lastingRunId}+encrypted`);
+    this.#askForRunBefore();
+  }
+
+  /**
+   * Whoever may start and terminate workflows may have started this run in place of an heir, also with what a process of
+   * ktb has once encrypted for a first run. So a run that requires encryption, and is no heir, finds out whether there was
+   * another one before.
+   */
+  #askForRunBefore(): void {
+    if (this.knowsRunBefore) return;
+    this.#hasAskedForRunBefore = true;
+    this.#intake.waitFor(RUN_BEFORE);
   }
 
   /**
@@ -115,13 +168,18 @@ export class BatcherState {
   }
 
   /** From now on accepts nothing of an epoch after an offset, because the partition goes over to another layout. */
-  close(request: CloseRequest): void {
-    this.#intake.close(request);
+  close(request: CloseRequest, encrypted = false): void {
+    this.#intake.close(request, encrypted);
   }
 
   /** A person pauses, flushes, drains, … */
-  control(action: ControlAction, request: ControlRequest, nowMs: number): void {
-    this.#intake.control(action, request, nowMs);
+  control(action: ControlAction, request: ControlRequest, nowMs: number, encrypted = false): void {
+    this.#intake.control(action, request, nowMs, encrypted);
+  }
+
+  /** The closed run that it has still to read. Null if there is none. */
+  get unreadRun(): string | null {
+    return this.#intake.unreadRun;
   }
 
   /**
@@ -137,6 +195,11 @@ export class BatcherState {
     if (run !== this.#lastingRunId || this.#controlIds.has(id)) return false;
     this.#controlIds.add(id);
     return true;
+  }
+
+  /** Whether it is an heir, or it or a run before it in its chain has asked for the {@link RUN_BEFORE}. */
+  get knowsRunBefore(): boolean {
+    return this.#isHeir || this.#hasAskedForRunBefore;
   }
 
   /** Counts a signal of somebody who does not have the key. It is also a foreign one. */
@@ -298,10 +361,24 @@ export class BatcherState {
     const bodies = joinBodies(carriesBuffer ? buffer.chunks : []);
     const parts = carriesBuffer ? this.#parts : withoutBuffer(this.#parts, left);
     const carried = toCarried(parts, this.#settings, bodies.length);
-    const input = { format: BATCHER_FORMAT, settings: this.#settings, carried } as const;
+    const encrypted = this.#encryptedParts;
+    const input: BatcherInput = {
+      format: BATCHER_FORMAT,
+      settings: this.#settings,
+      carried,
+      ...(Object.keys(encrypted).length > 0 ? { encrypted } : {}),
+    };
     intend(input, carriedPurpose(0, this.#runId));
     intend(bodies, carriedPurpose(1, this.#runId));
     return { input, bodies, forgotten: coverage.partitions - carried.coverage.length };
+  }
+
+  get #encryptedParts(): EncryptedParts {
+    return {
+      ...(this.#areSettingsEncrypted ? { settings: true } : {}),
+      ...(this.#parts.encryptedCoverage === null ? { accepted: true } : {}),
+      ...(this.#hasAskedForRunBefore ? { runBefore: true } : {}),
+    };
   }
 
   /** The plan for what this run leaves in its history. */
@@ -311,7 +388,8 @@ export class BatcherState {
 
   /** Everything that an heir needs. The heir takes the records from this run's history. */
   handOn(left: Leftover | null): Inheritance {
-    return toInheritance(toCarried(withoutBuffer(this.#parts, left), this.#settings, 0));
+    const inheritance = toInheritance(toCarried(withoutBuffer(this.#parts, left), this.#settings, 0));
+    return this.#parts.encryptedCoverage === null ? { ...inheritance, trusted: true } : inheritance;
   }
 
   /** Chunks that are accepted but not in a batch, oldest first. */
@@ -336,6 +414,9 @@ export class BatcherState {
     return this.#settings;
   }
 }
+
+/** An input that somebody with the key has encrypted, without anything of a run before. */
+const ALL: EncryptedParts = { settings: true, accepted: true };
 
 /** How much older the settings of one sender may be than those of another one: their clocks differ. */
 const SETTINGS_LATE_MS = 5 * 60_000;

@@ -65,7 +65,7 @@ const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
   estates: {
     forHeirs: true,
     write: ({ leftovers }) => leftovers.toState(),
-    read: (parts, leftovers) => (parts.leftovers = new Leftovers(leftovers)),
+    read: (parts, leftovers) => (parts.leftovers = new Leftovers([...leftovers, ...parts.leftovers.toState()])),
   },
   counters: {
     forHeirs: true,
@@ -80,7 +80,7 @@ const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
   draining: {
     forHeirs: false,
     write: ({ controls }) => controls.draining,
-    read: ({ controls }, draining) => (controls.draining = draining),
+    read: ({ controls }, draining) => controls.restoreDraining(draining),
   },
   controls: {
     forHeirs: true,
@@ -135,8 +135,8 @@ export function restore(parts: BatcherParts, carried: CarriedState, bodies: Uint
   }
 }
 
-/** Reads what a closed run has left to its heir. */
-export function restoreInherited(parts: BatcherParts, inheritance: Inheritance): void {
+/** Reads what a closed run has left to its heir, or as much of it as is believed. */
+export function restoreInherited(parts: BatcherParts, inheritance: Partial<Inheritance>): void {
   const inherited: Partial<CarriedState> = inheritance;
   for (const [name, field] of ENTRIES) {
     const state = inherited[name];

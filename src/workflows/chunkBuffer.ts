@@ -1,5 +1,6 @@
 import type { AcceptedChunk } from '../protocol/batcher.js';
 import { splitChunks } from '../protocol/chunkBodies.js';
+import { UNKNOWN_RUN } from '../protocol/flush.js';
 import { sourceName } from '../protocol/record.js';
 import { encodedBytesOf, type Buffered } from './batchPlanning.js';
 
@@ -13,7 +14,7 @@ export class ChunkBuffer {
   earlierRuns: readonly string[] = [];
   /** Chunks at the head of the buffer that a flush signal asks for. */
   chunksToFlush = 0;
-  readonly #present: readonly string[];
+  #present: readonly string[];
   readonly #chunks: Buffered[] = [];
   /** How many of the oldest chunks are of runs before. */
   #restored = 0;
@@ -33,6 +34,11 @@ export class ChunkBuffer {
    */
   get runs(): readonly string[] {
     return this.#restored === 0 ? this.#present : [...this.earlierRuns, ...this.#present];
+  }
+
+  /** From now on, whatever is taken out may have been inserted before. */
+  doubt(): void {
+    this.#present = [UNKNOWN_RUN];
   }
 
   get chunks(): readonly Buffered[] {

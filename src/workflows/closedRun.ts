@@ -40,7 +40,6 @@ export type RunEvent =
 export class ClosedRun {
   readonly #run: RunIdentity;
   #state: BatcherState | null = null;
-  #unreadRun: string | null = null;
   #current: CurrentBatch | null = null;
 
   constructor(run: RunIdentity) {
@@ -52,7 +51,12 @@ export class ClosedRun {
    * read since, see {@link inherit}.
    */
   get unreadRun(): string | null {
-    return this.#unreadRun;
+    return this.#startedState.unreadRun;
+  }
+
+  /** Whether it was an heir, or has asked for the `RUN_BEFORE`. */
+  get knowsRunBefore(): boolean {
+    return this.#startedState.knowsRunBefore;
   }
 
   apply(event: RunEvent): void {
@@ -60,7 +64,6 @@ export class ClosedRun {
       case 'started':
         checkInput(event.input);
         this.#state = new BatcherState({ ...this.#run, ...event.chain }, event.input, event.bodies);
-        this.#unreadRun = event.input.heirOf ?? null;
         break;
       case 'signaled':
         applySignal(this.#startedState, event.name, event.args, event.atMs);
@@ -88,7 +91,6 @@ export class ClosedRun {
   /** Gives the run the inheritance that it had not read, see {@link unreadRun}. */
   inherit(inheritance: Inheritance): void {
     this.#startedState.inherit(inheritance);
-    this.#unreadRun = null;
   }
 
   /**

@@ -64,6 +64,16 @@ export class Coverage {
     this.#setEpoch(source, { ranges, closedAt: Math.max(offset, closedAt ?? offset) });
   }
 
+  /** Adds all that another one has. */
+  addAll(state: CoverageState): void {
+    for (const { topic, partition, epochs } of state)
+      for (const { epoch, ranges, closedAt } of epochs) {
+        const source = { topic, partition, epoch };
+        for (const range of ranges) this.add(source, range);
+        if (closedAt !== undefined) this.close(source, closedAt);
+      }
+  }
+
   /** The highest accepted offset of an epoch, and the offset at which it is closed. Null if there is none. */
   ofEpoch(source: RecordSource): { readonly coveredTo: number | null; readonly closedAt: number | null } {
     const { ranges, closedAt } = this.#epoch(source);

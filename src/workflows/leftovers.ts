@@ -57,6 +57,14 @@ export class Leftovers {
     this.#leftovers = batches.length === 0 ? rest : [left, ...rest];
   }
 
+  /**
+   * Forgets what is known of a batch that had begun: somebody may have made it up. Its records are inserted with the
+   * present settings, unless the table has them.
+   */
+  forgetBegun(): void {
+    this.#leftovers = this.#leftovers.map((leftover) => ({ ...leftover, begun: null }));
+  }
+
   /** A copy with one more leftover. */
   with(leftover: Leftover): Leftovers {
     return new Leftovers([...this.#leftovers, leftover]);

@@ -107,6 +107,17 @@ export class Requests {
     return this.#next - this.#entries.length;
   }
 
+  /**
+   * Forgets all names, since somebody may have made them up.
+   *
+   * @param epoch of those to come, so that none of them has the identity of an earlier one
+   */
+  withoutNames(epoch: string): Requests {
+    if (this.#next === 0) return this;
+    const next = this.#next > 0 && this.#next <= NUMBER_MAX ? this.#next : 0;
+    return new Requests(epoch, { epoch, next, names: '', runs: [] });
+  }
+
   #forget(count: number): void {
     for (const { name } of this.#entries.splice(0, count)) this.#offsets.delete(name);
   }
@@ -126,6 +137,8 @@ const MINUTE_MS = 60_000;
  */
 const HEAD_BYTES = 100;
 const RUN_BYTES = 24;
+/** More than any batcher has. Above it a sum may not be exact. */
+const NUMBER_MAX = 2 ** 48;
 /** Not answered yet. */
 const PENDING = '';
 

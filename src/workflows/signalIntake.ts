@@ -5,8 +5,9 @@ import type { Inheritance } from '../protocol/inheritance.js';
 import type { RowRequest } from '../protocol/request.js';
 import type { Buffered } from './batchPlanning.js';
 import type { BatcherParts } from './batcherParts.js';
-import { restoreInherited } from './carriedState.js';
+import { Coverage } from './coverage.js';
 import { takeRequest } from './requestIntake.js';
+import { noteOrigin, takeInheritance } from './trust.js';
 
 /**
  * Applies signals to a batcher's state. Pure. An heir cannot judge a chunk before it knows what its closed run had
@@ -17,14 +18,19 @@ import { takeRequest } from './requestIntake.js';
 export class SignalIntake {
   readonly #parts: BatcherParts;
   readonly #workflowId: string;
+  readonly #requiresEncryption: () => boolean;
   #unreadRun: string | null;
   /** What waits, in order of arrival. */
   readonly #unjudged: (() => void)[] = [];
 
-  /** @param unreadRun see {@link unreadRun} */
-  constructor(parts: BatcherParts, workflowId: string, unreadRun: string | null) {
+  /**
+   * @param requiresEncryption whether the settings do so now
+   * @param unreadRun see {@link unreadRun}
+   */
+  constructor(parts: BatcherParts, workflowId: string, requiresEncryption: () => boolean, unreadRun: string | null) {
     this.#parts = parts;
     this.#workflowId = workflowId;
+    this.#requiresEncryption = requiresEncryption;
     this.#unreadRun = unreadRun;
   }
 
@@ -38,6 +44,11 @@ export class SignalIntake {
     return this.#unreadRun !== null;
   }
 
+  /** From now on what arrives waits, until the run has read what this one has left. */
+  waitFor(unreadRun: string): void {
+    this.#unreadRun ??= unreadRun;
+  }
+
   /** See `BatcherState.accept`. */
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void {
     this.#count();
@@ -46,8 +57,8 @@ export class SignalIntake {
   }
 
   #judge({ segments, records, bytes, waitedMs }: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void {
-    const { coverage, counters, progress } = this.#parts;
-    const keep = coverage.accept(segments, nowMs);
+    const { counters, progress } = this.#parts;
+    const keep = this.#coverageFor(encrypted, segments, nowMs).accept(segments, nowMs);
     if (keep === null) {
       counters.duplicateChunks++;
       progress.duplicateChunks++;
@@ -56,6 +67,16 @@ export class SignalIntake {
     const accepted = { acceptedAtMs: nowMs, ...(isDelay(waitedMs) ? { waitedMs } : {}) };
     const chunk = { segments, keep, records, bytes, bodyBytes: body.length, ...accepted };
     this.#append({ chunk: encrypted ? { ...chunk, encrypted } : chunk, body });
+  }
+
+  /**
+   * What has waited since before encryption was required, and is not encrypted, stays out of the coverage: otherwise it
+   * could have others taken for accepted.
+   */
+  #coverageFor(encrypted: boolean, segments: ChunkMeta['segments'], nowMs: number): Coverage {
+    if (!encrypted && this.#requiresEncryption()) return new Coverage(this.#parts.coverage.toState());
+    noteOrigin(this.#parts, encrypted, segments, nowMs);
+    return this.#parts.coverage;
   }
 
   /**
@@ -69,6 +90,7 @@ export class SignalIntake {
   }
 
   #judgeRequest(request: RowRequest, nowMs: number, fits: (encodedBytes: number) => boolean, encrypted: boolean): void {
+    if (this.#refusesNow(encrypted)) return;
     const { requests, confirmations, counters } = this.#parts;
     const intake = takeRequest(requests, this.#workflowId, request, nowMs, fits);
     if (intake.type === 'new') {
@@ -87,26 +109,39 @@ export class SignalIntake {
   }
 
   /** See `BatcherState.close`. */
-  close({ offset, ...source }: CloseRequest): void {
+  close({ offset, ...source }: CloseRequest, encrypted: boolean): void {
     this.#parts.progress.handled = true;
-    this.#onceInherited(() => this.#parts.coverage.close(source, offset));
+    this.#onceInherited(() => {
+      if (this.#refusesNow(encrypted)) return;
+      this.#parts.coverage.close(source, offset);
+      if (encrypted) this.#parts.encryptedCoverage?.close(source, offset);
+    });
+  }
+
+  /** Whether something that has waited is refused by now. Otherwise notes how it came. */
+  #refusesNow(encrypted: boolean): boolean {
+    const refuses = !encrypted && this.#requiresEncryption();
+    if (refuses) this.countRefusedSignal();
+    else noteOrigin(this.#parts, encrypted, [], 0);
+    return refuses;
   }
 
   /** A person pauses, flushes, drains, … None of it depends on what an heir has to read. */
-  control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number): void {
+  control(action: ControlAction, { actor, reason, batch }: ControlRequest, nowMs: number, encrypted: boolean): void {
     const { buffer, controls, progress } = this.#parts;
     progress.handled = true;
+    noteOrigin(this.#parts, encrypted, [], nowMs);
     controls.record({ action, actor, reason, atMs: nowMs });
     switch (action) {
       case 'pause':
       case 'resume':
-        controls.pause(action === 'pause');
+        controls.pause(action === 'pause', encrypted);
         break;
       case 'flush':
         buffer.flushAll();
         break;
       case 'drain':
-        controls.draining = true;
+        controls.drain(encrypted);
         break;
       case 'park':
         this.#park(batch, { reason });
@@ -138,7 +173,7 @@ export class SignalIntake {
     if (!this.isWaitingForInheritance) throw new Error('there is nothing to inherit');
     this.#unreadRun = null;
     this.#parts.progress.handled = true;
-    restoreInherited(this.#parts, inheritance);
+    takeInheritance(this.#parts, inheritance, this.#requiresEncryption());
     for (const judge of this.#unjudged.splice(0)) judge();
   }
 

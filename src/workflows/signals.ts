@@ -18,8 +18,8 @@ interface SignalTarget {
   readonly refusesUnencrypted: boolean;
   accept(meta: ChunkMeta, body: Uint8Array, nowMs: number, encrypted: boolean): void;
   submit(request: RowRequest, nowMs: number, follows: Follows, encrypted: boolean): void;
-  control(action: ControlAction, request: ControlRequest, nowMs: number): void;
-  close(request: CloseRequest): void;
+  control(action: ControlAction, request: ControlRequest, nowMs: number, encrypted: boolean): void;
+  close(request: CloseRequest, encrypted: boolean): void;
   isNewControl(id: string, request: ControlRequest): boolean;
   countRefusedSignal(): void;
   countForeignSignal(): void;
@@ -53,10 +53,10 @@ export function applySignal(
     return false;
   }
   if (isControl(name, first)) {
-    target.control(name as ControlAction, toControlRequest(first), nowMs);
+    target.control(name as ControlAction, toControlRequest(first), nowMs, encrypted);
   } else if (name === BATCHER.signals.close && isCloseRequest(first)) {
     // Nothing has such a long name, so there is nothing to close, and the name must not be kept.
-    if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first);
+    if (Math.max(first.topic.length, first.epoch.length) <= NAME_CHARACTERS_MAX) target.close(first, encrypted);
   } else if (name === BATCHER.signals.records && isChunk(first, second)) {
     checkChunk(first, second as Uint8Array);
     target.accept(first, second as Uint8Array, nowMs, encrypted);

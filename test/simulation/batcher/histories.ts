@@ -1,5 +1,6 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { BATCHER } from '../../../src/protocol/batcher.js';
 import { GRPC_STATUS } from '../../../src/temporal/grpcStatus.js';
 
 interface HistoryEvent {
@@ -16,11 +17,14 @@ export class Histories {
   readonly #runs = new Map<string, HistoryEvent[]>();
   readonly #statuses = new Map<string, string>();
 
-  started(runId: string, atMs: number, args: readonly unknown[]): void {
+  /** @param more other attributes of the event */
+  started(runId: string, atMs: number, args: readonly unknown[], more: object = {}): void {
     this.#runs.set(runId, []);
     this.#statuses.set(runId, 'RUNNING');
     const input = { payloads: args.map(encode) };
-    this.#append(runId, atMs, { workflowExecutionStartedEventAttributes: { input, originalExecutionRunId: runId } });
+    const workflowType = { name: BATCHER.workflowType };
+    const attributes = { workflowType, input, originalExecutionRunId: runId, ...more };
+    this.#append(runId, atMs, { workflowExecutionStartedEventAttributes: attributes });
   }
 
   signaled(runId: string, atMs: number, signalName: string, args: readonly unknown[]): void {

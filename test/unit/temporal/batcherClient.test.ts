@@ -249,6 +249,28 @@ it('encrypts each signal as such, with the time of its settings, and what a run 
   expect(sent[1]!.input.payloads).toEqual(sent[0]!.input.payloads);
   const read = defaultPayloadConverter.fromPayload<ChunkMeta>(cipher.decrypt(sent[0]!.signalInput.payloads[0], 'b'));
   expect(Math.abs((read.settings?.sealedAtMs ?? 0) - Date.now())).toBeLessThan(60_000);
+  expect(read.requiredAtMs).toBeUndefined();
+});
+
+it('says with each encrypted signal that encryption is required, whether settings travel with it or not', async () => {
+  const sent: { readonly signalInput: { readonly payloads: readonly [Payload, Payload] } }[] = [];
+  const client = {
+    options: { namespace: 'n', identity: 'i' },
+    connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflowService: {
+      signalWithStartWorkflowExecution: (request: (typeof sent)[number]) => {
+        sent.push(request);
+        return Promise.resolve({ runId: 'r', started: true });
+      },
+    },
+  } as unknown as Client;
+  const required = () => ({ ...settings(), encryption: 'required' }) as const;
+  const options = { workflowId: 'b', taskQueue: 'q', settings: required, requestTimeoutMs: 1_000, counted };
+  const cipher = new PayloadCipher({ keys: new Map([['k1', randomBytes(32)]]), active: 'k1' });
+  const { meta, body } = encodeChunk([]);
+  await new TemporalBatcherClient(setCipher(client, cipher), options).send(meta, body);
+  const read = defaultPayloadConverter.fromPayload<ChunkMeta>(cipher.decrypt(sent[0]!.signalInput.payloads[0], 'b'));
+  expect(Math.abs((read.requiredAtMs ?? 0) - Date.now())).toBeLessThan(60_000);
 });
 
 describe('with keys, of which none is active', () => {

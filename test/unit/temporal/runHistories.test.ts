@@ -1,5 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PayloadCipher } from '../../../src/codecs/payloadCipher.js';
+import { RUN_BEFORE } from '../../../src/protocol/inheritance.js';
+import { setCipher } from '../../../src/temporal/encryption.js';
 import type { BatcherEvent } from '../../../src/temporal/historyEvents.js';
 import { HistoryGoneError, RunHistories } from '../../../src/temporal/runHistories.js';
 import { Histories as StoredHistories } from '../../simulation/batcher/histories.js';
@@ -179,6 +182,59 @@ describe('runs as Temporal has them', () => {
     expect(await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2')).toMatchObject({ estates: [], lost: 1 });
     await expect(reader.leftover(WORKFLOW_ID, 'run-1', 0, 1)).rejects.toThrow(HistoryGoneError);
     await expect(reader.result(WORKFLOW_ID, { runId: 'run-1', eventId: 1 })).rejects.toThrow(HistoryGoneError);
+  });
+
+  it('a run that is no heir takes over the run before its chain, if nobody has', async () => {
+    const [histories, reader] = stored();
+    const left = async (run: number) =>
+      (await reader.inheritanceOf(WORKFLOW_ID, `run-${run}`, RUN_BEFORE)).estates.map(({ runId }) => runId);
+    closedRun(histories, 1);
+    expect(await left(1)).toEqual([]);
+    histories.started('run-2', 0, [input(), NO_BODIES]);
+    expect(await left(2)).toEqual(['run-1']);
+    histories.ended('run-2', 'CONTINUED_AS_NEW');
+    histories.started('run-3', 0, [input(), NO_BODIES], { firstExecutionRunId: 'run-2' });
+    expect(await left(3)).toEqual(['run-1']);
+    histories.ended('run-3', 'TERMINATED');
+    histories.started('run-4', 0, [{ ...input(), heirOf: 'run-3' }, NO_BODIES]);
+    expect(await left(4)).toEqual([]);
+  });
+
+  it('no workflow of somebody else is taken over, nor a start that no batcher could begin with, whatever names it', async () => {
+    const [histories, reader] = stored();
+    closedRun(histories, 1);
+    histories.started('run-2', 0, [], { workflowType: { name: 'other' } });
+    histories.ended('run-2', 'TERMINATED');
+    for (const [run, args] of [
+      [3, []],
+      [4, ['?']],
+      [5, [{ format: 'ktb-batcher/1' }]],
+    ] as [number, unknown[]][]) {
+      histories.started(`run-${run}`, 0, args);
+      histories.ended(`run-${run}`, 'TERMINATED');
+    }
+    histories.started('run-6', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
+    for (const named of ['run-2', 'run-5', 'run-1', 'run-77']) {
+      const { estates } = await reader.inheritanceOf(WORKFLOW_ID, 'run-6', named);
+      expect(
+        estates.map(({ runId }) => runId),
+        named,
+      ).toEqual(['run-1']);
+    }
+    histories.remove('run-1');
+    expect(await reader.inheritanceOf(WORKFLOW_ID, 'run-6', 'run-2')).toMatchObject({ estates: [], coverage: [] });
+  });
+
+  it('with keys, the run before one comes first that somebody had started in its place, and that had not found out', async () => {
+    const histories = new StoredHistories();
+    const client = histories.client();
+    setCipher(client, new PayloadCipher({ keys: new Map([['k1', new Uint8Array(32)]]), active: null }));
+    const reader = new RunHistories(client, 'default');
+    closedRun(histories, 1);
+    closedRun(histories, 2);
+    histories.started('run-3', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
+    const { estates } = await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
+    expect(estates.map(({ runId }) => runId)).toEqual(['run-1', 'run-2']);
   });
 
   it('where the whole batcher is not found, nothing is taken for lost', async () => {

@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PURPOSES, REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
+import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import { RUN_BEFORE, type Inheritance } from '../../../src/protocol/inheritance.js';
 import { REQUEST_FORMAT } from '../../../src/protocol/request.js';
+import { NO_COUNTERS } from '../../../src/workflows/counters.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
 import { applySignal } from '../../../src/workflows/signals.js';
@@ -14,6 +17,16 @@ const NEXT_RUN = { ...RUN, runId: 'r2', continuedFromExecutionRunId: 'r1' };
 const NO_BODIES = new Uint8Array(0);
 const required = { ...settings(), encryption: 'required' } as const;
 const refused = { encoding: REFUSED_ENCODING, data: NO_BODIES };
+const QUIET = { continueAsNewSuggested: false, length: 10, bytes: 1_000 };
+/** What a run finds that had none before it. */
+const nothing: Inheritance = {
+  coverage: [],
+  counters: NO_COUNTERS,
+  paused: false,
+  controls: [],
+  lastFlush: null,
+  estates: [],
+};
 const request = { format: REQUEST_FORMAT, id: 'a', requester: 'w', value: '{}' };
 
 let offset = 0;
@@ -42,6 +55,7 @@ function newBatcher(): BatcherState {
 function strict(): BatcherState {
   const state = newBatcher();
   expect(applySignal(state, 'records', asSignal('records', ...next({ settings: required })), 0)).toBe(true);
+  state.inherit(nothing);
   return state;
 }
 
@@ -219,7 +233,105 @@ it('an heir reads from the history what the run took, and not what it refused', 
     applySignal(state, name, args, 0);
     closed.apply({ type: 'signaled', name, args, atMs: 0 } satisfies RunEvent);
   }
+  expect(closed.unreadRun).toBe(RUN_BEFORE);
+  state.inherit(nothing);
+  closed.apply({ type: 'inheritanceRead', inheritance: nothing });
   expect(closed.unflushed.map(({ chunk }) => chunk)).toEqual(state.buffered.map(({ chunk }) => chunk));
   expect(closed.inheritance().paused).toBe(false);
   expect(closed.unflushed.map(({ chunk: { encrypted } }) => encrypted)).toEqual([undefined, true, true]);
+});
+
+describe('a batcher that somebody without the key has started', () => {
+  /** What would have every chunk of a consumer dropped, every row confirmed, and everything stand still. */
+  function planted(): BatcherInput {
+    const state = newBatcher();
+    applySignal(state, 'submit', [request], 0);
+    applySignal(state, 'pause', [{ actor: 'x', reason: 'y' }], 0);
+    const { carried } = state.carryOver(0).input;
+    const all = [{ topic: 'orders', partition: 0, epochs: [{ epoch: 'e1', ranges: [[-1, 1e15] as const] }] }];
+    return { ...input(), carried: { ...carried!, chunks: [], coverage: all } };
+  }
+  const signal = (more: object = { requiredAtMs: 1 }) => asSignal('records', ...next(more));
+  const readsRunBefore = { type: 'readInheritance', runId: RUN_BEFORE };
+
+  it.each([
+    ['a start', RUN],
+    ['a workflow of somebody that continues as this one', NEXT_RUN],
+  ])('believes nothing that came with %s once a consumer’s chunk says that encryption is required', (_, run) => {
+    const state = new BatcherState(run, planted(), NO_BODIES);
+    expect(state.status(QUIET)).toMatchObject({ paused: true, rememberedRequests: 1 });
+    expect(applySignal(state, 'records', signal(), 0)).toBe(true);
+    expect(state.decide(0, QUIET)).toEqual(readsRunBefore);
+    state.inherit(nothing);
+    expect(state.status(QUIET)).toMatchObject({ paused: false, bufferedRecords: 1, rememberedRequests: 0 });
+    expect(applySignal(state, 'submit', [asRequest(request)], 0)).toBe(true);
+    expect(state.status(QUIET)).toMatchObject({ bufferedRecords: 2, unconfirmed: 0 });
+    expect(applySignal(state, 'records', next(), 0)).toBe(false);
+  });
+
+  it('keeps nothing out of the table that a consumer sends, because somebody has sent something for it before', () => {
+    const state = newBatcher();
+    const [meta, body] = next();
+    const [segment] = (meta as { segments: object[] }).segments;
+    const all = { ...meta, segments: [{ ...segment, from: -1, to: 1e15 }] };
+    expect(applySignal(state, 'records', [all, body], 0)).toBe(true);
+    offset = 0;
+    expect(applySignal(state, 'records', signal(), 0)).toBe(true);
+    state.inherit(nothing);
+    expect(state.buffered.map(({ chunk: { encrypted } }) => encrypted)).toEqual([undefined, true]);
+    // Consumers may send again what it has forgotten, and it may be in the table.
+    expect(state.takeBatch('delay', 1).spec.runs).toEqual(['']);
+  });
+
+  it('takes over what the run before has left, and accepted, whenever it has continued as new', () => {
+    const closed = new ClosedRun({ ...RUN, runId: 'r0' });
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required });
+    const sent = signal();
+    closed.apply({ type: 'started', input: start, bodies: asEncrypted(PURPOSES.input, NO_BODIES) });
+    closed.apply({ type: 'inheritanceRead', inheritance: nothing });
+    closed.apply({ type: 'signaled', name: 'records', args: sent, atMs: 0 });
+    const { input: carried, bodies } = newBatcher().carryOver(0);
+    for (const state of [newBatcher(), new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies))]) {
+      expect(applySignal(state, 'records', sent, 0)).toBe(true);
+      expect(state.decide(0, QUIET)).toEqual(readsRunBefore);
+      state.inherit(closed.inheritance());
+      expect(state.status(QUIET)).toMatchObject({ inheritedBatches: 1, bufferedRecords: 0 });
+      expect(state.report().duplicateChunks).toBe(1);
+    }
+  });
+
+  it('looks for the run before even if the start is a copy of what ktb had encrypted, and only once', () => {
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required });
+    const bodies = asEncrypted(PURPOSES.input, NO_BODIES);
+    const state = new BatcherState(RUN, start, bodies);
+    expect(state.decide(0, QUIET)).toEqual(readsRunBefore);
+    state.inherit(nothing);
+    const { input: carried, bodies: next } = state.carryOver(0);
+    expect(new BatcherState(NEXT_RUN, ...asCarried('r1', carried, next)).unreadRun).toBeNull();
+    expect(new BatcherState(RUN, asEncrypted(PURPOSES.input, { ...start, heirOf: 'r0' }), bodies).unreadRun).toBe('r0');
+  });
+
+  it('does not believe what an heir of it takes over', () => {
+    const closed = new ClosedRun(RUN);
+    closed.apply({ type: 'started', input: planted(), bodies: NO_BODIES });
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });
+    const heir = new BatcherState({ ...RUN, runId: 'r2' }, start, asEncrypted(PURPOSES.input, NO_BODIES));
+    heir.inherit(closed.inheritance());
+    applySignal(heir, 'records', signal(), 0);
+    expect(heir.status(QUIET)).toMatchObject({ paused: false, bufferedRecords: 1, rememberedRequests: 0 });
+  });
+});
+
+it('a batcher whose consumers encrypt keeps what it knows when encryption becomes required', () => {
+  const state = newBatcher();
+  const pause = asSignal('pause', { actor: 'a', reason: 'r', run: RUN.runId });
+  const chunk = next();
+  applySignal(state, 'records', next(), 0);
+  applySignal(state, 'records', asSignal('records', ...chunk), 0);
+  applySignal(state, 'pause', pause, 0);
+  applySignal(state, 'records', asSignal('records', ...next({ settings: required })), 0);
+  state.inherit(nothing);
+  applySignal(state, 'records', asSignal('records', ...chunk), 0);
+  expect(state.status(QUIET)).toMatchObject({ paused: true, bufferedRecords: 3 });
+  expect(state.report().duplicateChunks).toBe(1);
 });
