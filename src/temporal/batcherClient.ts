@@ -35,7 +35,9 @@ export type SendOutcome =
   /** The run has ended. */
   | { readonly type: 'closed' };
 
-/** One batcher. Every method but `send` rejects if Temporal does not answer. */
+/**
+ * One batcher. Every method but `send` rejects if Temporal does not answer, or another workflow has the batcher's id.
+ */
 export interface BatcherClient {
   readonly workflowId: string;
   send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome>;
@@ -46,6 +48,7 @@ export interface BatcherClient {
    *
    * @param options.drained whether a drained run counts as closed, too. It has left nothing to flush
    * @returns what it found
+   * @throws Error if another workflow runs under the batcher's id
    */
   startHeir(options: { drained: boolean }): Promise<BatcherCheck>;
   /** Why the batcher's repeated workflow task failed, for a person. */
@@ -87,6 +90,8 @@ export class TemporalBatcherClient implements BatcherClient {
   readonly #counted: CountRequest;
   /** Asked once: whoever sets `required` later has a configuration that the documented order does not have. */
   #takesUnencrypted = false;
+  /** The last run that was found to be a batcher's. */
+  #batcherRunId: string | null = null;
   /** What the batcher would be started with, and from which settings it was made. */
   #lastInput: { readonly settings: BatcherSettings; readonly payloads: Payload[] } | null = null;
 
@@ -117,7 +122,9 @@ export class TemporalBatcherClient implements BatcherClient {
       return classifySignalError(error);
     }
     try {
-      return { type: 'accepted', bytes, ...(await this.#signal(BATCHER.signals.records, payloads)) };
+      const run = await this.#signal(BATCHER.signals.records, payloads);
+      await this.#mustBeBatcher(run);
+      return { type: 'accepted', bytes, ...run };
     } catch (error) {
       return classifySignalError(error, bytes);
     }
@@ -140,7 +147,23 @@ export class TemporalBatcherClient implements BatcherClient {
   async #signalClose(request: CloseRequest): Promise<void> {
     const inAnyCase = canOnlyRead(cipherOf(this.#client)) && (await this.#requiresEncryption());
     const { close } = BATCHER.signals;
-    await this.#signal(close, this.#sealed(close, payloadsOf(request), inAnyCase));
+    await this.#mustBeBatcher(await this.#signal(close, this.#sealed(close, payloadsOf(request), inAnyCase)));
+  }
+
+  /**
+   * Somebody may have started another workflow under the batcher's id. It takes signals, and does nothing with them. So
+   * what it got counts as not accepted. Temporal is asked once for each run.
+   *
+   * @throws Error that says what to do
+   */
+  async #mustBeBatcher({ runId, started }: SignalledRun): Promise<void> {
+    if (runId === this.#batcherRunId) return;
+    if (!started) {
+      const handle = this.#client.workflow.getHandle(this.workflowId, runId);
+      const { type } = await this.#withDeadline(() => handle.describe());
+      if (type !== BATCHER.workflowType) throw new Error(isOther(this.workflowId, type));
+    }
+    this.#batcherRunId = runId;
   }
 
   /**
@@ -183,10 +206,11 @@ export class TemporalBatcherClient implements BatcherClient {
 
   /** Null if the batcher was never started. */
   async #query<Answer>(name: string, ...args: unknown[]): Promise<Answer | null> {
+    const handle = this.#client.workflow.getHandle(this.workflowId);
     try {
-      return await this.#withDeadline(() =>
-        this.#client.workflow.getHandle(this.workflowId).query<Answer, unknown[]>(name, ...args),
-      );
+      const { type } = await this.#withDeadline(() => handle.describe());
+      if (type !== BATCHER.workflowType) throw new Error(isOther(this.workflowId, type));
+      return await this.#withDeadline(() => handle.query<Answer, unknown[]>(name, ...args));
     } catch (error) {
       if (isNotFound(error)) return null;
       throw error;
@@ -227,10 +251,13 @@ export class TemporalBatcherClient implements BatcherClient {
     let dueTask: DueTask | null = null;
     try {
       const handle = this.#client.workflow.getHandle(this.workflowId);
-      const { runId, status, raw } = await this.#withDeadline(() => handle.describe());
+      const { runId, status, raw, type } = await this.#withDeadline(() => handle.describe());
+      const isBatcher = type === BATCHER.workflowType;
+      if (isOpen(status.name) && !isBatcher) throw new Error(isOther(this.workflowId, type));
       const { attempt, scheduledTime } = raw.pendingWorkflowTask ?? {};
       if (attempt) dueTask = { attempt, scheduledAtMs: Number(scheduledTime?.seconds ?? 0) * 1_000 };
-      if (isOpen(status.name) || (status.name === 'COMPLETED' && !drained)) return { closed: null, dueTask };
+      const isDrained = status.name === 'COMPLETED' && isBatcher;
+      if (isOpen(status.name) || (isDrained && !drained)) return { closed: null, dueTask };
       await this.#withDeadline(() =>
         this.#client.workflow.start(BATCHER.workflowType, {
           workflowId: this.workflowId,
@@ -291,6 +318,10 @@ export class TemporalBatcherClient implements BatcherClient {
   #withDeadline<T>(run: () => Promise<T>): Promise<T> {
     return this.#client.connection.withDeadline(Date.now() + this.#requestTimeoutMs, run);
   }
+}
+
+function isOther(workflowId: string, type: string): string {
+  return `${workflowId} is a workflow of type ${type}, which somebody has started in place of the batcher: terminate it`;
 }
 
 function dated(settings: BatcherSettings): BatcherSettings {

@@ -74,7 +74,7 @@ export class Histories {
     };
     const describe = (runId?: string) =>
       (runId === undefined && this.#runs.size > 0) || this.#runs.has(runId ?? '')
-        ? Promise.resolve({ startTime: startOf(runId ?? '') })
+        ? Promise.resolve({ type: BATCHER.workflowType, startTime: startOf(runId ?? '') })
         : Promise.reject(new WorkflowNotFoundError('no such run', 'batcher', runId));
     const workflow = {
       getHandle: (_workflowId: string, runId?: string) => ({ describe: () => describe(runId) }),

@@ -391,7 +391,8 @@ export class SimulatedTemporal {
     const batcher = this.batchers.get(workflowId);
     if (batcher === undefined) throw notFound();
     const { run, status, events } = batcher;
-    return { runId: run.runId, status: { name: status }, historySize: 1_000, historyLength: events, raw: {} };
+    const type = BATCHER.workflowType;
+    return { type, runId: run.runId, status: { name: status }, historySize: 1_000, historyLength: events, raw: {} };
   }
 
   #query(workflowId: string, name: string, args: readonly unknown[]): unknown {

@@ -98,7 +98,7 @@ const TASK_SECONDS = 30;
 
 it('gives an heir as much time for a workflow task as a first run', async () => {
   const started: { workflowTaskTimeout?: unknown }[] = [];
-  const describe = () => Promise.resolve({ runId: 'r', status: { name: 'TERMINATED' }, raw: {} });
+  const describe = () => Promise.resolve({ type: 'batcher', runId: 'r', status: { name: 'TERMINATED' }, raw: {} });
   const client = {
     connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
     workflow: {
@@ -111,13 +111,16 @@ it('gives an heir as much time for a workflow task as a first run', async () => 
   expect(started.map(({ workflowTaskTimeout }) => workflowTaskTimeout)).toEqual([TASK_SECONDS * 1_000]);
 });
 
+const running = { type: 'batcher', runId: 'r', status: { name: 'RUNNING' }, raw: {} };
+const describeRunning = () => Promise.resolve(running);
+
 it('tells the workflow task that is due', async () => {
   const looked = async (pendingWorkflowTask: object | null) => {
     const raw = { pendingWorkflowTask };
     const client = {
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
       workflow: {
-        getHandle: () => ({ describe: () => Promise.resolve({ runId: 'r', status: { name: 'RUNNING' }, raw }) }),
+        getHandle: () => ({ describe: () => Promise.resolve({ ...running, raw }) }),
       },
     } as never;
     const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
@@ -226,6 +229,7 @@ it('encrypts each signal as such, with the time of its settings, and what a run 
   const client = {
     options: { namespace: 'n', identity: 'i' },
     connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+    workflow: { getHandle: () => ({ describe: describeRunning }) },
     workflowService: {
       signalWithStartWorkflowExecution: (request: Sent) => {
         sent.push(request);
@@ -287,7 +291,7 @@ describe('with keys, of which none is active', () => {
     const client = {
       options: { namespace: 'n', identity: 'i' },
       connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
-      workflow: { getHandle: () => ({ query }) },
+      workflow: { getHandle: () => ({ query, describe: describeRunning }) },
       workflowService: {
         signalWithStartWorkflowExecution: (request: (typeof sent)[number]) => {
           sent.push(request);
@@ -347,5 +351,70 @@ describe('with keys, of which none is active', () => {
     const other = batcherThatSays(settings());
     await other.batcher.close(close);
     expect(encrypted(other.sent)).toEqual([[false]]);
+  });
+});
+
+describe('another workflow under a batcher’s id', () => {
+  const { meta, body } = encodeChunk([]);
+
+  /** What has happened, in order. `runs`: the type of the run that takes each signal. */
+  function taken(...runs: readonly string[]) {
+    const types = [...runs];
+    const asked: string[] = [];
+    let run = 0;
+    const client = {
+      options: { namespace: 'n', identity: 'i' },
+      connection: { withDeadline: (_deadline: number, call: () => unknown) => call() },
+      workflow: {
+        getHandle: (_id: string, runId: string) => ({
+          describe: () => {
+            asked.push(runId);
+            return Promise.resolve({ ...running, type: types[run - 1] });
+          },
+        }),
+      },
+      workflowService: {
+        signalWithStartWorkflowExecution: () => Promise.resolve({ runId: `${types[run++]} run`, started: false }),
+      },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    return { asked, batcher: new TemporalBatcherClient(client, options) };
+  }
+
+  it('has accepted nothing, although it takes signals: otherwise offsets would be committed', async () => {
+    const { asked, batcher } = taken('other', 'other', 'batcher', 'batcher', 'other');
+    const outcomes = [];
+    for (let time = 0; time < 5; time++) outcomes.push(await batcher.send(meta, body));
+    expect(outcomes.map(({ type }) => type)).toEqual(['retry', 'retry', 'accepted', 'accepted', 'retry']);
+    expect(outcomes[0]).toMatchObject({ message: expect.stringContaining('type other') as string });
+    expect(asked).toEqual(['other run', 'other run', 'batcher run', 'other run']);
+  });
+
+  it('closes no epoch', async () => {
+    const close = { topic: 't', partition: 0, epoch: 'e', offset: 1 };
+    await expect(taken('other').batcher.close(close)).rejects.toThrow('type other');
+    await expect(taken('batcher').batcher.close(close)).resolves.toBeUndefined();
+  });
+
+  it('is asked nothing, is named while it runs, and gets an heir once it is closed, however it was', async () => {
+    const started: unknown[] = [];
+    const over = (status: string) => {
+      const describe = () => Promise.resolve({ type: 'other', runId: 'r', status: { name: status }, raw: {} });
+      const client = {
+        connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+        workflow: {
+          getHandle: () => ({ describe, query: () => Promise.resolve([]) }),
+          start: (type: string) => Promise.resolve(started.push(type)),
+        },
+      } as unknown as Client;
+      const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+      return new TemporalBatcherClient(client, options);
+    };
+    await expect(over('RUNNING').startHeir({ drained: false })).rejects.toThrow('type other');
+    await expect(over('RUNNING').epochStatus({ topic: 't', partition: 0, epoch: 'e' })).rejects.toThrow('type other');
+    expect(started).toEqual([]);
+    for (const status of ['COMPLETED', 'TERMINATED'])
+      expect((await over(status).startHeir({ drained: false })).closed?.runId).toBe('r');
+    expect(started).toEqual(['batcher', 'batcher']);
   });
 });
