@@ -1,3 +1,4 @@
+import { pointerTokens } from '../../lib/jsonPointer.js';
 import { latin1 } from '../../lib/latin1.js';
 import { pointerOf, type PointedAt } from '../../protocol/columnSource.js';
 import { lastHeader, type KafkaRecord } from '../../protocol/record.js';
@@ -47,34 +48,45 @@ function textReader(by: string, hasJsonKeys: boolean): (record: KafkaRecord) => 
 }
 
 function pointerReader(into: PointedAt, pointer: string): (record: KafkaRecord) => FoundText {
+  if (into === 'value') return valueReader(pointer);
   const pointers = new JsonPointers();
   const place = pointers.add(pointer);
-  const documentOf = DOCUMENTS[into]();
   return (record) => {
-    const document = documentOf(record);
-    if (typeof document !== 'string') return document;
+    const document = into === 'key' ? record.key?.toString('latin1') : envelopeOf(record);
+    if (document === undefined) return null;
     pointers.read(document);
     return scalarText(pointers.textAt(place) ?? 'null');
   };
 }
 
-/** What make readers of the documents that pointers lead into, as valid JSON. */
-const DOCUMENTS: Readonly<Record<PointedAt, () => (record: KafkaRecord) => FoundText>> = {
-  value: () => {
-    const value = new RecordValue();
-    const object = new JsonObject();
-    return (record) => {
-      if (!value.set(record)) return null;
-      value.passOverMark();
-      return object.read(value.bytes, value.from, value.to) === 'object' ? value.text : undefined;
-    };
-  },
-  key:
-    () =>
-    ({ key }) =>
-      key?.toString('latin1') ?? null,
-  envelope: () => (record) => (record instanceof ChangedRow ? record.envelope : null),
-};
+function envelopeOf(record: KafkaRecord): string | undefined {
+  return record instanceof ChangedRow ? record.envelope : undefined;
+}
+
+/** To prove that a value is JSON finds its members. So only the one that the pointer leads into becomes a text. */
+function valueReader(pointer: string): (record: KafkaRecord) => FoundText {
+  const [first = ''] = pointerTokens(pointer);
+  const name = latin1(first);
+  const rest = pointer.slice(pointer.split('/', 2).join('/').length);
+  const pointers = new JsonPointers();
+  const place = pointers.add(rest);
+  const value = new RecordValue();
+  const object = new JsonObject();
+  return (record) => {
+    if (!value.set(record)) return null;
+    value.passOverMark();
+    const { bytes, from, to } = value;
+    if (object.read(bytes, from, to) !== 'object') return undefined;
+    // Of several members with one name the last counts, as in `JSON.parse`.
+    let index = object.length - 1;
+    while (index >= 0 && object.names[index] !== name) index--;
+    if (index < 0) return null;
+    const member = bytes.toString('latin1', from + (object.starts[index] ?? 0), from + (object.ends[index] ?? 0));
+    if (rest === '') return scalarText(member);
+    pointers.read(member);
+    return scalarText(pointers.textAt(place) ?? 'null');
+  };
+}
 
 /** The content of a text, and a number, true or false as it is written. */
 function scalarText(json: string): FoundText {

@@ -156,7 +156,9 @@ async function setUpTable(
   const sample = await sampleOf(connections, from, fromSample);
   const { rows, types = new Map<string, string>(), key, misfits = [] } = sample;
   if (rows.length === 0 && types.size === 0) {
-    const { nothing = `There is no JSON object in ${topicsText(topics)}` } = sample;
+    const isOfValues = from.pipeline.settings.destination.tablesOfValues !== undefined;
+    const which = isOfValues ? 'JSON object that goes to this table' : 'JSON object';
+    const { nothing = `There is no ${which} in ${topicsText(topics)}` } = sample;
     return `${nothing} to propose table ${table} from: produce some records first`;
   }
   if (envelope !== undefined && key === null)

@@ -56,6 +56,22 @@ it.each([
   expect(find({ value }, '/t')).toBe(table);
 });
 
+it.each([
+  ['{"a":{"b":"acme"}}', '/a/b', 't_acme'],
+  [' {"a" : [ 1, {"b" : "acme" } ] } ', '/a/1/b', 't_acme'],
+  ['{"a":{"b":{"a":{"b":"acme"}}}}', '/a/b', null],
+  ['{"a":"acme"}', '/a/b', null],
+  ['{"a":{"b":7},"a":{"b":"acme"}}', '/a/b', 't_acme'],
+  ['{"a":{"b":7},"a":{}}', '/a/b', null],
+  ['{"":"acme"}', '/', 't_acme'],
+  ['{"":{"":"acme"}}', '//', 't_acme'],
+  ['{"a/b":{"~":"acme"}}', '/a~1b/~0', 't_acme'],
+  ['{"größe":"acme"}', '/größe', 't_acme'],
+  ['{"gr\\u00f6\u00dfe":"acme"}', '/größe', 't_acme'],
+])('a pointer leads deeper: %s at %s', (value, by, table) => {
+  expect(find({ value }, by)).toBe(table);
+});
+
 it('a record whose value names no table goes where the others go, but not one whose value is no JSON object', () => {
   const otherwise = { table: 'rest' };
   for (const value of ['{"t":"x"}', '{"t":null}', '{}', null]) expect(find({ value }, '/t', otherwise)).toBe('rest');
