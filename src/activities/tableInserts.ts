@@ -82,6 +82,7 @@ export class TableInserts {
     const outcomes: Outcome[] = [];
     const done: [share: Share, outcome: Outcome][] = [];
     let failure: ApplicationFailure | undefined;
+    let isDivided = batch.destination.tablesOfValues !== undefined;
     for (const share of shares.ofTables) {
       try {
         const outcome = doneBefore(share, attempt) ?? (await this.#insertShare(batch, share, attempt));
@@ -98,16 +99,17 @@ export class TableInserts {
         outcomes.push(await this.#reject(batch, shares, attempt));
       } catch (error) {
         if (!(error instanceof InsertError)) throw error;
+        isDivided = false;
         this.#reports.undivided(pipeline, error);
         failure ??= failureOf(error);
       }
     }
+    if (isDivided) this.#reports.divided(pipeline);
     if (failure !== undefined) {
       // If this is not noted, the next attempt asks these tables and judges their records again.
       if (await noteDoneTables(done, attempt)) await onHeld();
       throw failure;
     }
-    if (batch.destination.tablesOfValues !== undefined) this.#reports.divided(pipeline);
     const [first] = outcomes;
     if (first !== undefined && outcomes.length === 1) return first;
     const found = outcomes.reduce((sum, outcome) => sum + outcome.found, 0);

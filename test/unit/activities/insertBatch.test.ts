@@ -351,6 +351,25 @@ it('attempts of one activity ask only the table of each record, but all tables a
   expect(await own.run(3, values, { a: 'ta', b: 'tb' })).toMatchObject({ inserted: 3, rejected: 0 });
 });
 
+it('a batch is held, and the log says why, while nobody can tell whether a record without a table is in one', async () => {
+  const own = byValue();
+  const away = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
+  const { foundOffsets } = own.of('ta').tables;
+  Object.assign(own.of('ta').tables, { foundOffsets: () => Promise.reject(away) });
+  const values = ['{"t":"x"}', '{"t":"b"}'];
+  const tables = { a: 'ta', b: 'tb' };
+  await expect(own.run(2, values, tables)).rejects.toMatchObject({ type: 'TransientInsertError' });
+  expect(own.rows()).toEqual({ tb: [1] });
+  Object.assign(own.of('ta').tables, { foundOffsets });
+  expect(own.lines.some((line) => line.includes('cannot find the tables of its records'))).toBe(true);
+  const missing = new InsertError('structural', { code: '60', message: 'there is no table tb' });
+  own.of('tb').ill = own.of('tb').probeFails = missing;
+  await expect(own.run(3, [...values, '{"t":"b"}'], tables)).rejects.toMatchObject({ type: 'StructuralInsertError' });
+  expect(own.lines.some((line) => line.includes('finds the tables of its records again'))).toBe(true);
+  own.of('tb').ill = own.of('tb').probeFails = undefined;
+  expect(await own.run(4, values, tables)).toMatchObject({ inserted: 1, rejected: 1 });
+});
+
 it('what is noted about a table that is done counts only for exactly its records', async () => {
   const own = byValue();
   const values = ['{"t":"a"}', '{"t":"c"}', '{"t":"a","bad":true}', '{"t":"b"}'];
