@@ -109,6 +109,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
   const { layout, settings } = pipeline;
   const { mapping } = settings.destination;
   const findPointed = pointedFinder(mapping, decoders);
+  const skips = await skipTest(settings.destination, decoders);
   const log = await logOf(admin, pipeline, place);
   const isInLog = place.offset >= log.start && place.offset < log.end;
   const { record, unreadable } = isInLog ? await readRecord(kafka, admin, place) : { record: null, unreadable: null };
@@ -134,14 +135,17 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       if ('error' in accepted) return accepted;
       const at = answers.acks[0]?.atMs;
       return Promise.all(
-        accepted.map(async (found) => ({ ...found, batches: await batchesIn(temporal(), found, place, at) })),
+        accepted.map(async (found) => ({
+          ...found,
+          batches: await batchesIn(temporal(), found, place, { at, decoders }),
+        })),
       );
     });
     return {
       log,
       record: record && {
         timestampMs: record.timestampMs,
-        skipped: (await skipTest(settings.destination))({ ...place, epoch: log.epoch ?? '' }, record) === true,
+        skipped: (await skips({ ...place, epoch: log.epoch ?? '' }, record)) === true,
         batcher: await batcherOf(pipeline.name, { place, record, layout, findPointed }).catch(
           (error: unknown) => `not known: ${messageOf(error)}`,
         ),
@@ -271,14 +275,14 @@ async function batchesIn(
   { client, histories }: Temporal,
   { workflowId, runId }: Pick<Acceptance, 'workflowId' | 'runId'>,
   place: RecordPlace,
-  answeredAtMs: number | undefined,
+  { at: answeredAtMs, decoders }: { readonly at: number | undefined; readonly decoders: Decoders | undefined },
 ): Promise<BatchOfRecord[]> {
   const batches: BatchOfRecord[] = [];
   const listed = await runsBefore(client, workflowId, answeredAtMs);
   // The visibility store may not know the latest run yet.
   for (const run of new Set(answeredAtMs === undefined ? [runId, ...listed] : [...listed, runId])) {
     if (batches.length > 0) break;
-    batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place)));
+    batches.push(...(await batchesOfRecord(histories, { workflowId, runId: run }, place, decoders)));
   }
   return batches;
 }

@@ -16,6 +16,7 @@ import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { hasManyRows } from '../../protocol/settings.js';
 import { tablesOf, tablesOfTopic } from '../../protocol/tables.js';
 import { UsageError } from '../../lib/usageError.js';
+import type { Decoders } from '../../formats/decoders.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { expectedRows, skipTest } from '../shared/skippedRecords.js';
 import { readAnswers } from '../shared/readAnswers.js';
@@ -77,10 +78,11 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
     const batchers = await readBatchers(config, pipeline);
     const chosen = await chooseRanges(admin, committed, batchers, bounds, options.partition);
     const ledgers = new Ledgers(chosen, epochsOf(committed, batchers), pipeline);
-    await readLog(ledgers, kafka, admin, pipeline);
-    await withDecoders(config, (decoders) =>
-      markHeld(ledgers, kafka, admin, batchers, pointedFinder(pipeline.settings.destination.mapping, decoders)),
-    );
+    await withDecoders(config, async (decoders) => {
+      await readLog(ledgers, { kafka, admin, decoders }, pipeline);
+      const findPointed = pointedFinder(pipeline.settings.destination.mapping, decoders);
+      await markHeld(ledgers, kafka, admin, batchers, findPointed);
+    });
     await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
     const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable, locked }): Report => {
@@ -177,20 +179,19 @@ class Ledgers {
 
 async function readLog(
   ledgers: Ledgers,
-  kafka: Kafka,
-  admin: KafkaAdmin,
+  { kafka, admin, decoders }: { kafka: Kafka; admin: KafkaAdmin; decoders: Decoders | undefined },
   { name, settings: { destination } }: PipelineConfig,
 ): Promise<void> {
   const ranges = ledgers.entries.map(({ range }) => range);
-  const skips = await skipTest(destination);
+  const skips = await skipTest(destination, decoders);
   const rowsIn = expectedRows(destination);
   await readRanges(kafka, admin, ranges, {
-    record: (record, range) => {
+    record: async (record, range) => {
       const { offset, timestampMs } = record;
-      const skipped = skips({ ...range, epoch: '' }, record);
+      const skipped = await skips({ ...range, epoch: '' }, record);
       if (skipped === null && destination.reply === undefined)
         throw new UsageError(
-          `pipeline ${name} leaves records out by where, or by their tables, and its values are ${destination.mapping.format}, which ktb reconcile does not decode: without acknowledgements nothing tells which ones`,
+          `pipeline ${name} leaves records out by their tables, which ktb reconcile does not look for in ${destination.mapping.format}: without acknowledgements nothing tells which ones`,
         );
       if (skipped === null) ledgers.acksTellSkipped = true;
       ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs, rows: rowsIn?.(record) });

@@ -11,6 +11,8 @@ import { identityToken } from '../../clickhouse/batchRows.js';
 import { decodeChunks } from '../../activities/batchRecords.js';
 import { divideChunks } from '../../activities/unpack.js';
 import { skipTest } from './skippedRecords.js';
+import type { Decoders } from '../../formats/decoders.js';
+import { RegistryError } from '../../formats/schemaRegistry.js';
 import type { RunHistories } from '../../temporal/runHistories.js';
 
 /** A batch that contains a record, from a run's history. */
@@ -30,7 +32,8 @@ export interface BatchOfRecord {
   /**
    * The deduplication token of the batch's first insert into the table. Later inserts, of what was not inserted then,
    * have others. Null if it cannot be known: while the batch is being flushed, for a rewind, which asks the table
-   * first, and if a value of the record decides on the table.
+   * first, if a value of the record decides on the table, and while a schema is missing that tells which records were
+   * skipped.
    */
   readonly token: string | null;
 }
@@ -47,11 +50,14 @@ export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partitio
 /**
  * The batches of one run that contain a record, oldest first. It is one batch, unless a rewind brought the record
  * again.
+ *
+ * @param decoders tell which records of a batch were skipped
  */
 export async function batchesOfRecord(
   histories: Pick<RunHistories, 'eventsWithBodies' | 'leftover'>,
   { workflowId, runId }: { readonly workflowId: string; readonly runId: string },
   place: RecordPlace,
+  decoders: Decoders | undefined,
 ): Promise<BatchOfRecord[]> {
   const found: BatchOfRecord[] = [];
   // Only one flush runs at a time. So a completed insert is the one that was scheduled last.
@@ -73,7 +79,8 @@ export async function batchesOfRecord(
     } else if (event.type === 'insertCompleted' && current !== null) {
       const table = tableFor(current.destination, place.topic);
       const rejected = event.outcome.rejected === 0 ? [] : decodeRejected(event.bytes ?? new Uint8Array(0));
-      found.push(describe(current, runId, table, event.outcome, await firstToken(current, table, rejected)));
+      const token = await firstToken(current, table, rejected, decoders).catch(unlessOfRegistry);
+      found.push(describe(current, runId, table, event.outcome, token));
       current = null;
     }
   }
@@ -111,16 +118,24 @@ async function firstToken(
   { packed, destination }: Scheduled,
   table: string | null,
   rejected: readonly RejectedRecord[],
+  decoders: Decoders | undefined,
 ): Promise<string | null> {
   if (table === null || packed.chunks.some(({ segments }) => segments.some(({ fill }) => fill))) return null;
   const noRow = new Set(
     rejected.filter(({ rejection }) => rejection.code !== REJECTION_CODES.refused).map(identityName),
   );
-  const skips = await skipTest(destination);
+  const skips = await skipTest(destination, decoders);
   const { readable } = await divideChunks(packed);
   const rows = (await decodeChunks(readable)).filter(
     (item) => tableOf(destination, item.source.topic) === table && !noRow.has(identityName(item)),
   );
-  const skipped = rows.map(({ source, record }) => skips(source, record));
-  return skipped.includes(null) ? null : identityToken(rows.filter((_, index) => skipped[index] === false));
+  const sent: typeof rows = [];
+  for (const row of rows) if ((await skips(row.source, row.record)) !== true) sent.push(row);
+  return identityToken(sent);
+}
+
+/** Null if the registry does not say what is needed: then the token is not known. */
+function unlessOfRegistry(error: unknown): null {
+  if (error instanceof RegistryError) return null;
+  throw error;
 }

@@ -1,33 +1,43 @@
 import { JsonObject } from '../../clickhouse/values/jsonObject.js';
 import { TableFinder } from '../../clickhouse/rows/tableFinder.js';
 import { WhereRules } from '../../clickhouse/rows/whereRules.js';
-import { prepareDecoding } from '../../formats/recordDecoder.js';
+import type { Decoders } from '../../formats/decoders.js';
+import { choicesOf, prepareDecoding } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import type { WhereRule } from '../../protocol/whereRule.js';
 import { DebeziumEnvelopes } from '../../clickhouse/rows/debeziumEnvelope.js';
-import { LEFT_OUT } from '../../protocol/ack.js';
+import { LEFT_OUT, type Rejection } from '../../protocol/ack.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
 import {
   hasManyRows,
   holdsObjects,
-  isDecoded,
   isSkipped,
   type Destination,
   type ManyRowsFormat,
 } from '../../protocol/settings.js';
 
 /**
- * Tells whether a pipeline skips a record. Null: only its acknowledgement tells, since commands do not decode its value, or
- * do not look for the table of its value.
+ * Tells whether a pipeline skips a record. A promise if its value has to be decoded with a schema. Null: only its
+ * acknowledgement tells, since commands do not look for the table of its value.
  */
-export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | null;
+export type SkipTest = (source: RecordSource, record: KafkaRecord) => boolean | Promise<boolean> | null;
 
-/** Makes the test of a pipeline: what its workers do, without its table and its schema registry. */
-export async function skipTest(destination: Pick<Destination, 'mapping' | 'tablesOfValues'>): Promise<SkipTest> {
-  const { mapping, tablesOfValues } = destination;
+/**
+ * Makes the test of a pipeline: what its workers do, without its table.
+ *
+ * @param decoders of values with schemas. Undefined if there is no registry. What is made rejects with RegistryError if
+ *   one is needed and does not answer
+ */
+export async function skipTest(
+  destination: Pick<Destination, 'mapping' | 'tablesOfValues'>,
+  decoders: Decoders | undefined,
+): Promise<SkipTest> {
+  const { tablesOfValues } = destination;
+  const { key: _, ...mapping } = destination.mapping;
   const { where, format, envelope } = mapping;
-  const finder = tablesOfValues?.otherwise === 'skip' ? new TableFinder(tablesOfValues, mapping) : undefined;
+  const finder =
+    tablesOfValues?.otherwise === 'skip' ? new TableFinder(tablesOfValues, destination.mapping) : undefined;
   if (finder !== undefined && !isTableOfObject(destination))
     return (_source, record) => (isSkipped(record, destination) ? true : null);
   if (hasManyRows(format)) {
@@ -39,13 +49,7 @@ export async function skipTest(destination: Pick<Destination, 'mapping' | 'table
   const rules = where === undefined ? undefined : new WhereRules(where);
   const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
   const object = new JsonObject();
-  const isJson = format === 'json' || format === 'json-schema';
-  const decode = isJson ? (await prepareDecoding([], { format }, undefined))?.() : undefined;
-  return (source, record) => {
-    if (isSkipped(record, destination)) return true;
-    if (record.value === null) return false;
-    if (isDecoded(format) && !isJson) return null;
-    const decoded = decode === undefined ? record : decode(source, record);
+  const isLeftOut = (decoded: KafkaRecord | Rejection): boolean => {
     if ('code' in decoded) return false;
     const opened = envelopes?.open(decoded) ?? decoded;
     if ('code' in opened) return opened.code === LEFT_OUT;
@@ -53,6 +57,15 @@ export async function skipTest(destination: Pick<Destination, 'mapping' | 'table
     const bytes = withoutMark(opened.value);
     if (object.read(bytes) !== 'object') return false;
     return rules?.hold(bytes.toString('latin1')) === false || finder?.of(opened) === null;
+  };
+  const hasSchemas = choicesOf(mapping) !== undefined;
+  const decode = hasSchemas ? undefined : (await prepareDecoding([], mapping, undefined))?.();
+  return (source, record) => {
+    if (isSkipped(record, destination)) return true;
+    if (record.value === null) return false;
+    if (!hasSchemas) return isLeftOut(decode === undefined ? record : decode(source, record));
+    const prepared = prepareDecoding([{ source, record }], mapping, decoders);
+    return prepared.then((make) => isLeftOut(make === undefined ? record : make()(source, record)));
   };
 }
 

@@ -50,7 +50,7 @@ function find(events: readonly BatcherEvent[], offset: number, left: readonly Bu
     leftover: (_workflowId: string, _runId: string, from: number, count: number) =>
       Promise.resolve(left.slice(from, from + count)),
   };
-  return batchesOfRecord(histories, { workflowId: 'b', runId: 'run' }, place(offset));
+  return batchesOfRecord(histories, { workflowId: 'b', runId: 'run' }, place(offset), undefined);
 }
 
 const tokenOf = (offsets: readonly number[]) =>
