@@ -151,9 +151,15 @@ function known(id: number, registered: RegisteredSchema, choices: DecodingChoice
     return usable(registered, choices);
   } catch (error) {
     if (error instanceof SchemaError) return useless(`it is no ${name} schema: ${error.message}`);
+    if (isEndOfStack(error)) return useless('it has too many types within each other');
     // The schema may be right, so no record is rejected because of it.
     throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${shown(messageOf(error))}`);
   }
+}
+
+/** Types within each other are read by recursion. */
+function isEndOfStack(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes('call stack');
 }
 
 /** Each byte of a record may be a field, whose name is in the schema only, or a character that needs an escape. */
