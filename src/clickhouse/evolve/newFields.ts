@@ -13,6 +13,7 @@ export class NewFields {
   /** Fields that have no value with a type yet, but empty arrays. */
   readonly #waiting = new Map<string, FieldShape>();
   readonly #left = new Set<string>();
+  #hasMore = false;
   readonly #getsNone: (name: string) => boolean;
 
   /** @param getsNone whether it is decided that a field gets no column now */
@@ -38,7 +39,13 @@ export class NewFields {
     const all = both(this.#waiting.get(name) ?? null, shape) ?? shape;
     if (typeOfShape(all) !== undefined) {
       if (this.#found.size < FIELDS_MAX) this.#found.set(name, all);
+      else this.#hasMore = true;
     } else if (this.#waiting.size < LEFT_MAX || this.#waiting.has(name)) this.#waiting.set(name, all);
+  }
+
+  /** Whether there are more fields than are gathered at once. */
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   /** The type of a column that holds all values of a field, for each that has a value. */

@@ -4,7 +4,7 @@ import type { SourcedRecord } from '../../protocol/record.js';
 import { InsertError } from '../insertErrors.js';
 import type { BatchInsertOptions } from '../insertOptions.js';
 import { ofRegistry } from '../registryErrors.js';
-import { columnsOfField, fieldOfSchema, mergeColumns, type ColumnTypes } from '../schemaColumns/schemaColumns.js';
+import { columnsForAll, columnsOfField, fieldOfSchema, type ColumnTypes } from '../schemaColumns/schemaColumns.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { NewFields } from './newFields.js';
 import type { EvolvedField } from './tableEvolution.js';
@@ -23,7 +23,8 @@ export function newFieldsOf(columns: TableColumns, options: BatchInsertOptions):
  * A batch whose rows were sent before under the same tokens, and with fewer columns, is like one whose table somebody
  * has altered: what the table has is looked up, and never sent again.
  *
- * @returns whether the rows have to be made again, because the table has other columns now
+ * @returns whether the rows have to be made again, because the table has other columns now, or to gather the fields that
+ *   come after those that were decided on
  * @throws InsertError if the batch has to be held
  */
 export async function placeNewFields(
@@ -34,13 +35,18 @@ export async function placeNewFields(
 ): Promise<boolean> {
   const { evolution, mapping, table, tables, mustBeAlive, onEvolved } = options;
   if (evolution === undefined || mapping.evolve === undefined || fields.types.size === 0) return false;
+  let decided = 0;
   const added = await evolution.place({
     ...{ table, columns, fields, mustBeAlive, evolution: mapping.evolve },
     ofSchemas: () => typesOfSchemas(records, options),
-    report: (field) => onEvolved?.(field),
+    report: (field) => {
+      decided++;
+      onEvolved?.(field);
+    },
   });
-  // Fields that were not gathered wait for the next batch then: each round costs as much as all rows of this one.
-  if (added.length === 0) return false;
+  // Those that were decided on are not gathered again. If columns are only proposed, the others wait for the next batch:
+  // each round costs as much as all rows of this one.
+  if (added.length === 0) return mapping.evolve.mode === 'apply' && fields.hasMore && decided > 0;
   tables.forget(table);
   const now = await tables.columns(table);
   const missing = added.find((name) => !now.has(name));
@@ -69,7 +75,7 @@ async function typesOfSchemas(
       if (schema === undefined || 'why' in schema) return [];
       return [columnsOfField(fieldOfSchema(schema.parsed, choices, indexes), mapping.envelope !== undefined)];
     });
-    return mergeColumns(columns).types;
+    return columnsForAll(columns);
   } catch (error) {
     throw ofRegistry(error);
   }

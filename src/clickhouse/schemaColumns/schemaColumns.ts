@@ -42,8 +42,8 @@ function fieldsOf(type: FieldType): readonly NamedField[] {
 /** Columns for the values of several schemas. */
 export interface MergedColumns {
   readonly types: ColumnTypes;
-  /** Says of which columns the values of an older schema may not fit. */
-  readonly misfits: readonly string[];
+  /** The columns that the values of an older schema may not fit, and what to say of each. */
+  readonly misfits: ReadonlyMap<string, string>;
 }
 
 /**
@@ -54,19 +54,26 @@ export interface MergedColumns {
  */
 export function mergeColumns(schemas: readonly ColumnTypes[]): MergedColumns {
   const types = new Map<string, string>();
-  const misfits: string[] = [];
+  const misfits = new Map<string, string>();
   for (const name of new Set(schemas.flatMap((columns) => [...columns.keys()]))) {
     const found = schemas.flatMap((columns) => columns.get(name) ?? []);
     let type = found.reduce((newer, older) => common(newer, older) ?? newer);
     if (found.length < schemas.length) type = nullableType(type);
     const other = found.find((older) => common(type, older) !== type);
     if (other !== undefined)
-      misfits.push(
+      misfits.set(
+        name,
         `the field ${name} is ${type} in a newer schema, and ${other} in an older one: not all of its values may fit`,
       );
     types.set(name, type);
   }
   return { types, misfits };
+}
+
+/** Like {@link mergeColumns}, for columns that nobody looks at before they are filled: a misfit becomes a text. */
+export function columnsForAll(schemas: readonly ColumnTypes[]): ColumnTypes {
+  const { types, misfits } = mergeColumns(schemas);
+  return new Map(Array.from(types, ([name, type]) => [name, misfits.has(name) ? 'Nullable(String)' : type]));
 }
 
 /** A type that holds all values of two. Undefined if it is none of these. */

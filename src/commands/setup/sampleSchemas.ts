@@ -89,7 +89,12 @@ async function columnsOf(
     names.push(name);
   }
   if (columns.length === 0) return NOTHING;
-  return { ...mergeColumns(columns), schemas: `the schema${names.length === 1 ? '' : 's'} ${names.join(', ')}` };
+  const { types, misfits } = mergeColumns(columns);
+  return {
+    types,
+    misfits: [...misfits.values()],
+    schemas: `the schema${names.length === 1 ? '' : 's'} ${names.join(', ')}`,
+  };
 }
 
 /** The schemas that bytes were written with, the newest first. Without any, the latest ones of the topics. */

@@ -155,3 +155,26 @@ it('the rows of a batch are made once if no column is added, however many fields
   });
   expect([made, rows.length]).toEqual([1, 1]);
 });
+
+it('fields that come after a hundred others get their columns, also if none of those gets one', async () => {
+  const { tables } = new FakeTable();
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const names = Array.from({ length: 250 }, (_, at) => `f${at}`);
+  const value = Buffer.from(JSON.stringify(Object.fromEntries(names.map((name) => [name, 1]))));
+  const refused = new Set<string>();
+  await insertRecords([{ source, record: record(0, { value }) }], {
+    ...{ tables, table: 't', columns: {}, batch: 'b', repeated: false, overdue: false, mustBeAlive: () => undefined },
+    mapping: { ...DEFAULT_MAPPING, evolve: { mode: 'apply', columnsMax: 10 } },
+    evolution: {
+      fieldsOf: () => new NewFields((name) => refused.has(name)),
+      place: ({ fields, report }) => {
+        for (const name of fields.types.keys()) {
+          refused.add(name);
+          report({ outcome: 'refused', name, why: 'no' });
+        }
+        return Promise.resolve([]);
+      },
+    },
+  });
+  expect([...refused]).toEqual(names);
+});

@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { columnsOfField, fieldOfSchema, mergeColumns } from '../../../src/clickhouse/schemaColumns/schemaColumns.js';
+import {
+  columnsForAll,
+  columnsOfField,
+  fieldOfSchema,
+  mergeColumns,
+} from '../../../src/clickhouse/schemaColumns/schemaColumns.js';
 import { jsonSchemaField } from '../../../src/clickhouse/schemaColumns/jsonSchemaFields.js';
 import { parseRegistered, type DecodingChoices } from '../../../src/formats/decoders.js';
 
@@ -18,7 +23,7 @@ const jsonColumns = (schema: unknown) =>
 
 const merged = (...schemas: Readonly<Record<string, string>>[]) => {
   const { types, misfits } = mergeColumns(schemas.map((schema) => new Map(Object.entries(schema))));
-  return { types: Object.fromEntries(types), misfits };
+  return { types: Object.fromEntries(types), misfits: [...misfits.values()] };
 };
 
 it('a type that contains itself, or has more parts than a column may have, is a text', () => {
@@ -140,5 +145,21 @@ it('a column for several schemas holds the values of all, or it is said that it 
   expect(merged({ a: 'Date32' }, { a: 'Int32' })).toEqual({
     types: { a: 'Date32' },
     misfits: ['the field a is Date32 in a newer schema, and Int32 in an older one: not all of its values may fit'],
+  });
+});
+
+it('a column that nobody looks at before it is filled is a text if no type holds the values of all schemas', () => {
+  const misfits = [
+    ['Decimal(10, 2)', 'Decimal(10, 4)'],
+    ['Int64', 'Float64'],
+    ["DateTime64(3, 'UTC')", "DateTime64(6, 'UTC')"],
+    ['Int32', 'Tuple(`a` Int32)'],
+  ];
+  for (const [newer = '', older = ''] of misfits) {
+    const schemas = [new Map([['a', newer]]), new Map([['a', older]]), new Map([['b', 'Int64']])];
+    expect(Object.fromEntries(columnsForAll(schemas))).toEqual({ a: 'Nullable(String)', b: 'Nullable(Int64)' });
+  }
+  expect(Object.fromEntries(columnsForAll([new Map([['a', 'Int64']]), new Map([['a', 'Int32']])]))).toEqual({
+    a: 'Int64',
   });
 });
