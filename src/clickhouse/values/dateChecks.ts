@@ -59,14 +59,19 @@ export function dateTime64Check(
 ): ValueCheck {
   const [first, last] = limits.years;
   const ticks = 10n ** BigInt(precision);
-  const min = Date.parse(`${String(first).padStart(4, '0')}-01-01T00:00:00Z`) / 1000;
-  const max = Date.parse(`${last}-12-31T23:59:59Z`) / 1000;
-  const [low, high] = [BigInt(min) * ticks, BigInt(max + 1) * ticks - 1n];
+  const yearsMin = Date.parse(`${String(first).padStart(4, '0')}-01-01T00:00:00Z`) / 1000;
+  const yearsMax = Date.parse(`${last}-12-31T23:59:59Z`) / 1000;
+  const [low, high] = [BigInt(yearsMin) * ticks, BigInt(yearsMax + 1) * ticks - 1n];
   const [int64Min, int64Max] = [-(2n ** 63n), 2n ** 63n - 1n];
   const within = integerWithin(low < int64Min ? int64Min : low, high > int64Max ? int64Max : high);
+  // With nine digits, 64 bits hold the years from 1677 to 2262 only.
+  const min = Math.max(yearsMin, Number(int64Min / ticks));
+  const max = Math.min(yearsMax, Number(int64Max / ticks) - 1);
+  const ofZone = wallRange([min, max], zoneOf(zoneParameter, limits.timeZone));
+  const firstWall = min > yearsMin ? ofZone[0] : min;
   // West of Greenwich the last hours of 9999 are in 10000 in UTC, and UTC's range ends before them.
-  const lastWall = last < YEAR_MAX ? max : wallRange([min, max], zoneOf(zoneParameter, limits.timeZone))[1];
-  const walls = [min, Math.min(max, lastWall)] as const;
+  const lastWall = max < yearsMax ? ofZone[1] : last < YEAR_MAX ? max : Math.min(max, ofZone[1]);
+  const walls = [firstWall, lastWall] as const;
   if (limits.keepsEarlyFractions || precision === 0) return timeCheck(within, [min, max], walls, place);
   const [epochWall] = wallRange([0, max], zoneOf(zoneParameter, limits.timeZone));
   const losesFraction = ({ seconds, fraction, zoned }: TextTime): boolean =>

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { checkOfType } from '../../../../src/clickhouse/values/checkOfType.js';
+import { DEFAULT_LIMITS, type ValueLimits } from '../../../../src/clickhouse/values/valueCheck.js';
 
 /** Whether a value, given as JSON, passes a column of a type. */
-function passes(type: string, json: string): boolean {
+function passes(type: string, json: string, limits?: ValueLimits): boolean {
   // Within a row, so that nothing is taken from beyond the value.
   const text = Buffer.from(`{"before":1,"v": ${json} ,"after":2}`).toString('latin1');
   const start = text.indexOf('"v": ') + 5;
-  return checkOfType(type)?.(text, start, start + Buffer.byteLength(json)) ?? true;
+  return checkOfType(type, limits)?.(text, start, start + Buffer.byteLength(json)) ?? true;
 }
 
 it('lets just the integers pass that the column can hold, to the last digit, wherever they are', () => {
@@ -74,6 +75,23 @@ it('finds days that are none', () => {
     expect(passes(type, '"2024-02-29"')).toBe(true);
     expect(passes(type, '"2023-02-29"')).toBe(false);
     expect(passes(type, '"2023-04-31 10:00:00"')).toBe(false);
+  }
+});
+
+it('finds times that have too many digits for 64 bits', () => {
+  const limits = { ...DEFAULT_LIMITS, years: [1, 9999] as const, keepsEarlyFractions: true };
+  const fits = (type: string, time: string) => passes(type, JSON.stringify(time), limits);
+  for (const zone of ['UTC', 'Asia/Tokyo', 'America/New_York']) {
+    const nine = `DateTime64(9, '${zone}')`;
+    for (const time of ['0001-01-01T00:00:00Z', '1677-09-21 00:12:42Z', '2262-04-11 23:47:17Z', '9999-12-31 00:00:00'])
+      expect([nine, time, fits(nine, time)]).toEqual([nine, time, false]);
+    for (const time of ['1677-09-21 00:12:45Z', '1678-01-01 00:00:00.123456789', '2262-04-11 23:47:14.999999999Z'])
+      expect([nine, time, fits(nine, time)]).toEqual([nine, time, true]);
+    // Without a zone, it is the column's.
+    expect(fits(nine, '2262-04-11 23:47:16')).toBe(zone === 'Asia/Tokyo');
+    const six = `DateTime64(6, '${zone}')`;
+    for (const time of ['0001-01-02T00:00:00.5Z', '2262-04-11 23:47:17Z', '9999-12-30 00:00:00'])
+      expect([six, time, fits(six, time)]).toEqual([six, time, true]);
   }
 });
 
