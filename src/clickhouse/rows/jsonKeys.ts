@@ -3,6 +3,7 @@ import { KEY } from '../../protocol/payloadParts.js';
 import { NULL_LENGTH } from '../../protocol/packedRecord.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { isRequestSource } from '../../protocol/request.js';
+import { beginsWithMark, MARK_BYTES } from '../../lib/byteOrderMark.js';
 import { hasHalfCharacter } from '../values/json.js';
 import { JsonObject } from '../values/jsonObject.js';
 import { quoteBytes, quoteLatin1 } from './quoting.js';
@@ -35,29 +36,33 @@ export class JsonKeys {
     const length = KEY.lengthOf(record);
     if (length === NULL_LENGTH) return record;
     const bytes = KEY.bytesOf(record);
-    const from = KEY.startOf(record);
-    const to = from + length;
+    const start = KEY.startOf(record);
+    const to = start + length;
+    const from = beginsWithMark(bytes, start, to) ? start + MARK_BYTES : start;
     const kind = this.#object.read(bytes, from, to);
     // A workflow gives the text itself. It may be a JSON object all the same.
     if (isRequestSource(source) && kind !== 'object' && kind !== 'array') return withKey(record, quoted(record.key));
     if (kind === undefined) return NOT_JSON;
     if (this.#object.hasHalfCharacters && hasHalfCharacter(bytes.toString('latin1', from, to))) return HALF_CHARACTER;
     if (kind === 'null') return KEY.replaced(record, bytes, from, NULL_LENGTH);
-    const payload = kind === 'object' && mayHaveSchema ? this.#payload() : undefined;
+    const payload = kind === 'object' && mayHaveSchema ? connectPayload(this.#object) : undefined;
     if (payload === undefined) return trimmed(record, bytes, from + this.#object.start, to);
-    const { start, end } = payload;
-    return this.#open(source, KEY.replaced(record, bytes, from + start, end - start), false);
+    return this.#open(source, KEY.replaced(record, bytes, from + payload.start, payload.end - payload.start), false);
   }
+}
 
-  /** Where the key itself is, in one with its schema around it. Undefined if there is none. */
-  #payload(): { readonly start: number; readonly end: number } | undefined {
-    const { names, starts, ends, length } = this.#object;
-    if (length !== 2) return undefined;
-    const at = names.indexOf(CONNECT_MEMBERS.payload);
-    const schemaAt = names.indexOf(CONNECT_MEMBERS.schema);
-    if (at < 0 || at > 1 || schemaAt < 0 || schemaAt > 1) return undefined;
-    return { start: starts[at] as number, end: ends[at] as number };
-  }
+/** Where the key itself is, in an object with its schema around it. Undefined if there is none. */
+export function connectPayload({
+  names,
+  starts,
+  ends,
+  length,
+}: JsonObject): { start: number; end: number } | undefined {
+  if (length !== 2) return undefined;
+  const at = names.indexOf(CONNECT_MEMBERS.payload);
+  const schemaAt = names.indexOf(CONNECT_MEMBERS.schema);
+  if (at < 0 || at > 1 || schemaAt < 0 || schemaAt > 1) return undefined;
+  return { start: starts[at] as number, end: ends[at] as number };
 }
 
 /**

@@ -1,11 +1,12 @@
 import { opener } from '../../clickhouse/batchRows.js';
 import { RowBlocks } from '../../clickhouse/rowBlocks.js';
+import { connectPayload } from '../../clickhouse/rows/jsonKeys.js';
 import { createRowBuilder } from '../../clickhouse/rows/rowBuilder.js';
 import { TableFinder } from '../../clickhouse/rows/tableFinder.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
-import { objectMembers } from '../../clickhouse/values/json.js';
 import { JsonObject } from '../../clickhouse/values/jsonObject.js';
 import type { RecordDecoder } from '../../formats/recordDecoder.js';
+import { withoutMark } from '../../lib/byteOrderMark.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { hasManyRows, type Destination } from '../../protocol/settings.js';
@@ -76,12 +77,13 @@ export function textsOf(rows: RowBlocks): string[] {
 }
 
 /** The names in a key that Debezium has written as JSON, with or without its schema. Null if there are none. */
-export function keyColumns({ key }: KafkaRecord): readonly string[] | null {
-  const members = (text: string): readonly string[] =>
-    objectMembers(text).map(({ name }) => Buffer.from(name, 'latin1').toString());
-  if (key === null || new JsonObject().read(key) !== 'object') return null;
-  const text = key.toString('latin1');
-  const payload = objectMembers(text).find(({ name }) => name === 'payload');
-  const names = members(payload === undefined ? text : text.slice(payload.start, payload.end));
+export function keyColumns({ key }: Pick<KafkaRecord, 'key'>): readonly string[] | null {
+  if (key === null) return null;
+  const bytes = withoutMark(key);
+  const object = new JsonObject();
+  if (object.read(bytes) !== 'object') return null;
+  const payload = connectPayload(object);
+  if (payload !== undefined && object.read(bytes, payload.start, payload.end) !== 'object') return null;
+  const names = object.names.slice(0, object.length).map((name) => Buffer.from(name, 'latin1').toString());
   return names.length === 0 ? null : names;
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { buildRows } from '../../../../src/clickhouse/batchRows.js';
 import { Decoders } from '../../../../src/formats/decoders.js';
+import { keyColumns } from '../../../../src/commands/setup/sampleRows.js';
 import { prepareDecoding } from '../../../../src/formats/recordDecoder.js';
 import { RegistryError } from '../../../../src/formats/schemaRegistry.js';
 import { requestSource } from '../../../../src/protocol/request.js';
@@ -84,6 +85,8 @@ it.each<[string, Buffer | string | null, Partial<Mapping>, object]>([
       customer: 7,
     },
   ],
+  ['JSON after a byte-order mark', '\uFEFF {"a":1} ', JSON_KEYS, big('{"a":1}')],
+  ['null after a byte-order mark', '\uFEFFnull', JSON_KEYS, { _key: null, whole: null }],
   ['JSON text', '"\\u0061\\n"', JSON_KEYS, { _key: 'a\n', whole: 'a\n' }],
   ['JSON number', '12345678901234567890.50', JSON_KEYS, big('12345678901234567890.50')],
   ['JSON null', 'null', JSON_KEYS, { _key: null, whole: null }],
@@ -200,4 +203,14 @@ it('keys wait for the registry as values do', async () => {
 it('a key is decoded whatever its value is', async () => {
   const key = withId(1, Buffer.of(14));
   expect(await rowsOf(key, { ...AVRO, format: 'text' }, { value: 'x' })).toMatchObject([{ customer: 7 }]);
+});
+
+it('setup sorts a table by the names that the rows of its keys have', () => {
+  const names = (key: string | null) => keyColumns({ key: key === null ? null : Buffer.from(key) });
+  expect(names('{"id":1,"größe":2}')).toEqual(['id', 'größe']);
+  expect(names('\uFEFF{"schema":{},"payload":{"id":1}}')).toEqual(['id']);
+  // No envelope, but a key with members of these names.
+  expect(names('{"payload":{"id":1}}')).toEqual(['payload']);
+  expect(names('{"schema":1,"payload":{"id":1},"more":2}')).toEqual(['schema', 'payload', 'more']);
+  for (const none of [null, '5', '{}', '{"schema":{},"payload":5}', '{']) expect(names(none)).toBe(null);
 });
