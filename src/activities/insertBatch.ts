@@ -31,6 +31,7 @@ export function insertBatch({
       async (attempt) => {
         if (!KNOWN_FORMATS.has(spec.format))
           throw new Error(`a batch of format ${spec.format}; this worker knows ${[...KNOWN_FORMATS].join(', ')}`);
+        unpacker.mustBeSealed(spec);
         const stored = isStoredOnce(spec) ? await batchBodies.of(spec, attempt.runId) : bodies;
         const onlyThisActivity = !(await histories.anyWasReset(spec.batcher, [...spec.runs, attempt.runId]));
         const repeated = attempt.isRepeated || !onlyThisActivity;

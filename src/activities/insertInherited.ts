@@ -31,6 +31,7 @@ export function insertInherited({
   return (inherited) =>
     attempts.admit('insertInherited', inherited, async (attempt) => {
       const { batcher, runId, chunksDone, chunks, answer } = inherited;
+      unpacker.mustBeSealed(inherited);
       let leftover: readonly Buffered[];
       try {
         if (answer !== null) return await histories.result(batcher, answer);

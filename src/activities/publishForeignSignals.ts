@@ -3,6 +3,7 @@ import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import type { ActivityDependencies } from './dependencies.js';
+import { mustBeSealed } from './unpack.js';
 
 /** The activity that publishes foreign signals, which no part of this product sends, as dead letters. */
 export function publishForeignSignals({
@@ -10,12 +11,14 @@ export function publishForeignSignals({
   publisher,
   metrics,
   stateLog,
-}: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'stateLog'> & {
+  requiresEncryption,
+}: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'stateLog' | 'requiresEncryption'> & {
   readonly attempts: Attempts;
 }): FlushActivities['publishForeignSignals'] {
   return (batch) =>
     attempts.admit('publishForeignSignals', batch, async (attempt) => {
       const { pipeline, deadLetterTopic, signals } = batch;
+      if (requiresEncryption === true) mustBeSealed(batch);
       attempt.mustBeAlive();
       await publishLetters(publisher, batch);
       metrics.deadLetters.inc({ pipeline, code: FOREIGN_SIGNAL }, signals.length);

@@ -30,6 +30,15 @@ export class Unpacker {
   }
 
   /**
+   * To be called first: where encryption is required, nothing is done that somebody else has said.
+   *
+   * @throws see {@link mustBeSealed}
+   */
+  mustBeSealed(batch: Pick<BatchSpec, 'sealed'>): void {
+    if (this.#dependencies.requiresEncryption === true) mustBeSealed(batch);
+  }
+
+  /**
    * The records of a batch. A chunk that cannot be unpacked holds the batch, until a person gives it up. Then the
    * records of the other chunks are returned, and the chunk itself, with all that its metadata says, is published as a
    * dead letter.
@@ -84,6 +93,18 @@ export class Unpacker {
       );
     }
   }
+}
+
+/**
+ * Somebody else may have started the batcher, and have said where its records go.
+ *
+ * @throws Error that says what to do
+ */
+export function mustBeSealed({ sealed }: Pick<BatchSpec, 'sealed'>): void {
+  if (sealed === true) return;
+  throw new Error(
+    'the settings of the batcher came unencrypted, and temporal.encryption.required is set. If they came before it was: set required: false until this is done. If somebody else has started the batcher: terminate it, and an heir goes on with the right settings',
+  );
 }
 
 /**

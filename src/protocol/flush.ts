@@ -29,6 +29,8 @@ export interface BatchSpec {
    */
   readonly runs: readonly string[];
   readonly destination: Destination;
+  /** True if the settings that say so came encrypted. Absent otherwise. */
+  readonly sealed?: true;
   readonly chunks: readonly BufferedChunk[];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;

@@ -19,5 +19,7 @@ export interface ForeignSignalBatch {
   /** Workflow id of the batcher. */
   readonly batcher: string;
   readonly deadLetterTopic: string;
+  /** See `BatchSpec.sealed`. */
+  readonly sealed?: true;
   readonly signals: readonly ForeignSignal[];
 }

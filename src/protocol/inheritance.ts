@@ -1,4 +1,5 @@
 import type { CarriedState } from './batcher.js';
+import type { BatcherSettings } from './settings.js';
 
 /**
  * The parts of a closed run's state that its heir takes over. `estates` says which records to read from histories
@@ -13,6 +14,11 @@ export interface Inheritance extends Pick<CarriedState, InheritedField> {
   readonly lost?: number;
   /** All that the closed run had accepted had come encrypted. Absent: nobody knows who has sent it. */
   readonly trusted?: true;
+  /**
+   * The closed run's settings, if they came encrypted and require encryption. A run that has none which came encrypted goes on
+   * with them.
+   */
+  readonly settings?: BatcherSettings;
 }
 
 /** Given for the id of a run: the run that was closed last before the first one of this chain, if there is one. */

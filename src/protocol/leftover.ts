@@ -20,6 +20,8 @@ export interface Leftover {
 export interface BegunBatch {
   /** The destination it had. The present configuration does not count. */
   readonly destination: Destination;
+  /** See `BatchSpec.sealed`. */
+  readonly sealed?: true;
   /** The event in which its insert had answered with rejections. That verdict does not change. */
   readonly answer: { readonly runId: string; readonly eventId: number } | null;
   /** A person had given it up. */
@@ -38,6 +40,8 @@ export interface InheritedBatch {
   readonly chunksDone: number;
   readonly chunks: number;
   readonly destination: Destination;
+  /** See `BatchSpec.sealed`. */
+  readonly sealed?: true;
   readonly answer: BegunBatch['answer'];
   /** Set once a person has given the batch up. */
   readonly parking?: Parking;

@@ -67,9 +67,9 @@ export function encodedBytesOf({ chunk: { segments, keep }, body }: Buffered): n
 /** Makes a batch of chunks. Their bodies travel beside it, see `chunkBodies.ts`. */
 export function batchSpec(
   taken: readonly Buffered[],
-  batch: Pick<BatchSpec, 'format' | 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination'>,
+  batch: Pick<BatchSpec, 'format' | 'pipeline' | 'batcher' | 'number' | 'reason' | 'runs' | 'destination' | 'sealed'>,
 ): BatchSpec {
-  const { format, pipeline, batcher, number, reason, runs, destination } = batch;
+  const { format, pipeline, batcher, number, reason, runs, destination, sealed } = batch;
   return {
     format,
     pipeline,
@@ -79,6 +79,7 @@ export function batchSpec(
     reason,
     runs,
     destination,
+    ...(sealed === true ? { sealed } : {}),
     chunks: taken.map(({ chunk: { segments, keep, records, bytes, bodyBytes, encrypted } }) => {
       return { segments, keep, records, bytes, bodyBytes, ...(encrypted === true ? { encrypted } : {}) };
     }),

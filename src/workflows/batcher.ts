@@ -99,7 +99,8 @@ function handleQueries(state: BatcherState): void {
   setHandler(defineQuery<EpochStatus, [RecordSource]>(BATCHER.queries.epoch), (source) =>
     known(state.epochStatus(source)),
   );
-  setHandler(defineQuery(BATCHER.queries.settings), () => state.settings);
+  // A closed run may have required encryption, and this one may go on with its settings.
+  setHandler(defineQuery(BATCHER.queries.settings), () => known(state.unreadRun === null ? state.settings : null));
 }
 
 /** @throws Error in an heir that has not read its inheritance: it cannot answer yet */

@@ -212,8 +212,25 @@ export class BatcherState {
     this.#intake.countForeignSignal();
   }
 
-  /** Takes over what the closed run has left. Then handles what has arrived meanwhile. */
+  /** See `BatchSpec.sealed`. */
+  get sealed(): { readonly sealed?: true } {
+    return this.#areSettingsEncrypted ? { sealed: true } : {};
+  }
+
+  /**
+   * Takes over what the closed run has left. Then handles what has arrived meanwhile.
+   *
+   * If somebody without the key has started this run, nobody but them has said yet where the records go. Then they go where
+   * the closed run would have sent them.
+   */
   inherit(inheritance: Inheritance): void {
+    const { settings, estates } = inheritance;
+    if (settings !== undefined && !this.#areSettingsEncrypted && (this.refusesUnencrypted || estates.length > 0)) {
+      const isRequired = this.refusesUnencrypted;
+      this.#settings = settings;
+      this.#areSettingsEncrypted = true;
+      if (!isRequired) this.#believeOnlyEncrypted();
+    }
     this.#intake.inherit(inheritance);
   }
 
@@ -244,6 +261,7 @@ export class BatcherState {
 
   /** Foreign signals that have to be published, oldest first. */
   get foreignSignals(): readonly ForeignSignal[] {
+    if (this.#lacksSettings) return [];
     return this.#parts.foreignSignals.waiting;
   }
 
@@ -265,7 +283,14 @@ export class BatcherState {
    * @param follows asked only if an earlier version decided otherwise, see `versions.ts`
    */
   decide(nowMs: number, history: HistoryView, follows: Follows = FOLLOWS_ALL): Decision {
-    return decide(this.#parts, this.#intake.unreadRun, this.#settings, nowMs, history, follows);
+    const decision = decide(this.#parts, this.#intake.unreadRun, this.#settings, nowMs, history, follows);
+    const isFlush = decision.type === 'flush' || decision.type === 'flushInherited';
+    return isFlush && this.#lacksSettings ? { type: 'wait' } : decision;
+  }
+
+  /** Encryption is required, and only somebody else has said yet where records go. */
+  get #lacksSettings(): boolean {
+    return this.refusesUnencrypted && !this.#areSettingsEncrypted;
   }
 
   /** See `continuation.ts`. */
@@ -286,7 +311,7 @@ export class BatcherState {
     const sizeBefore = payloadBytesMax === undefined ? size : firstBatchSize(buffer.chunks, before);
     const { runs } = buffer;
     const taken = this.takeChunks(decideBy(follows, 'payloadLimit', size, sizeBefore), reason, nowMs);
-    const batcher = { pipeline, batcher: this.#workflowId, destination };
+    const batcher = { pipeline, batcher: this.#workflowId, destination, ...this.sealed };
     const format = formatOf(taken, batch, historyBytes);
     const spec = batchSpec(taken, { ...batcher, format, number: counters.batches, reason, runs });
     return { spec, bodies: joinBodies(taken) };
@@ -323,7 +348,7 @@ export class BatcherState {
   takeInherited(nowMs: number): InheritedBatch {
     const { counters, flushes, leftovers } = this.#parts;
     flushes.mustBeIdle();
-    const next = leftovers.takeNext(this.#settings.destination);
+    const next = leftovers.takeNext(this.#settings.destination, this.#areSettingsEncrypted);
     const flush = flushOf([], ++counters.batches, 'inherited', nowMs);
     flushes.begin({ ...flush, parking: next.parking ?? null });
     return { pipeline: this.#settings.pipeline, batcher: this.#workflowId, number: flush.number, ...next };
@@ -389,7 +414,12 @@ export class BatcherState {
   /** Everything that an heir needs. The heir takes the records from this run's history. */
   handOn(left: Leftover | null): Inheritance {
     const inheritance = toInheritance(toCarried(withoutBuffer(this.#parts, left), this.#settings, 0));
-    return this.#parts.encryptedCoverage === null ? { ...inheritance, trusted: true } : inheritance;
+    const { settings } = this;
+    return {
+      ...inheritance,
+      ...(this.#parts.encryptedCoverage === null ? { trusted: true } : {}),
+      ...(this.#areSettingsEncrypted && settings.encryption === 'required' ? { settings } : {}),
+    };
   }
 
   /** Chunks that are accepted but not in a batch, oldest first. */

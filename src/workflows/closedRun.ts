@@ -112,6 +112,7 @@ export class ClosedRun {
     const current = this.#current;
     const begun: BegunBatch | null = current && {
       destination: current.destination,
+      ...(current.sealed === true ? { sealed: true } : {}),
       answer: current.answer,
       ...(state.parking === null ? {} : { parking: state.parking }),
     };
@@ -125,20 +126,21 @@ export class ClosedRun {
     return this.#state;
   }
 
-  #beginOwn({ chunks, destination, reason, id }: BatchSpec, atMs: number): CurrentBatch {
+  #beginOwn({ chunks, destination, sealed, reason, id }: BatchSpec, atMs: number): CurrentBatch {
     const taken = this.#startedState.takeChunks(chunks.length, reason, atMs);
     // Another version may have accepted other parts of the chunks. Then it could not be told what is left and what is
     // flushed.
     if (batchId(this.#run.workflowId, taken) !== id) {
       throw new Error(`run ${this.#run.runId} had other chunks in batch ${id} than this version puts together`);
     }
-    return { type: 'own', chunks: taken, id, destination, answer: null, outcome: null };
+    return { type: 'own', chunks: taken, id, destination, sealed, answer: null, outcome: null };
   }
 
-  #beginInherited({ destination, answer, parking }: InheritedBatch, atMs: number): CurrentBatch {
+  #beginInherited({ destination, sealed, answer, parking }: InheritedBatch, atMs: number): CurrentBatch {
     this.#startedState.takeInherited(atMs);
-    this.#startedState.noteInherited({ destination, answer, ...(parking === undefined ? {} : { parking }) });
-    return { type: 'inherited', destination, answer, outcome: null };
+    const begun = { destination, ...(sealed === true ? { sealed } : {}), answer };
+    this.#startedState.noteInherited({ ...begun, ...(parking === undefined ? {} : { parking }) });
+    return { type: 'inherited', destination, sealed, answer, outcome: null };
   }
 
   #insertAnswered(outcome: InsertOutcome & Partial<FlushOutcome>, eventId: number, atMs: number): void {
@@ -147,7 +149,8 @@ export class ClosedRun {
     this.#current = { ...this.#current, outcome, answer };
     if (outcome.rejected === 0) this.#finish(atMs);
     else if (this.#current.type === 'inherited') {
-      this.#startedState.noteInherited({ destination: this.#current.destination, answer });
+      const { destination, sealed } = this.#current;
+      this.#startedState.noteInherited({ destination, ...(sealed === true ? { sealed } : {}), answer });
     }
   }
 
@@ -163,6 +166,7 @@ export class ClosedRun {
 /** The batch that is being flushed. `outcome`: the result of its insert, null until that has ended. */
 type CurrentBatch = {
   readonly destination: BegunBatch['destination'];
+  readonly sealed: true | undefined;
   readonly answer: BegunBatch['answer'];
   readonly outcome: (InsertOutcome & Partial<FlushOutcome>) | null;
 } & (

@@ -105,6 +105,7 @@ export async function publishForeignSignals(state: BatcherState): Promise<void> 
         pipeline: settings.pipeline,
         batcher: workflowInfo().workflowId,
         deadLetterTopic: settings.destination.deadLetterTopic,
+        ...state.sealed,
         signals: signalsWithin(foreignSignals, encodedLimit('foreignSignalsBytes', settings.batch)),
       };
       await untilDone(state, () => atInstallation(state, ({ activities }) => activities.publishForeignSignals(batch)));

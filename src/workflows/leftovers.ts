@@ -3,7 +3,10 @@ import type { BegunBatch, InheritedBatch, Leftover } from '../protocol/leftover.
 import type { Destination } from '../protocol/settings.js';
 
 /** The next batch that closed runs have left. */
-type NextBatch = Pick<InheritedBatch, 'runId' | 'chunksDone' | 'chunks' | 'destination' | 'answer' | 'parking'>;
+type NextBatch = Pick<
+  InheritedBatch,
+  'runId' | 'chunksDone' | 'chunks' | 'destination' | 'sealed' | 'answer' | 'parking'
+>;
 
 /** What closed runs have left, oldest first, and how much of it is flushed. Pure. */
 export class Leftovers {
@@ -22,15 +25,23 @@ export class Leftovers {
    * The next batch. Notes for an heir of this run that it has begun.
    *
    * @param destination for a batch that had not begun when its run was closed
+   * @param sealed whether it came encrypted. Then it also counts for a batch that had begun with one of somebody else
    * @throws Error if nothing is left
    */
-  takeNext(destination: Destination): NextBatch {
+  takeNext(destination: Destination, sealed = false): NextBatch {
     const [first] = this.#leftovers;
     const chunks = first?.batches[0];
     if (first === undefined || chunks === undefined) throw new Error(NOTHING_LEFT);
     const { runId, chunksDone, begun } = first;
     const parking = begun?.parking === undefined ? {} : { parking: begun.parking };
-    const next = { destination: begun?.destination ?? destination, answer: begun?.answer ?? null, ...parking };
+    const isBegun = begun !== null && (begun.sealed === true || !sealed);
+    const to = isBegun ? begun : { destination, sealed };
+    const next = {
+      destination: to.destination,
+      ...(to.sealed === true ? { sealed: true as const } : {}),
+      answer: begun?.answer ?? null,
+      ...parking,
+    };
     this.noteBegun(next);
     return { runId, chunksDone, chunks, ...next };
   }

@@ -57,7 +57,7 @@ export function believeOnlyEncrypted(parts: BatcherParts, epoch: string): void {
  */
 export function joinInheritances(earlier: Inheritance, later: Inheritance): Inheritance {
   const isDoubtful = earlier.trusted === true && later.trusted !== true;
-  const { trusted: _, ...believed } = isDoubtful ? earlier : later;
+  const { trusted: _, settings = earlier.settings, ...believed } = isDoubtful ? earlier : later;
   const coverage = new Coverage(earlier.coverage);
   if (!isDoubtful) coverage.addAll(later.coverage);
   const counters = { ...NO_COUNTERS };
@@ -70,6 +70,7 @@ export function joinInheritances(earlier: Inheritance, later: Inheritance): Inhe
     counters,
     estates: [...earlier.estates, ...(isDoubtful ? later.estates.map(withoutBegun) : later.estates)],
     ...(earlier.trusted === true ? { trusted: true } : {}),
+    ...(settings === undefined ? {} : { settings }),
     ...(lost > 0 ? { lost } : {}),
   };
 }

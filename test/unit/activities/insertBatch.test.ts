@@ -19,6 +19,7 @@ import type { Publisher } from '../../../src/kafka/publisher.js';
 import {
   BATCH_FORMATS,
   openEnvelope,
+  sealEnvelope,
   type BatchSpec,
   type InsertOutcome,
   type Parking,
@@ -56,6 +57,7 @@ function worker(
   ofOther: OfOther = () => Promise.resolve(null),
   admission: AdmissionLimits = { slots: 3, flushesMax: 24, waitingMax: 7 },
   payloadBytesMax = PAYLOAD_BYTES_MAX,
+  requiresEncryption = false,
 ) {
   const table = new FakeTable();
   if (error?.kind === 'structural') table.probeFails = error;
@@ -101,6 +103,7 @@ function worker(
     },
     admission,
     payloadBytesMax,
+    requiresEncryption,
     deliverConfirmation: (requester, confirmation) => {
       confirmed.push([requester, confirmation]);
       if (requester === 'away') return Promise.reject(new Error('no answer'));
@@ -936,6 +939,31 @@ it('what one activity has come to is not taken for another of the same batch', a
   own.table.rows.splice(0);
   await run('2', 2);
   expect(own.table.rows).toHaveLength(4);
+});
+
+it('where encryption is required, no activity sends anything to where somebody without the key has said', async () => {
+  const answer = () => Promise.resolve(sealEnvelope({ id: 'i', inserted: 0, rejected: 1, skipped: 0 }, NO_BODIES));
+  const admission = { slots: 3, flushesMax: 24, waitingMax: 7 };
+  const past = { result: answer };
+  const one = worker(undefined, {}, past, () => Promise.resolve(null), admission, PAYLOAD_BYTES_MAX, true);
+  const [{ chunks, ...spec }, bodies] = batch(VALUES);
+  const own = { ...spec, chunks: chunks.map((chunk) => ({ ...chunk, encrypted: true as const })) };
+  const { pipeline, destination } = settings();
+  const inherited = { pipeline, batcher: 'b', number: 1, runId: 'r1', chunksDone: 0, chunks: 1, destination };
+  const answered = { ...inherited, answer: { runId: 'r1', eventId: 1 } };
+  const signals = [{ name: 'hello', value: '[1]', size: 3, atMs: 5 }];
+  const foreign = { pipeline, batcher: 'b', deadLetterTopic: destination.deadLetterTopic, signals };
+  const calls = (sealed: { sealed?: true }) => [
+    () => one.activities.insertBatch({ ...own, ...sealed }, bodies),
+    () => one.activities.insertInherited({ ...answered, ...sealed }),
+    () => one.activities.publishForeignSignals({ ...foreign, ...sealed }),
+  ];
+  const run = (call: () => Promise<unknown>) =>
+    new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS }).run<[], unknown, typeof call>(call);
+  for (const call of calls({})) await expect(run(call)).rejects.toThrow('settings of the batcher came unencrypted');
+  expect([one.table.rows, one.published]).toEqual([[], []]);
+  for (const call of calls({ sealed: true })) await run(call);
+  expect([one.table.rows.length, one.published.length > 0]).toEqual([VALUES.length, true]);
 });
 
 it('signals of strangers become dead letters, counted each and said once', async () => {

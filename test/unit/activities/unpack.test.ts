@@ -72,3 +72,10 @@ it('chunks that only together take too much memory are divided, too: those that 
   expect(unreadable.map(({ chunk }) => chunk.segments[0]?.to)).toEqual([1]);
   expect(await decodeChunks(readable, room())).toHaveLength(2);
 });
+
+it('where encryption is required, nothing is done with settings that came unencrypted: not even a given-up batch is', () => {
+  const { unpacker: strict } = unpacker(true);
+  expect(() => strict.mustBeSealed({})).toThrow(/came unencrypted.*required: false.*terminate it/);
+  expect(() => strict.mustBeSealed({ sealed: true })).not.toThrow();
+  expect(() => unpacker(false).unpacker.mustBeSealed({})).not.toThrow();
+});

@@ -311,6 +311,66 @@ describe('a batcher that somebody without the key has started', () => {
     expect(new BatcherState(RUN, asEncrypted(PURPOSES.input, { ...start, heirOf: 'r0' }), bodies).unreadRun).toBe('r0');
   });
 
+  /** Settings of somebody who wants the records, and a run that has left some to the right ones. */
+  const evil = { ...settings(), destination: { ...settings().destination, table: 'evil', deadLetterTopic: 'evil' } };
+  const leftBehind = () => {
+    const closed = new ClosedRun({ ...RUN, runId: 'r0' });
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'gone' });
+    closed.apply({ type: 'started', input: start, bodies: asEncrypted(PURPOSES.input, NO_BODIES) });
+    closed.apply({ type: 'inheritanceRead', inheritance: nothing });
+    closed.apply({ type: 'signaled', name: 'records', args: signal(), atMs: 0 });
+    return closed.inheritance();
+  };
+
+  it('sends what it takes over where the closed run would have sent it, and takes nothing unencrypted from then on', () => {
+    const heir = new BatcherState(RUN, { ...input(), settings: evil, heirOf: 'r0' }, NO_BODIES);
+    heir.inherit(leftBehind());
+    expect(heir.decide(0, QUIET)).toEqual({ type: 'flushInherited' });
+    expect(heir.takeInherited(0)).toMatchObject({ destination: settings().destination, sealed: true });
+    expect(applySignal(heir, 'records', next({ settings: evil }), 0)).toBe(false);
+  });
+
+  it('takes settings over only with records: a batcher that was drained may begin anew without encryption', () => {
+    const heir = new BatcherState(RUN, { ...input(), heirOf: 'r0' }, NO_BODIES);
+    heir.inherit({ ...leftBehind(), estates: [] });
+    expect(applySignal(heir, 'records', next(), 0)).toBe(true);
+  });
+
+  it('sends nothing to where somebody else has said, also no foreign signals, until settings come encrypted', () => {
+    const state = new BatcherState(
+      RUN,
+      { ...input(), settings: { ...evil, batch: settings({ maxRecords: 1 }).batch } },
+      NO_BODIES,
+    );
+    state.keepForeignSignal('x', [], 0);
+    applySignal(state, 'records', signal(), 0);
+    state.inherit(nothing);
+    const { input: carried, bodies } = state.carryOver(0);
+    const later = new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies));
+    for (const run of [state, later]) {
+      expect([run.decide(1e9, QUIET), run.foreignSignals, run.sealed]).toEqual([{ type: 'wait' }, [], {}]);
+      applySignal(run, 'records', signal({ settings: { ...required, batch: settings({ maxRecords: 1 }).batch } }), 0);
+      expect([run.decide(0, QUIET), run.foreignSignals.length]).toEqual([{ type: 'flush', reason: 'records' }, 1]);
+      expect(run.takeBatch('records', 0).spec).toMatchObject({ destination: settings().destination, sealed: true });
+    }
+  });
+
+  it('a batch that it had begun goes to the right table in the next run that has the right settings', () => {
+    const closed = new ClosedRun(RUN);
+    const state = new BatcherState(RUN, { ...input(), settings: evil }, NO_BODIES);
+    closed.apply({ type: 'started', input: { ...input(), settings: evil }, bodies: NO_BODIES });
+    const args = signal({});
+    applySignal(state, 'records', args, 0);
+    closed.apply({ type: 'signaled', name: 'records', args, atMs: 0 });
+    const { spec } = state.takeBatch('delay', 1);
+    expect(spec.sealed).toBeUndefined();
+    closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });
+    const heir = new BatcherState({ ...RUN, runId: 'r2' }, start, asEncrypted(PURPOSES.input, NO_BODIES));
+    heir.inherit(closed.inheritance());
+    expect(heir.takeInherited(0)).toMatchObject({ destination: settings().destination, sealed: true });
+  });
+
   it('does not believe what an heir of it takes over', () => {
     const closed = new ClosedRun(RUN);
     closed.apply({ type: 'started', input: planted(), bodies: NO_BODIES });
