@@ -77,7 +77,9 @@ export class BatcherState {
     this.#lastingRunId = lastingRunId(run);
     const isOurs = isInput(run, input, bodies);
     this.#settings = isOurs ? input.settings : withoutEncryption(input.settings);
-    const { carried, heirOf = null } = input;
+    const { heirOf = null } = input;
+    // No process of ktb starts a run with the state of another one. Somebody else would have rows confirmed with it.
+    const carried = run.continuedFromExecutionRunId ? input.carried : undefined;
     const encrypted: EncryptedParts = input.encrypted ?? (carried === undefined ? ALL : {});
     this.#areSettingsEncrypted = isOurs && encrypted.settings === true;
     this.#hasAskedForRunBefore = isOurs && encrypted.runBefore === true;

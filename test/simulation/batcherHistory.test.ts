@@ -29,7 +29,7 @@ class Run {
     this.runId = runId;
     this.bytes = bytesOf(given) + bodies.length;
     this.state = new BatcherState(
-      { workflowId: WORKFLOW_ID, runId },
+      { workflowId: WORKFLOW_ID, runId, ...(given.carried ? { continuedFromExecutionRunId: `before ${runId}` } : {}) },
       JSON.parse(JSON.stringify(given)) as BatcherInput,
       bodies,
     );

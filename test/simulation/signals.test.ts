@@ -57,7 +57,11 @@ it(
       }
       expect(submitted).toBe(0);
       const { input: carried, bodies } = state.carryOver(4_000);
-      state = new BatcherState(RUN, JSON.parse(JSON.stringify(carried)) as typeof carried, bodies);
+      state = new BatcherState(
+        { ...RUN, continuedFromExecutionRunId: 'before' },
+        JSON.parse(JSON.stringify(carried)) as typeof carried,
+        bodies,
+      );
       expect(state.carryOver(4_000).input.carried).toEqual({
         ...carried.carried,
         idleContinuations: 1,

@@ -58,8 +58,10 @@ export class BatcherRun {
     this.#workflowId = workflowId;
     this.runId = runId;
     this.#histories = histories;
-    histories.started(runId, nowMs, [input, bodies]);
-    this.state = new BatcherState({ workflowId, runId }, throughTemporal(input), bodies);
+    const before = input.carried === undefined ? {} : { continuedExecutionRunId: `before ${runId}` };
+    histories.started(runId, nowMs, [input, bodies], before);
+    const run = { workflowId, runId, continuedFromExecutionRunId: before.continuedExecutionRunId };
+    this.state = new BatcherState(run, throughTemporal(input), bodies);
   }
 
   /** What waits for its end; null once that is in the history. */

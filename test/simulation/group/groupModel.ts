@@ -434,7 +434,11 @@ export class GroupModel {
     if (batcher?.flight !== null) return;
     const { input: next, bodies } = batcher.state.carryOver(0);
     const carried = JSON.parse(JSON.stringify(next)) as BatcherInput;
-    batcher.state = new BatcherState({ workflowId: 'w', runId: 'next' }, carried, bodies);
+    batcher.state = new BatcherState(
+      { workflowId: 'w', runId: 'next', continuedFromExecutionRunId: 'before' },
+      carried,
+      bodies,
+    );
   }
 
   /** Every member ends: what was in its lanes is gone. */

@@ -17,6 +17,7 @@ import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows
 import { chunk, input, settings } from '../../support/chunks.js';
 
 const RUN = { workflowId: 'ktb:orders:8-key:0', runId: 'r1' };
+const CONTINUED = { continuedFromExecutionRunId: 'before' };
 const QUIET: HistoryView = { continueAsNewSuggested: false, length: 10, bytes: 1_000 };
 const SUGGESTED: HistoryView = { ...QUIET, continueAsNewSuggested: true, bytes: 2_000_000 };
 const BODY = new Uint8Array(100);
@@ -29,7 +30,7 @@ const done = (records: number) => ({ inserted: records, rejected: 0, skipped: 0 
 /** The next run, through JSON as continue-as-new sends it. */
 function continued(state: BatcherState, runId = RUN.runId): BatcherState {
   const { input: next, bodies } = state.carryOver(0);
-  return new BatcherState({ ...RUN, runId }, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
+  return new BatcherState({ ...RUN, runId, ...CONTINUED }, JSON.parse(JSON.stringify(next)) as BatcherInput, bodies);
 }
 
 it('waits without a timer while it is empty, and until the oldest record is old enough otherwise', () => {
@@ -202,7 +203,7 @@ it('reports what it holds and since when, the batch on its way included, and wha
   state.control('pause', { actor: 'ada', reason: '' }, 500);
   expect(state.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true });
   const { input, bodies } = state.carryOver(0);
-  const next = new BatcherState({ workflowId: 'b', runId: 'next' }, input, bodies);
+  const next = new BatcherState({ workflowId: 'b', runId: 'next', ...CONTINUED }, input, bodies);
   expect(next.report()).toMatchObject({ records: 2, oldestAcceptedAtMs: 300, paused: true, duplicateChunks: 0 });
 });
 
@@ -320,7 +321,7 @@ it.each(Object.entries(NOTHING_NEW))('run after run may be filled by %s: none is
 it.each(Object.entries(NOTHING_NEW))('a hold ends with %s', (_, arrive) => {
   const { input: held, bodies } = fresh().carryOver(0);
   const idle = { ...held, carried: { ...held.carried!, idleContinuations: IDLE_CONTINUATIONS_MAX } };
-  const state = new BatcherState(RUN, idle, bodies);
+  const state = new BatcherState({ ...RUN, ...CONTINUED }, idle, bodies);
   expect([state.holding, state.decide(0, SUGGESTED)]).toEqual([true, { type: 'wait' }]);
   arrive(state);
   expect(state.decide(0, SUGGESTED).type).not.toBe('wait');

@@ -37,13 +37,14 @@ it('an heir goes on giving up the batch that its closed run was giving up, and s
   closed.apply({ type: 'signaled', name: 'park', args: [by], atMs: 2 });
   const heir = heirOf(closed);
   const { input: carried, bodies } = heir.carryOver(0);
-  const next = new BatcherState({ workflowId, runId: 'r3' }, carried, bodies);
+  const chain = { continuedFromExecutionRunId: 'r2' };
+  const next = new BatcherState({ workflowId, runId: 'r3', ...chain }, carried, bodies);
   const batch = next.takeInherited(3);
   expect([batch.parking, next.parking]).toEqual([parking, parking]);
 
   const closedToo = new ClosedRun({ workflowId, runId: 'r3' });
   const json = JSON.parse(JSON.stringify(carried)) as BatcherInput;
-  closedToo.apply({ type: 'started', input: json, bodies });
+  closedToo.apply({ type: 'started', input: json, bodies, chain });
   closedToo.apply({ type: 'inheritedInsertScheduled', batch, atMs: 3 });
   expect(closedToo.inheritance().estates[0]?.begun?.parking).toEqual(parking);
 });

@@ -202,18 +202,20 @@ it('nobody without the key starts a run with chunks that count as encrypted', ()
   const state = newBatcher();
   applySignal(state, 'records', asSignal('records', ...next()), 0);
   const { input: carried, bodies } = state.carryOver(0);
-  const flags = (run: BatcherState) => run.takeBatch('delay', 1).spec.chunks.map(({ encrypted }) => encrypted);
+  const flags = (run: BatcherState) => run.buffered.map(({ chunk: { encrypted } }) => encrypted);
   expect(flags(new BatcherState(NEXT_RUN, ...asCarried('r1', carried, bodies)))).toEqual([true]);
   expect(flags(new BatcherState(NEXT_RUN, carried, bodies))).toEqual([undefined]);
   // What another run has handed on, what came in parts, and what only looks like it, such as an answer to a query.
   const [sealed, sealedBodies] = asCarried('r1', carried, bodies);
-  for (const run of [RUN, { ...NEXT_RUN, continuedFromExecutionRunId: 'r0' }])
-    expect(flags(new BatcherState(run, sealed, sealedBodies))).toEqual([undefined]);
+  expect(flags(new BatcherState({ ...NEXT_RUN, continuedFromExecutionRunId: 'r0' }, sealed, sealedBodies))).toEqual([
+    undefined,
+  ]);
   expect(flags(new BatcherState(NEXT_RUN, sealed, asEncrypted(PURPOSES.own, bodies)))).toEqual([undefined]);
-  for (const run of [RUN, NEXT_RUN])
-    expect(flags(new BatcherState(run, asEncrypted(PURPOSES.own, carried), asEncrypted(PURPOSES.own, bodies)))).toEqual(
-      [undefined],
-    );
+  const own = [asEncrypted(PURPOSES.own, carried), asEncrypted(PURPOSES.own, bodies)] as const;
+  expect(flags(new BatcherState(NEXT_RUN, ...own))).toEqual([undefined]);
+  // No process of ktb starts a run with the state of another one.
+  for (const args of [own, [sealed, sealedBodies], [carried, bodies]] as const)
+    expect(flags(new BatcherState(RUN, ...args))).toEqual([]);
 });
 
 it('an heir reads from the history what the run took, and not what it refused', () => {
@@ -259,7 +261,8 @@ describe('a batcher that somebody without the key has started', () => {
     ['a workflow of somebody that continues as this one', NEXT_RUN],
   ])('believes nothing that came with %s once a consumer’s chunk says that encryption is required', (_, run) => {
     const state = new BatcherState(run, planted(), NO_BODIES);
-    expect(state.status(QUIET)).toMatchObject({ paused: true, rememberedRequests: 1 });
+    const isTaken = run !== RUN;
+    expect(state.status(QUIET)).toMatchObject({ paused: isTaken, rememberedRequests: isTaken ? 1 : 0 });
     expect(applySignal(state, 'records', signal(), 0)).toBe(true);
     expect(state.decide(0, QUIET)).toEqual(readsRunBefore);
     state.inherit(nothing);
@@ -365,6 +368,9 @@ describe('a batcher that somebody without the key has started', () => {
     const { spec } = state.takeBatch('delay', 1);
     expect(spec.sealed).toBeUndefined();
     closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
+    // From now on all that it has accepted counts as encrypted, and only the batch has what somebody else has said.
+    closed.apply({ type: 'signaled', name: 'records', args: signal(), atMs: 2 });
+    closed.apply({ type: 'inheritanceRead', inheritance: nothing });
     const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });
     const heir = new BatcherState({ ...RUN, runId: 'r2' }, start, asEncrypted(PURPOSES.input, NO_BODIES));
     heir.inherit(closed.inheritance());
@@ -373,7 +379,8 @@ describe('a batcher that somebody without the key has started', () => {
 
   it('does not believe what an heir of it takes over', () => {
     const closed = new ClosedRun(RUN);
-    closed.apply({ type: 'started', input: planted(), bodies: NO_BODIES });
+    const chain = { continuedFromExecutionRunId: 'r0' };
+    closed.apply({ type: 'started', input: planted(), bodies: NO_BODIES, chain });
     const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });
     const heir = new BatcherState({ ...RUN, runId: 'r2' }, start, asEncrypted(PURPOSES.input, NO_BODIES));
     heir.inherit(closed.inheritance());
