@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { expect, it } from 'vitest';
+import { BATCHER, BATCHER_FORMAT } from '../../src/protocol/batcher.js';
 import { encryptionCodec, type EncryptionKeys } from '../../src/temporal/payloadCodec.js';
+import { settings } from '../support/chunks.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { newKey } from '../support/encryption.js';
 import { eventually } from '../support/eventually.js';
@@ -164,10 +166,36 @@ it('a batcher that somebody without the key has started, with rows in it, insert
   await stranger.workflow.getHandle(fixture.batcher(0).workflowId).signal('submit', request);
 
   const daemon = await Daemon.start(config({ keys: { k1 }, active: 'k1', required: true }));
-  await eventually(() => expect(daemon.output).toContain('records of the batch came unencrypted'));
+  await eventually(() => expect(daemon.output).toContain('settings of the batcher came unencrypted'));
+  await fixture.batcher(0).terminate('an heir has the right settings');
+  await eventually(() => expect(daemon.output).toContain('1 records of the batch came unencrypted'));
   expect(await fixture.rowCounts()).toMatchObject({ rows: 10 });
   await daemon.stop();
   // It might also be a row that came before encryption was required.
   await Daemon.start(config({ keys: { k1 }, active: 'k1' }));
   await eventually(async () => expect(await fixture.rowCounts()).toMatchObject({ rows: 11 }));
+}, 180_000);
+
+it('a batcher that somebody without the key has started in place of another one takes over what that had, and sends nothing elsewhere', async () => {
+  await create({ partitions: 1, pipeline: { batchers: 1 } });
+  const encrypted = config({ keys: { k1 }, active: 'k1', required: true });
+  const consumer = await Daemon.start(encrypted, ['--role', 'consumer']);
+  await fixture.produce(20);
+  const batcher = fixture.batcher(0);
+  await eventually(async () => expect((await batcher.describe()).historyLength).toBeGreaterThan(2));
+  const { destination, ...others } = { ...settings(), pipeline: fixture.name };
+  const elsewhere = { ...destination, table: 'elsewhere', deadLetterTopic: fixture.topic };
+  const input = { format: BATCHER_FORMAT, settings: { ...others, destination: elsewhere } };
+  await batcher.terminate('in its place');
+  await new Client({ connection: fixture.temporal.connection }).workflow.start(BATCHER.workflowType, {
+    workflowId: batcher.workflowId,
+    taskQueue: fixture.name,
+    args: [input, new Uint8Array(0)],
+  });
+  await batcher.signal('not of ktb', 'x');
+  await fixture.produce(20);
+  const worker = await Daemon.start(encrypted, ['--role', 'worker']);
+  await expectExactlyOnce(fixture);
+  expect(await worker.metric('ktb_lost_batches_total')).toBe(0);
+  await consumer.stop();
 }, 180_000);
