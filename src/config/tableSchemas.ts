@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { VALUE_IN_NAME } from '../protocol/tables.js';
-import { constant, findable, nonEmpty } from './valueSchemas.js';
+import { findable, nonEmpty } from './valueSchemas.js';
 
 /**
  * A table's name: parts without special characters, or between backquotes. It is no `pattern` in the schema, because
@@ -29,10 +29,15 @@ const oneTable = z.string().refine((text) => PLAIN.test(text) && !text.includes(
   error: 'must be table or database.table, without {topic}; other names between backquotes',
 });
 
-/** Values of records are compared with texts. */
-const value = constant
-  .transform(String)
+/** Values of records are compared with it. YAML reads a number in many ways (`0123`, `0x10`, `1e3`), and its text is lost. */
+const value = z
+  .string({ error: 'must be a text: put it in quotes, so that it stays as it is written' })
   .refine((text) => text !== '' && !text.includes('\0'), { error: 'must be a text that a name can have' });
+
+/** What somebody may write who means `reject` or `skip` is no table. */
+const otherTable = oneTable.refine((text) => !/^(?:reject|skip|drop|ignore)$/i.test(text), {
+  error: 'must be reject, skip, or a table; one whose name is like these words is written with its database',
+});
 
 /** Tables by a value of each record. */
 export const tableByValue = z
@@ -56,13 +61,13 @@ export const tableByValue = z
       .min(1, { error: 'must have at least one value' })
       .max(1_000, { error: 'must have 1,000 values at most' })
       .optional()
-      .describe('The values that `template` is for. No other value gets a table by it.'),
+      .describe('The values that `template` is for, as texts. No other value gets a table by it.'),
     otherwise: z
-      .union([z.enum(['reject', 'skip']), oneTable], { error: 'must be reject, skip, or a table' })
+      .union([z.enum(['reject', 'skip']), otherTable], { error: 'must be reject, skip, or a table' })
       .default('reject')
       .describe(
         'What happens to records whose value names no table, or that have none: they are rejected (no_such_table), skipped, or go to this table. ' +
-          'A table with the name reject or skip is written with its database.',
+          'A table with the name reject, skip, drop or ignore is written with its database.',
       ),
   })
   .refine(({ template, values }) => (template === undefined) === (values === undefined), {
@@ -73,4 +78,7 @@ export const tableByValue = z
   })
   .refine(({ tables, values = [] }) => values.every((text) => !Object.hasOwn(tables, text)), {
     error: 'must name each value once: one of values is under tables, too',
+  })
+  .refine(({ values = [] }) => new Set(values).size === values.length, {
+    error: 'must name each value once: one of values comes twice',
   });

@@ -2,7 +2,17 @@
  * Reads YAML. A secret may stand where it is no text, such as `*hunter2`, which is an alias. So no message quotes anything but the
  * names of keys.
  */
-import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import {
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+  type ParsedNode,
+} from 'yaml';
 import type { ConfigProblem } from './configProblem.js';
 import { ConfigError } from './problems.js';
 
@@ -22,7 +32,7 @@ interface YamlFile {
 export function parseYaml(text: string, file: string): YamlFile {
   const lineCounter = new LineCounter();
   // Warnings quote keys that are no texts.
-  const document = parseDocument(text, { lineCounter, logLevel: 'error' });
+  const document = parseDocument(text, { lineCounter, logLevel: 'error', uniqueKeys: areOneKey });
   const lineOf = (path: Path): number | undefined => lineIn(document, lineCounter, path);
   if (document.errors.length > 0) throw new ConfigError(file, document.errors.map(notYaml));
   const lost = lostAliases(document);
@@ -31,6 +41,15 @@ export function parseYaml(text: string, file: string): YamlFile {
     throw new ConfigError(
       file,
       lost.map((path) => ({ path, message })),
+      lineOf,
+    );
+  }
+  const changed = changedKeys(document);
+  if (changed.length > 0) {
+    const message = 'is a key that YAML reads as a number or the like, not as it is written: put it in quotes';
+    throw new ConfigError(
+      file,
+      changed.map((path) => ({ path, message })),
       lineOf,
     );
   }
@@ -54,6 +73,24 @@ const UNQUOTED: Readonly<Record<string, string>> = {
   TAG_RESOLVE_FAILED: 'a tag is not known (put a text that begins with ! between quotes)',
   BAD_DQ_ESCAPE: 'Invalid escape sequence',
 };
+
+/** Keys become texts: of `7` and `'7'` the first would be lost without a word. */
+function areOneKey(one: ParsedNode, other: ParsedNode): boolean {
+  return one === other || (isScalar(one) && isScalar(other) && String(one.value) === String(other.value));
+}
+
+/** Keys that would become other texts than the file has: `0123`, `0x10`, `1e3`, `True`. */
+function changedKeys(document: Document): Path[] {
+  const changed: Path[] = [];
+  visit(document, {
+    Pair: (_, { key }, ancestors) => {
+      if (!isScalar(key) || typeof key.value === 'string' || key.source === String(key.value)) return;
+      const outer = ancestors.flatMap((node) => (isPair(node) && isScalar(node.key) ? [String(node.key.value)] : []));
+      changed.push([...outer, String(key.value)]);
+    },
+  });
+  return changed;
+}
 
 /** Where aliases are without an anchor before them. */
 function lostAliases(document: Document): Path[] {

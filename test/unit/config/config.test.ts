@@ -942,7 +942,7 @@ describe('tables by a value', () => {
 
   it('are those that are named, and those of a template; values are texts, and names are quoted', () => {
     const named =
-      "{ by: '/tenant', tables: { acme: acme.orders, globex: '`globex shop`.orders' }, template: '{value}.orders', values: [7, true, north-west, \"o'neil\"], otherwise: other.orders }";
+      "{ by: '/tenant', tables: { acme: acme.orders, globex: '`globex shop`.orders' }, template: '{value}.orders', values: ['0123', 'true', north-west, \"o'neil\"], otherwise: other.orders }";
     expect(destination(named)).toMatchObject({
       table: null,
       tablesOfValues: {
@@ -950,7 +950,7 @@ describe('tables by a value', () => {
         tables: [
           ['acme', 'acme.orders'],
           ['globex', '`globex shop`.orders'],
-          ['7', '`7`.orders'],
+          ['0123', '`0123`.orders'],
           ['true', 'true.orders'],
           ['north-west', '`north-west`.orders'],
           ["o'neil", "`o'neil`.orders"],
@@ -976,6 +976,18 @@ describe('tables by a value', () => {
     ],
     ["{ by: /t, template: '{value}', values: ['']}", '', /table\.values\[0\]: must be a text that a name can have/],
     ["{ by: /t, template: '{value}', values: [a], tables: { a: b } }", '', /must name each value once/],
+    ["{ by: /t, template: '{value}', values: [a, b, a] }", '', /must name each value once: one of values comes twice/],
+    ["{ by: /t, template: '{value}', values: [0123] }", '', /table\.values\[0\]: must be a text: put it in quotes/],
+    ["{ by: /t, template: '{value}', values: [true] }", '', /table\.values\[0\]: must be a text: put it in quotes/],
+    [
+      '{ by: /t, tables: { 0x10: b } }',
+      '',
+      /table\.tables\.16: is a key that YAML reads as a number.*put it in quotes/,
+    ],
+    ['{ by: /t, tables: { True: b } }', '', /table\.tables\.true: is a key that YAML reads as a number or the like/],
+    ["{ by: /t, tables: { 16: a, '16': b } }", '', /is not YAML: Map keys must be unique/],
+    ['{ by: /t, tables: { a: b }, otherwise: Skip }', '', /table\.otherwise: must be reject, skip, or a table; one/],
+    ['{ by: /t, tables: { a: b }, otherwise: drop }', '', /table\.otherwise: must be reject, skip, or a table; one/],
     [
       "{ by: /t, tables: { a: '{topic}' } }",
       '',
