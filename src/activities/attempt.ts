@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { Turns } from '../lib/turns.js';
 import { readNotes, type AttemptNotes } from '../protocol/attemptNotes.js';
+import { givenNotes } from './boundNotes.js';
 import { NOTES_BYTES_MAX, notesWithin } from './notesLimit.js';
 
 /** The attempt has run out of time. Another one may be running already. */
@@ -80,10 +81,12 @@ export class Attempt {
     this.#context = context;
     this.#beat = beat;
     this.#notesBytesMax = notesBytesMax;
-    this.#notes = notesWithin(readNotes(context.info.heartbeatDetails, attempt), notesBytesMax);
+    const { details, wereRefused } = givenNotes(context);
+    this.#notes = notesWithin(readNotes(details, attempt), notesBytesMax);
     this.previousId = this.#notes.attemptId;
     this.#wasReset =
-      attempt === 1 && (this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
+      attempt === 1 &&
+      (wereRefused || this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
     const waitedMs = this.#startedAt.wallMs - currentAttemptScheduledTimestampMs;
     this.#isFresh = waitedMs > -CLOCKS_DIFFER_MS && waitedMs < FRESH_MS;
     if (this.#isFresh) this.#lastBeat = earlier(this.#startedAt, waitedMs + CLOCKS_DIFFER_MS);
@@ -207,9 +210,4 @@ function momentNow(): Moment {
  */
 function msSince({ wallMs, steadyMs }: Moment): number {
   return Math.max(Date.now() - wallMs, performance.now() - steadyMs);
-}
-
-/** The id of the workflow that has scheduled the activity that calls this. Undefined if none has. */
-export function currentWorkflowId(): string | undefined {
-  return Context.current().info.workflowExecution?.workflowId;
 }

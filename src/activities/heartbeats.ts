@@ -5,6 +5,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { payloadReader } from '../temporal/encryption.js';
 import { isNotFound } from '../temporal/errors.js';
 import type { Beat } from './attempt.js';
+import { boundNotes } from './boundNotes.js';
 
 /** Time for a heartbeat to arrive: a third of the heartbeat time-out. */
 const BEAT_WITHIN_MS = 5_000;
@@ -26,7 +27,7 @@ export function createBeat(client: Client, namespace: string): Beat {
     const { workflowExecution: execution, activityId, attempt } = context.info;
     if (execution === undefined) throw new Error('an activity without a workflow');
     const beat = `${process}/${++count}`;
-    context.heartbeat({ ...notes, beat });
+    context.heartbeat(boundNotes(context, { ...notes, beat }));
     const open = payloadReader(client, execution.workflowId);
     const endMs = performance.now() + BEAT_WITHIN_MS;
     for (let waitMs: number = ASK_AFTER_MS.first; ; waitMs = Math.min(2 * waitMs, ASK_AFTER_MS.last)) {

@@ -13,7 +13,7 @@ export function readInheritance({
 }: Pick<ActivityDependencies, 'histories' | 'metrics' | 'logger'> & {
   readonly attempts: Attempts;
 }): FlushActivities['readInheritance'] {
-  return (batcher, runId) =>
+  return (batcher, named, { runId } = { runId: named }) =>
     attempts.admit('readInheritance', { pipeline: pipelineOf(batcher), batcher }, async (attempt) => {
       const inheritance = await histories.inheritanceOf(batcher, attempt.runId, runId);
       if (inheritance.lost !== undefined) reportLost({ metrics, logger }, batcher, runId, 'all that it had accepted');

@@ -40,6 +40,11 @@ export function batcherSinks(
           if (flushesOf.includes(taskQueue)) bodies.keep(workflowId, batchId, bytes);
         },
       },
+      refusedResult: {
+        fn: () => {
+          metrics.refusedActivities.inc();
+        },
+      },
       holding: {
         fn: ({ workflowId }, pipeline, holding) => {
           metrics.holding.set({ pipeline, batcher: batcherIndexOf(workflowId) }, holding ? 1 : 0);

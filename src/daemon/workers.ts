@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
 import type { WorkerOptions } from '@temporalio/worker';
 import { activitiesMax, type AdmissionLimits } from '../activities/admission.js';
 import { BatchBodies } from '../activities/batchBodies.js';
+import { boundActivities } from '../activities/boundActivities.js';
 import { createBeat } from '../activities/heartbeats.js';
 import { createActivities } from '../activities/index.js';
 import { flushesMax } from '../lib/clickhouseConnections.js';
@@ -21,7 +22,6 @@ import { BatcherOpener } from '../temporal/batcherOpener.js';
 import { dataConverterOf } from '../temporal/encryption.js';
 import { RunHistories } from '../temporal/runHistories.js';
 import { batcherSinks } from './batcherSinks.js';
-import { encryptedActivities } from './encryptedActivities.js';
 import { endInAnyCase } from './endInAnyCase.js';
 import { LastingWorker } from './lastingWorker.js';
 import {
@@ -125,7 +125,7 @@ export function workerOptions(
     connection: temporal.native,
     namespace: config.temporal.namespace,
     identity: `ktb-${process.pid}@${hostname()}`,
-    dataConverter: dataConverterOf(cipher, config.temporal.encryption.required),
+    dataConverter: dataConverterOf(cipher),
     shutdownGraceTime: forceTimeMs(config) / 2,
     shutdownForceTime: forceTimeMs(config),
     ...ofQueue,
@@ -155,7 +155,7 @@ function createFlushActivities(
     readonly batchBodies: BatchBodies;
   },
 ): FlushActivities {
-  const { config, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
+  const { config, cipher, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
   const { namespace, encryption } = config.temporal;
   const activities = createActivities({
     ...parts,
@@ -171,7 +171,14 @@ function createFlushActivities(
     ofOther: (pipeline, named) => installations.ofOther(pipeline, named),
     admission: { ...admissionOf(options), draining },
   });
-  return encryption.required ? encryptedActivities(activities, () => metrics.refusedActivities.inc()) : activities;
+  if (!cipher.hasKeys) return activities;
+  return boundActivities(activities, {
+    required: encryption.required,
+    refused: (what) => {
+      metrics.refusedActivities.inc();
+      logger.warn(`Refused: ${what}`);
+    },
+  });
 }
 
 function admissionOf({ config: { worker, clickhouse, pipelines } }: Shared): AdmissionLimits {

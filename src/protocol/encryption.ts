@@ -31,7 +31,7 @@ export const PURPOSE_METADATA = 'ktb-purpose';
  * for something else: an answer to a query as a signal.
  */
 export const PURPOSES = {
-  /** What a process of ktb reads or writes without another purpose: activities, queries, results. */
+  /** What a process of ktb writes without another purpose: answers to queries, results of workflows. */
   own: 'own',
   /** The arguments that a process of ktb starts a batcher with. */
   input: 'input',
@@ -47,6 +47,24 @@ export function signalPurpose(name: string, index: number, id: string): string {
 /** An argument that a run hands to the next one. */
 export function carriedPurpose(index: number, runId: string): string {
   return `carried:${index}:${runId}`;
+}
+
+/**
+ * An argument of an activity that a batcher calls. All arguments of one call share its id. So does what comes back: see
+ * {@link resultPurpose} and {@link notesPurpose}.
+ */
+export function argumentPurpose(activity: string, index: number, call: string): string {
+  return `activity:${activity}:${index}:${call}`;
+}
+
+/** The result of one call of an activity. */
+export function resultPurpose(call: string): string {
+  return `result:${call}`;
+}
+
+/** What an attempt of one call tells the attempts after it, with its heartbeats. */
+export function notesPurpose(call: string): string {
+  return `notes:${call}`;
 }
 
 /** Purposes of the values that came encrypted. */
@@ -69,6 +87,54 @@ export function signalIdOf(name: string, args: readonly unknown[]): string | nul
   if (purpose?.startsWith(prefix) !== true) return null;
   const id = purpose.slice(prefix.length);
   return args.every((arg, index) => purposeOf(arg) === signalPurpose(name, index, id)) ? id : null;
+}
+
+/**
+ * The id of the call that these arguments of an activity are for. Null if they were not encrypted, not by a batcher, or
+ * not all for one call. Texts and numbers cannot be noted, so they are not looked at.
+ *
+ * @param purpose what an argument was encrypted for
+ */
+export function callOf(
+  activity: string,
+  args: readonly unknown[],
+  purpose: (arg: object) => string | null,
+): string | null {
+  const calls = args.flatMap((arg, index) => {
+    if (typeof arg !== 'object' || arg === null) return [];
+    const prefix = argumentPurpose(activity, index, '');
+    const found = purpose(arg);
+    return [found?.startsWith(prefix) === true ? found.slice(prefix.length) : null];
+  });
+  const [call = null] = calls;
+  return calls.every((other) => other === call) ? call : null;
+}
+
+/**
+ * How a value came that should have been encrypted for one purpose. `plain`: not encrypted, or by an activity whose
+ * arguments were not: then it did not know the purpose. `wrong`: for something else, or with another key.
+ */
+export type Binding = 'right' | 'plain' | 'wrong';
+
+/**
+ * How the result of a call came.
+ *
+ * @param call null: the arguments of the activity were not encrypted
+ */
+export function resultBinding(result: unknown, call: string | null): Binding {
+  if (isRefused(result)) return 'wrong';
+  return bindingOf(purposeOf(result), call === null ? null : resultPurpose(call));
+}
+
+/** @param expected null: nothing but `plain` is right */
+export function bindingOf(found: string | null, expected: string | null): Binding {
+  if (found === null || found === PURPOSES.own) return 'plain';
+  return found === expected ? 'right' : 'wrong';
+}
+
+/** Whether a payload was encrypted, but not with the key that it names, or not for the workflow that reads it. */
+export function isRefused(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'encoding' in value && value.encoding === REFUSED_ENCODING;
 }
 
 /** Purposes of values that are to be encrypted. */

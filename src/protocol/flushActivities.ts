@@ -28,8 +28,13 @@ export interface FlushActivities {
    * @returns those that have to be tried again
    */
   confirmRequests(pipeline: string, unconfirmed: readonly Unconfirmed[]): Promise<readonly Unconfirmed[]>;
-  /** Reads from the history of a batcher's closed run what the run has left. */
-  readInheritance(batcher: string, runId: string): Promise<Inheritance>;
+  /**
+   * Reads from the history of a batcher's closed run what the run has left.
+   *
+   * @param runId of the closed run
+   * @param bound the same once more, since a text cannot be noted as encrypted for this call. If it is there, it counts
+   */
+  readInheritance(batcher: string, runId: string, bound?: { readonly runId: string }): Promise<Inheritance>;
   /**
    * Like {@link insertBatch}, for a batch whose records are in the history of a closed run.
    *

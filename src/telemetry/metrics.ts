@@ -76,7 +76,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     refusedActivities: counter(
       'ktb_refused_activities_total',
-      'Attempts of activities that a worker has refused, since their arguments were not encrypted although that is required.',
+      'Attempts of activities of which the arguments, the result or the notes were refused: not encrypted although that is required, or for another call.',
       [],
     ),
     errors: counter(

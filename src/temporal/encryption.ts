@@ -9,7 +9,7 @@ import { codecOf } from './payloadCodec.js';
 
 const FAILURE_CONVERTER = fileURLToPath(new URL('./failureConverter.cjs', import.meta.url));
 
-/** Remembers for what the arguments of activities were encrypted. */
+/** Knows what the payloads of activities are encrypted for, see `activityPurposes.ts`. */
 export const ACTIVITY_CONVERTER = fileURLToPath(new URL('./activityConverter.cjs', import.meta.url));
 
 /** The ciphers of clients. A client without one reads and writes payloads as they are. */
@@ -37,15 +37,11 @@ export function sealedSignal(cipher: PayloadCipher, workflowId: string, name: st
   return args.map((payload, index) => cipher.encryptInAnyCase(payload, workflowId, signalPurpose(name, index, id)));
 }
 
-/**
- * The data converter for clients and workers. Failures are only written by workers.
- *
- * @param requiresEncryption whether the activities of a worker refuse arguments that are not encrypted
- */
-export function dataConverterOf(cipher: PayloadCipher, requiresEncryption = false): DataConverter {
+/** The data converter for clients and workers. Failures are only written by workers. */
+export function dataConverterOf(cipher: PayloadCipher): DataConverter {
   return {
     payloadCodecs: [codecOf(cipher)],
-    ...(requiresEncryption ? { payloadConverterPath: ACTIVITY_CONVERTER } : {}),
+    ...(cipher.hasKeys ? { payloadConverterPath: ACTIVITY_CONVERTER } : {}),
     ...(cipher.encrypts ? { failureConverterPath: FAILURE_CONVERTER } : {}),
   };
 }

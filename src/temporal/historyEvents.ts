@@ -1,11 +1,13 @@
 import type { Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { BatcherInput } from '../protocol/batcher.js';
+import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
+import { callOf, purposeOf, resultBinding, type Binding } from '../protocol/encryption.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
-import type { RunEvent } from '../workflows/closedRun.js';
+import type { Answer, RunEvent } from '../workflows/closedRun.js';
 import { payloadConverter, readPayload } from '../workflows/payloadConverter.js';
 import { lastingRunId } from '../workflows/runIdentity.js';
 import type { BatcherSettings } from '../protocol/settings.js';
@@ -52,11 +54,10 @@ export async function* historyEvents(
 
 /** The events of a batcher's history that matter to us, decoded. Throws if Temporal does not answer. */
 export async function* runEvents(client: Client, run: RunName): AsyncIterable<BatcherEvent> {
-  const scheduled = new Map<number, string>();
+  const scheduled = new Map<number, ScheduledActivity>();
   const open = payloadReader(client, run.workflowId);
   for await (const event of historyEvents(client, run)) {
-    const decoded = decodeEvent(event, scheduled, open);
-    if (decoded !== null) yield decoded;
+    yield* decodeEvent(event, scheduled, open);
   }
 }
 
@@ -149,57 +150,122 @@ export function payloadsIn(event: HistoryEvent): Payload[] {
 /** Decrypts a payload. */
 type Open = (payload: Payload) => Payload;
 
-/** @param scheduled the type of each activity scheduled so far, by event id. This function adds to it */
-function decodeEvent(event: HistoryEvent, scheduled: Map<number, string>, open: Open): BatcherEvent | null {
+/** An activity that a run has scheduled. */
+interface ScheduledActivity {
+  readonly name: string;
+  /** See `callOf`. */
+  readonly call: string | null;
+}
+
+/** @param scheduled each activity scheduled so far, by event id. This function adds to it */
+function decodeEvent(event: HistoryEvent, scheduled: Map<number, ScheduledActivity>, open: Open): BatcherEvent[] {
   const eventId = Number(event.eventId);
   const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
   if (event.workflowExecutionStartedEventAttributes) {
     const { input, firstExecutionRunId, continuedExecutionRunId } = event.workflowExecutionStartedEventAttributes;
-    return {
-      type: 'started',
-      input: decode<BatcherInput>(input?.payloads, 0, open),
-      bodies: decode<Uint8Array>(input?.payloads, 1, open),
-      chain: {
-        firstExecutionRunId: firstExecutionRunId ?? undefined,
-        continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+    return [
+      {
+        type: 'started',
+        input: decode<BatcherInput>(input?.payloads, 0, open),
+        bodies: decode<Uint8Array>(input?.payloads, 1, open),
+        chain: {
+          firstExecutionRunId: firstExecutionRunId ?? undefined,
+          continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+        },
       },
-    };
+    ];
   }
   if (event.workflowExecutionSignaledEventAttributes) {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
-    return { type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads, open), atMs };
+    return [{ type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads, open), atMs }];
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;
     const name = activityType?.name ?? '';
-    scheduled.set(eventId, name);
-    if (name === 'insertBatch') {
-      const bytes = decode<Uint8Array>(input?.payloads, 1, open);
-      return { type: 'insertScheduled', spec: decode<BatchSpec>(input?.payloads, 0, open), atMs, bytes };
-    }
-    if (name === 'insertInherited') {
-      return { type: 'inheritedInsertScheduled', batch: decode<InheritedBatch>(input?.payloads, 0, open), atMs };
-    }
-    return null;
+    if (!READ_ACTIVITIES.includes(name)) return [];
+    const args = decodeAll(input?.payloads, open);
+    scheduled.set(eventId, { name, call: callOf(name, args, purposeOf) });
+    return [{ type: 'activityScheduled', eventId }, ...insertScheduled(name, args, atMs)];
   }
   if (event.activityTaskCompletedEventAttributes) {
     const { scheduledEventId, result } = event.activityTaskCompletedEventAttributes;
-    switch (scheduled.get(Number(scheduledEventId))) {
-      case 'insertBatch':
-      case 'insertInherited': {
-        const envelope = decode<Uint8Array>(result?.payloads, 0, open);
-        const { json, bytes } = openEnvelope<InsertOutcome & Partial<FlushOutcome>>(envelope);
-        return { type: 'insertCompleted', eventId, outcome: json, atMs, bytes };
-      }
-      case 'rejectRecords':
-        return { type: 'rejectCompleted', unconfirmed: decodeUnconfirmed(result?.payloads, open), atMs };
-      case 'readInheritance':
-        return { type: 'inheritanceRead', inheritance: decode<Inheritance>(result?.payloads, 0, open) };
-      default:
-        return null;
+    const activity = scheduled.get(Number(scheduledEventId));
+    if (activity === undefined) return [];
+    const payload = result?.payloads?.[0];
+    return activityCompleted(activity, payload && open(payload), {
+      eventId,
+      scheduledEventId: Number(scheduledEventId),
+      atMs,
+    });
+  }
+  return [];
+}
+
+/** The activities whose results matter to us. */
+const READ_ACTIVITIES: readonly string[] = [
+  'insertBatch',
+  'insertInherited',
+  'rejectRecords',
+  'readInheritance',
+] satisfies (keyof FlushActivities)[];
+
+function insertScheduled(name: string, args: readonly unknown[], atMs: number): BatcherEvent[] {
+  if (name === 'insertBatch')
+    return [
+      {
+        type: 'insertScheduled',
+        spec: present(args, 0) as BatchSpec,
+        atMs,
+        bytes: present(args, 1) as Uint8Array,
+      },
+    ];
+  if (name === 'insertInherited')
+    return [{ type: 'inheritedInsertScheduled', batch: present(args, 0) as InheritedBatch, atMs }];
+  return [];
+}
+
+/**
+ * Nothing for a result that the run has refused too: it is not for this call, or anybody may have made it up and it
+ * cannot be read.
+ */
+function activityCompleted(
+  { name, call }: ScheduledActivity,
+  result: Payload | undefined,
+  at: { readonly eventId: number; readonly scheduledEventId: number; readonly atMs: number },
+): BatcherEvent[] {
+  let binding: Binding = 'plain';
+  try {
+    const value = result === undefined ? undefined : readPayload<unknown>(result);
+    binding = resultBinding(value, call);
+    return binding === 'wrong' ? [] : answered(name, value, { ...at, isBound: binding === 'right' });
+  } catch (error) {
+    if (binding === 'plain') return [];
+    throw error;
+  }
+}
+
+function answered(
+  name: string,
+  value: unknown,
+  { eventId, ...answer }: Answer & { readonly eventId: number; readonly atMs: number },
+): BatcherEvent[] {
+  switch (name) {
+    case 'rejectRecords':
+      // There is no result, or null, if all are confirmed.
+      return [{ type: 'rejectCompleted', unconfirmed: (value ?? []) as readonly Unconfirmed[], ...answer }];
+    case 'readInheritance':
+      return [{ type: 'inheritanceRead', inheritance: value as Inheritance, ...answer }];
+    default: {
+      const { json, bytes } = openEnvelope<InsertOutcome & Partial<FlushOutcome>>(value as Uint8Array);
+      return [{ type: 'insertCompleted', eventId, outcome: json, bytes, ...answer }];
     }
   }
-  return null;
+}
+
+/** @throws Error if there is no such argument */
+function present(args: readonly unknown[], index: number): unknown {
+  if (args.length <= index) throw new Error('a batcher’s history lacks a payload');
+  return args[index];
 }
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the place in the history tells the type
@@ -207,12 +273,6 @@ function decode<T>(payloads: readonly Payload[] | null | undefined, index: numbe
   const payload = payloads?.[index];
   if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
   return readPayload<T>(open(payload));
-}
-
-/** There is no result, or null, if all are confirmed. */
-function decodeUnconfirmed(payloads: readonly Payload[] | null | undefined, open: Open): readonly Unconfirmed[] {
-  if (!payloads?.[0]) return [];
-  return decode<readonly Unconfirmed[] | null | undefined>(payloads, 0, open) ?? [];
 }
 
 /**

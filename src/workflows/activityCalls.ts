@@ -4,11 +4,13 @@ import {
   condition,
   log,
   proxyActivities,
+  uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Parking } from '../protocol/flush.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { BatcherState } from './batcherState.js';
+import { boundTo, mustBeResultOf } from './boundCalls.js';
 import { follows } from './follows.js';
 
 /**
@@ -100,6 +102,8 @@ interface AtInstallation {
  * Schedules an activity for the workers of the batcher's installation. Later settings may name another one, because
  * settings of an earlier version named none. Then the activity is cancelled and scheduled on the new queue: perhaps
  * nobody polls the old one. A replay does not compare the queue of an activity.
+ *
+ * @throws RefusedResultError if what came back is not the result of this call
  */
 export async function atInstallation<T>(
   state: BatcherState,
@@ -108,14 +112,20 @@ export async function atInstallation<T>(
 ): Promise<T> {
   for (let moved = false; ; moved = true) {
     const taskQueue = taskQueueOf(state);
-    const { installation } = state.settings;
-    const activities = proxyActivities<FlushActivities>({ ...options, taskQueue });
+    const { installation, pipeline } = state.settings;
+    // A reset run has other random numbers from the reset on, and the same before it.
+    const call = uuid4();
+    const activities = boundTo(call, proxyActivities<FlushActivities>({ ...options, taskQueue }));
+    // An heir finds in the history what held when the activity was scheduled, and not what held when its end was handled.
+    const refusesPlain = state.refusesUnencrypted;
     const named = installation === undefined ? {} : { installation: installation.name };
     try {
-      return await calledOffWhen(
+      const result = await calledOffWhen(
         () => hasMovedFrom(taskQueue, state),
         () => run({ activities, named, moved }),
       );
+      mustBeResultOf(call, result, refusesPlain, pipeline);
+      return result;
     } catch (error) {
       if (!hasMovedFrom(taskQueue, state)) throw error;
     }

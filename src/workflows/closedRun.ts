@@ -8,6 +8,14 @@ import { BatcherState } from './batcherState.js';
 import type { RunIdentity } from './runIdentity.js';
 import { applySignal, checkInput } from './signals.js';
 
+/** Which activity a result is of, and how it came. */
+export interface Answer {
+  /** Event of its activity. Absent: an activity that took plain results. */
+  readonly scheduledEventId?: number;
+  /** Whether it came encrypted, for the call of its activity. */
+  readonly isBound?: boolean;
+}
+
 /** The events of a run's history that decide what the run has left. */
 export type RunEvent =
   | {
@@ -20,14 +28,18 @@ export type RunEvent =
   | { readonly type: 'signaled'; readonly name: string; readonly args: readonly unknown[]; readonly atMs: number }
   | { readonly type: 'insertScheduled'; readonly spec: BatchSpec; readonly atMs: number }
   | { readonly type: 'inheritedInsertScheduled'; readonly batch: InheritedBatch; readonly atMs: number }
-  | {
-      readonly type: 'insertCompleted';
-      readonly eventId: number;
-      readonly outcome: InsertOutcome & Partial<FlushOutcome>;
-      readonly atMs: number;
-    }
-  | { readonly type: 'rejectCompleted'; readonly unconfirmed: readonly Unconfirmed[]; readonly atMs: number }
-  | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance };
+  | { readonly type: 'activityScheduled'; readonly eventId: number }
+  | (Answer &
+      (
+        | {
+            readonly type: 'insertCompleted';
+            readonly eventId: number;
+            readonly outcome: InsertOutcome & Partial<FlushOutcome>;
+            readonly atMs: number;
+          }
+        | { readonly type: 'rejectCompleted'; readonly unconfirmed: readonly Unconfirmed[]; readonly atMs: number }
+        | { readonly type: 'inheritanceRead'; readonly inheritance: Inheritance }
+      ));
 
 /**
  * Finds what a run of a batcher has accepted and not flushed: mostly a closed one, or an open one so far. Pure. Apply the
@@ -41,6 +53,8 @@ export class ClosedRun {
   readonly #run: RunIdentity;
   #state: BatcherState | null = null;
   #current: CurrentBatch | null = null;
+  /** Events of the activities of which the run took no plain result. */
+  readonly #refusingPlain = new Set<number>();
 
   constructor(run: RunIdentity) {
     this.#run = run;
@@ -68,8 +82,12 @@ export class ClosedRun {
       case 'signaled':
         applySignal(this.#startedState, event.name, event.args, event.atMs);
         break;
+      case 'activityScheduled':
+        // As `atInstallation` does.
+        if (this.#startedState.refusesUnencrypted) this.#refusingPlain.add(event.eventId);
+        break;
       case 'inheritanceRead':
-        this.inherit(event.inheritance);
+        if (!this.#refuses(event)) this.inherit(event.inheritance);
         break;
       // An activity that is scheduled again is for the same batch.
       case 'insertScheduled':
@@ -79,9 +97,10 @@ export class ClosedRun {
         this.#current ??= this.#beginInherited(event.batch, event.atMs);
         break;
       case 'insertCompleted':
-        this.#insertAnswered(event.outcome, event.eventId, event.atMs);
+        if (!this.#refuses(event)) this.#insertAnswered(event.outcome, event.eventId, event.atMs);
         break;
       case 'rejectCompleted':
+        if (this.#refuses(event)) break;
         this.#finish(event.atMs);
         this.#startedState.postponeConfirmations(event.unconfirmed, event.atMs);
         break;
@@ -124,6 +143,10 @@ export class ClosedRun {
   get #startedState(): BatcherState {
     if (this.#state === null) throw new Error(`the history of run ${this.#run.runId} has no start`);
     return this.#state;
+  }
+
+  #refuses({ isBound = false, scheduledEventId = 0 }: Answer): boolean {
+    return !isBound && this.#refusingPlain.has(scheduledEventId);
   }
 
   #beginOwn({ chunks, destination, sealed, reason, id }: BatchSpec, atMs: number): CurrentBatch {

@@ -67,7 +67,7 @@ async function reject(state: BatcherState, spec: RejectionSpec, rejectedRecords:
 export function readInheritance(state: BatcherState, runId: string): Promise<Inheritance> {
   const { workflowId } = workflowInfo();
   return untilDone(state, () =>
-    atInstallation(state, ({ activities }) => activities.readInheritance(workflowId, runId)),
+    atInstallation(state, ({ activities }) => activities.readInheritance(workflowId, runId, { runId })),
   );
 }
 

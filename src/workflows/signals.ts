@@ -9,7 +9,7 @@ import {
   BATCHER,
 } from '../protocol/batcher.js';
 import { CHUNK_FORMAT, type ChunkMeta, type Segment } from '../protocol/chunk.js';
-import { purposeOf, PURPOSES, REFUSED_ENCODING, signalIdOf } from '../protocol/encryption.js';
+import { isRefused, purposeOf, PURPOSES, signalIdOf } from '../protocol/encryption.js';
 import { isRequest, type RowRequest } from '../protocol/request.js';
 import { FOLLOWS_ALL, leaveMark, type Follows } from './versions.js';
 
@@ -95,11 +95,6 @@ function isRepeated(target: SignalTarget, name: string, request: unknown, seal: 
     isControl(name, request) &&
     !target.isNewControl(seal.id, toControlRequest(request))
   );
-}
-
-/** Whether a payload was encrypted, but not with the key that it names, or not for this batcher. */
-function isRefused(arg: unknown): boolean {
-  return typeof arg === 'object' && arg !== null && 'encoding' in arg && arg.encoding === REFUSED_ENCODING;
 }
 
 /**

@@ -31,6 +31,8 @@ export interface BatcherSinks extends Sinks {
      * are those of its chunks.
      */
     taken(taskQueue: string, batchId: string, bodies: Uint8Array): void;
+    /** The result of an activity was not for its call. */
+    refusedResult(pipeline: string): void;
     /** The run has stopped continuing as new, see `BatcherState.holding`. */
     holding(pipeline: string, holding: boolean): void;
   };

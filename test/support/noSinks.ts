@@ -6,6 +6,7 @@ export const NO_SINKS: InjectedSinks<BatcherSinks> = {
   batcher: {
     began: { fn: () => undefined },
     reported: { fn: () => undefined },
+    refusedResult: { fn: () => undefined },
     holding: { fn: () => undefined },
     taken: { fn: () => undefined },
   },

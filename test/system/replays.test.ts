@@ -47,6 +47,7 @@ function starved(onReplay: () => void): InjectedSinks<BatcherSinks> {
     batcher: {
       began: { fn: onReplay, callDuringReplay: true },
       reported: { fn: step, callDuringReplay: true },
+      refusedResult: { fn: () => undefined },
       holding: { fn: () => undefined },
       taken: { fn: () => undefined },
     },

@@ -1,8 +1,9 @@
-import type { Info as ActivityInfo } from '@temporalio/activity';
+import { Context, type Info as ActivityInfo } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Attempt, type Beat } from '../../../src/activities/attempt.js';
+import { bindNotes } from '../../../src/activities/boundNotes.js';
 import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
 
 afterEach(() => void vi.restoreAllMocks());
@@ -124,6 +125,25 @@ it('an attempt counts as repeated unless none before it can have begun, also whe
       ),
     );
     expect(seen, JSON.stringify(info)).toBe(isRepeated);
+  }
+});
+
+it('an attempt whose notes are refused knows nothing of the attempts before it, and begins no insert as if it was the first', async () => {
+  for (const attempt of [1, 3]) {
+    const info = { attempt, heartbeatDetails: { attempt: attempt - 1, attemptId: 'x', handedBack: attempt - 1 } };
+    const environment = new MockActivityEnvironment(
+      { ...info, ...justScheduled() },
+      { logger: new DefaultLogger('ERROR') },
+    );
+    const beats: AttemptNotes[] = [];
+    const beat: Beat = (_context, notes) => Promise.resolve(beats.push(notes) > 0);
+    const seen = await environment.run(() => {
+      bindNotes(Context.current(), { areRefused: true, bind: (notes) => notes });
+      return Attempt.run(beat, ({ isRepeated, previousId, notes }) =>
+        Promise.resolve({ isRepeated, previousId, notes, beats: beats.length }),
+      );
+    });
+    expect(seen).toEqual({ isRepeated: true, previousId: undefined, notes: {}, beats: 1 });
   }
 });
 

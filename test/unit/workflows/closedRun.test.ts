@@ -4,7 +4,8 @@ import { decodeRequest } from '../../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT, REQUEST_LIMITS } from '../../../src/protocol/request.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun } from '../../../src/workflows/closedRun.js';
-import { chunkOf, input } from '../../support/chunks.js';
+import { chunkOf, input, settings } from '../../support/chunks.js';
+import { asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
 
 const workflowId = 'ktb:orders:8-key:0';
@@ -78,4 +79,40 @@ it('a run that was held by a request too large for its batch leaves it to an hei
   expect(closed.inheritance().estates[0]?.batches).toEqual([1]);
   const [chunk] = closed.unflushed;
   expect(decodeRequest(chunk!.body, 0).tooLargeBytes).toBeGreaterThan(request.value.length);
+});
+
+/** A run that was closed with its first batch on its way, and takes nothing unencrypted from some point on. */
+function requiringRun(requiresFrom: 'beforeTheInsert' | 'afterTheInsert'): ClosedRun {
+  const required = { ...settings(), encryption: 'required' } as const;
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
+  const living = new BatcherState({ workflowId, runId: 'r1' }, input(), NO_BODIES);
+  living.accept(meta, body, 0);
+  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  const requires = () => {
+    const told = chunkOf({ ...source, from: 0, to: 0, records: [] });
+    const args = asSignal('records', { ...told.meta, segments: [], settings: required }, told.body);
+    closed.apply({ type: 'signaled', name: 'records', args, atMs: 0 });
+  };
+  closed.apply({ type: 'started', input: input(), bodies: NO_BODIES });
+  closed.apply({ type: 'signaled', name: 'records', args: [meta, body], atMs: 0 });
+  if (requiresFrom === 'beforeTheInsert') requires();
+  closed.apply({ type: 'activityScheduled', eventId: 5 });
+  closed.apply({ type: 'insertScheduled', spec: living.takeBatch('delay', 1).spec, atMs: 1 });
+  if (requiresFrom === 'afterTheInsert') requires();
+  return closed;
+}
+
+it('a batch is not done by a result that its run refused: one that is not for its call, if the run required encryption when it called', () => {
+  const outcome = { inserted: 1, rejected: 0, skipped: 0 };
+  const completed = { type: 'insertCompleted', eventId: 7, scheduledEventId: 5, outcome, atMs: 2 } as const;
+  const left = (run: ClosedRun, isBound: boolean) => {
+    run.apply({ ...completed, isBound });
+    return run.unflushed.length;
+  };
+  expect(left(requiringRun('beforeTheInsert'), false)).toBe(1);
+  expect(left(requiringRun('beforeTheInsert'), true)).toBe(0);
+  expect(left(requiringRun('afterTheInsert'), false)).toBe(0);
+  const repeated = requiringRun('beforeTheInsert');
+  expect([left(repeated, false), left(repeated, true)]).toEqual([1, 0]);
 });
