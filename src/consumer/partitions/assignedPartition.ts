@@ -27,7 +27,7 @@ export type HeldReason = (typeof HELD_REASONS)[number];
  * - `registry`: the schema registry has to be asked for the batchers of its records, and does not answer
  * - `draining`: the member takes no more records
  */
-export type PauseReason = 'start' | 'held' | 'buffer' | 'registry' | 'draining';
+export type PauseReason = 'start' | 'held' | 'buffer' | 'registry' | 'leader' | 'draining';
 
 /** An offset to commit, with its metadata. */
 export interface PartitionCommit extends TopicPartition {
@@ -274,7 +274,8 @@ export class AssignedPartition implements TopicPartition {
       if (error === NOT_AUTHORIZED) return NOT_READABLE;
       return nowMs - sinceMs < LEADER_PATIENCE_MS ? null : `its leader answers ${error}`;
     }
-    if (this.#unanswered === null || !this.isFetched()) return null;
+    // Between two questions it is paused for `leader`.
+    if (this.#unanswered === null || [...this.#pausedFor].some((reason) => reason !== 'leader')) return null;
     const { question, sinceMs: unansweredMs } = this.#unanswered;
     return nowMs - unansweredMs < LEADER_PATIENCE_MS ? null : UNANSWERED[question];
   }

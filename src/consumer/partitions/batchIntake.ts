@@ -6,6 +6,7 @@ import type { KafkaAdmin } from '../../kafka/admin.js';
 import { toOffset } from '../../kafka/fromKafka.js';
 import { askTopicOf, failureOf, leaderEpochsOf, recordsOf, startOf } from '../../kafka/kafkajs/fetchedBatch.js';
 import { findLogOffsets } from '../../kafka/offsets.js';
+import { within } from '../../lib/within.js';
 import type { RecordMark } from '../../protocol/chunk.js';
 import type { KafkaRecord, TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
@@ -18,11 +19,16 @@ import type { MissingRecords } from './missingRecords.js';
 import type { PartitionOpening } from './opening.js';
 import type { PartitionStart } from './partitionStarts.js';
 import { cutOf, isOfOtherLog, mayBeCut, type ReadEpochs } from './readEpochs.js';
-import type { Fetching } from './fetching.js';
+import { pauseForMs, type Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
 import type { PartitionTracker } from './tracker.js';
 
 const ASK_AGAIN_MS = 1_000;
+/**
+ * A leader that hangs takes the 30 s of the client's time-out. While a batch is handled, its member may send no heartbeat,
+ * and the other partitions of the fetch wait.
+ */
+const CUT_WITHIN_MS = 3_000;
 
 export interface BatchIntakeOptions {
   readonly pipeline: string;
@@ -53,9 +59,11 @@ export interface BatchIntakeOptions {
  */
 export class BatchIntake {
   readonly #options: BatchIntakeOptions;
+  readonly #cutWithinMs: number;
 
-  constructor(options: BatchIntakeOptions) {
+  constructor(options: BatchIntakeOptions, cutWithinMs = CUT_WITHIN_MS) {
     this.#options = options;
+    this.#cutWithinMs = cutWithinMs;
   }
 
   /** Rejects with the error of a commit, or of a question about the log's offsets. Then kafkajs fetches again. */
@@ -258,8 +266,8 @@ export class BatchIntake {
   /**
    * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written some of it
    * than what was read last, the log may have lost some of that in an unclean election, and has other records there. So the
-   * leader is asked where the log parts from what was read. If it does not answer, or is none any more, the batch is fetched
-   * again.
+   * leader is asked where the log parts from what was read. If it does not answer in time, or is none any more, the partition
+   * is paused for a while, and the batch fetched again.
    *
    * @returns null if nothing is due under this tracker any more: reading goes on where the log was cut, under a new epoch
    */
@@ -270,7 +278,7 @@ export class BatchIntake {
     batch: Batch,
   ): Promise<number | null> {
     const end = tracker.plan.end ?? Infinity;
-    const { admin, opening, readEpochs } = this.#options;
+    const { admin, fetching, opening, readEpochs } = this.#options;
     const read = readEpochs.of(tracker);
     const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
@@ -283,10 +291,11 @@ export class BatchIntake {
       return end;
     }
     const askedAtMs = performance.now();
-    const cut = await cutOf(admin, partition, read).catch(() => 'noAnswer' as const);
+    const cut = await within(cutOf(admin, partition, read), this.#cutWithinMs).catch(() => 'noAnswer' as const);
     if (cut === 'noAnswer' || cut === 'unknown' || (cut === 'whole' && isOfOtherLog(read, epochs, next))) {
+      if (!assignment.has(partition)) return null;
       partition.unanswered('cut', askedAtMs);
-      await sleep(ASK_AGAIN_MS);
+      pauseForMs(fetching, assignment, partition, 'leader', ASK_AGAIN_MS);
       return null;
     }
     partition.answered('cut');

@@ -4,6 +4,7 @@ import { messageOf } from '../../lib/messageOf.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
 import type { AssignedPartition, PauseReason } from './assignedPartition.js';
+import type { Assignment } from './assignment.js';
 
 /**
  * Tells kafkajs where to read, and what not to read now. A partition may be paused for several reasons at once, and is
@@ -68,6 +69,25 @@ export class Fetching {
       this.#logger.debug({ error: messageOf(error) }, 'kafkajs has no group now');
     }
   }
+}
+
+/**
+ * Pauses a partition for a while, after which its last batch is fetched again. If its topic is gone meanwhile, another
+ * object has the pause.
+ */
+export function pauseForMs(
+  fetching: Pick<Fetching, 'pause' | 'resume'>,
+  assignment: Pick<Assignment, 'isOver' | 'get'>,
+  partition: AssignedPartition,
+  reason: PauseReason,
+  ms: number,
+): void {
+  fetching.pause([partition], reason);
+  const resume = (): void => {
+    const now = assignment.isOver() ? undefined : assignment.get(partition);
+    if (now !== undefined) fetching.resume([now], reason);
+  };
+  setTimeout(resume, ms).unref();
 }
 
 function numberOf({ partition }: TopicPartition): number {

@@ -7,7 +7,7 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { DecodedPointers } from '../lanes/decodedPointers.js';
 import type { AssignedPartition } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
-import type { Fetching } from './fetching.js';
+import { pauseForMs, type Fetching } from './fetching.js';
 import type { PartitionTracker } from './tracker.js';
 
 /**
@@ -78,13 +78,7 @@ export class PointedRecords {
       stateOf(pipeline),
       `Pipeline ${pipeline} does not read ${partition.name}, and perhaps others: ${partition.registryProblem}`,
     );
-    fetching.pause([partition], 'registry');
-    const resume = (): void => {
-      // If its topic was gone meanwhile, another object has the pause.
-      const now = assignment.isOver() ? undefined : assignment.get(partition);
-      if (now !== undefined) fetching.resume([now], 'registry');
-    };
-    setTimeout(resume, this.#retryMs).unref();
+    pauseForMs(fetching, assignment, partition, 'registry', this.#retryMs);
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { AssignedPartition, PauseReason } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
@@ -219,17 +220,25 @@ function ofLeaders(end: readonly [number, number] | null, topicId: string | null
   const readEpochs = new ReadEpochs();
   readEpochs.note(source, epochStarts([4, 0], [5, 40]), 50);
   const told: string[] = [];
-  const leader = { isAway: false };
+  const leader: { isAway: boolean | 'hanging' } = { isAway: false };
+  const pauses = { begun: 0, ended: 0 };
   const note = (what: string) => void told.push(what);
-  const intake = new BatchIntake({
+  const options = {
     admin: {
       fetchEpochEnd: (_: object, leaderEpoch: number) => {
         note(`where does ${leaderEpoch} end?`);
+        if (leader.isAway === 'hanging') return new Promise(() => undefined);
         if (leader.isAway) return Promise.reject(new Error('orders/0: it has no leader'));
         return Promise.resolve(end === null ? null : { leaderEpoch: end[0], endOffset: end[1] });
       },
     },
     commits: { use: () => undefined, commitEpochs: () => Promise.resolve() },
+    fetching: {
+      pause: ([paused]: AssignedPartition[], reason: PauseReason) =>
+        void (pauses.begun += Number(paused!.pause(reason))),
+      resume: ([paused]: AssignedPartition[], reason: PauseReason) =>
+        void (pauses.ended += Number(paused!.resume(reason))),
+    },
     opening: {
       findStartAgain: (_: Assignment, { cut }: { cut: object | null }) => note(`cut ${JSON.stringify(cut)}`),
     },
@@ -238,7 +247,8 @@ function ofLeaders(end: readonly [number, number] | null, topicId: string | null
     handOver: (_: PartitionTracker, records: readonly { offset: number }[]) =>
       note(`${records[0]?.offset} to ${records.at(-1)?.offset}`),
     moved: () => undefined,
-  } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
+  } as unknown as ConstructorParameters<typeof BatchIntake>[0];
+  const intake = new BatchIntake(options, 20);
   const take = async (from: number, ...leaders: readonly (readonly [number, number])[]) => {
     partition.open(new PartitionTracker(source, from, { layout, state: READING, end: null }), from);
     const records = Array.from({ length: 10 }, (_, index) => fetchedRecord(from + index, 1, null, Buffer.from('{}')));
@@ -263,7 +273,7 @@ function ofLeaders(end: readonly [number, number] | null, topicId: string | null
     } as never);
     return told;
   };
-  return { take, partition, leader, readOf: () => readEpochs.of(source) };
+  return { take, partition, leader, pauses, readOf: () => readEpochs.of(source) };
 }
 
 /** Leader epochs, and where each one begins. */
@@ -291,16 +301,27 @@ it('what comes before the cut is taken, and nothing of the batch after it', asyn
   expect(partition.tracker?.next).toBe(45);
 });
 
-it('without an answer of the leader a batch is dropped, and the one that is fetched next is asked about again', async () => {
-  const { take, partition, leader, readOf } = ofLeaders([5, 50]);
-  leader.isAway = true;
-  expect(await take(50, [7, 50])).toEqual(['where does 5 end?']);
-  expect([partition.tracker?.next, readOf()?.leaderEpoch]).toEqual([50, 5]);
-  expect(partition.withheld(performance.now() + 60_000)).toContain('its leader does not say whether its log still has');
-  leader.isAway = false;
-  expect((await take(50, [7, 50])).slice(1)).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
-  expect(partition.withheld(performance.now() + 60_000)).toBeNull();
-});
+it.each([true, 'hanging'] as const)(
+  'without an answer of the leader (away: %s) a batch is dropped at once, and the one that is fetched after a pause is asked about again',
+  async (isAway) => {
+    const { take, partition, leader, pauses, readOf } = ofLeaders([5, 50]);
+    leader.isAway = isAway;
+    const begunAtMs = performance.now();
+    expect(await take(50, [7, 50])).toEqual(['where does 5 end?']);
+    expect(performance.now() - begunAtMs).toBeLessThan(900);
+    expect([pauses, partition.isPausedFor('leader')]).toEqual([{ begun: 1, ended: 0 }, true]);
+    expect([partition.tracker?.next, readOf()?.leaderEpoch]).toEqual([50, 5]);
+    expect(partition.withheld(performance.now() + 60_000)).toContain(
+      'its leader does not say whether its log still has',
+    );
+    leader.isAway = false;
+    await eventually(() => expect(pauses.ended).toBe(1));
+    // That it was not fetched for a while asks for its topic, too.
+    partition.topicSeen(Infinity);
+    expect((await take(50, [7, 50])).slice(1)).toEqual(['where does 5 end?', '50 to 59', 'resolved 59']);
+    expect(partition.withheld(performance.now() + 60_000)).toBeNull();
+  },
+);
 
 it.each([
   ['goes beyond what was read', 41, 48],
