@@ -5,8 +5,11 @@ import type { StateLog } from '../telemetry/logging.js';
 import type { UnreadableBatcher } from '../temporal/unreadableBatcher.js';
 
 const ASK_AGAIN_MS = 10_000;
-/** A Temporal that hangs does not hold a consumer. What it sends then waits for Temporal, too. */
-const ASK_WITHIN_MS = 10_000;
+/**
+ * A Temporal that hangs does not hold a consumer. What it sends then waits for Temporal, too. It is longer than one answer
+ * takes, since all pipelines share the slots in which batchers are looked at.
+ */
+const ASK_WITHIN_MS = 60_000;
 
 /**
  * Keeps a consumer that has no keys from reading, while what its batchers have is encrypted: what it would send may be

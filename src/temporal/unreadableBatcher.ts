@@ -2,16 +2,23 @@ import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { MissingKeyError } from '../codecs/payloadCipher.js';
 import { asError } from '../lib/asError.js';
-import { mapConcurrently } from '../lib/mapConcurrently.js';
+import { SharedSlots } from '../lib/sharedSlots.js';
 import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
 import { payloadsIn, type HistoryEvent } from './historyEvents.js';
 import { isOpen } from './openRuns.js';
 
-/** Events from the end of a run's history. Each may carry a chunk, and the answer has to stay below gRPC's limits. */
-const LAST_EVENTS = 20;
-/** Batchers whose histories are read at the same time. An answer may have some megabytes. */
-const AT_ONCE_MAX = 4;
+/**
+ * Events from the end of a run's history. Each may carry a chunk, and the answer has to stay below gRPC's limits. A batch
+ * goes by in ten events: a signal, the activity's arguments and its result, and what is between them. So there is something of
+ * a run that has begun to encrypt among them. What the run began with is read, too.
+ */
+const LAST_EVENTS = 10;
+/**
+ * Batchers whose histories are read at the same time, by all pipelines together. An answer may have some megabytes. A
+ * Temporal that hangs holds nobody for long: after one that does not answer, those that wait are not asked.
+ */
+const looks = new SharedSlots(4, 10_000);
 
 type Reader = Pick<Client, 'workflow' | 'workflowService' | 'options'>;
 
@@ -35,8 +42,8 @@ export async function unreadableBatcher(
   workflowIds: readonly string[],
 ): Promise<UnreadableBatcher | null> {
   const ask = (workflowId: string): Promise<UnreadableBatcher | Error | null> =>
-    missingKey(client, workflowId).catch(asError);
-  const found = (await mapConcurrently(workflowIds, ask, AT_ONCE_MAX)).filter((one) => one !== null);
+    looks.ask(() => missingKey(client, workflowId)).catch(asError);
+  const found = (await Promise.all(workflowIds.map(ask))).filter((one) => one !== null);
   const unreadable = found.find((one): one is UnreadableBatcher => !(one instanceof Error));
   const failure = found.find((one) => one instanceof Error);
   if (unreadable === undefined && failure !== undefined) throw failure;
