@@ -1,6 +1,4 @@
 import { PipelineConsumer } from '../consumer/pipelineConsumer.js';
-import { Decoders } from '../formats/decoders.js';
-import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { createSetAside } from '../kafka/setAside.js';
 import { batcherWorkflowIds } from '../protocol/batcherId.js';
@@ -15,11 +13,9 @@ const CONSUMER_LATE_MS = 2_500;
 
 /** Creates a consumer for each pipeline. They are not started yet. */
 export function createConsumers(options: Shared & { admin: KafkaAdmin }): RunningRole & { start(): Promise<void> } {
-  const { config, metrics, logger, stateLog, kafka, admin, installations, cipher } = options;
+  const { config, metrics, logger, stateLog, kafka, admin, installations, cipher, decoders } = options;
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
-  const registry = config.schemaRegistry === null ? undefined : new SchemaRegistry(config.schemaRegistry);
-  const decoders = registry === undefined ? undefined : new Decoders(registry);
   const consumers = config.pipelines.map((pipeline) => {
     return new PipelineConsumer({
       pipeline,
@@ -43,10 +39,7 @@ export function createConsumers(options: Shared & { admin: KafkaAdmin }): Runnin
     return new MissingKeyHold(name, ask, stateLog);
   });
   return {
-    clients: [
-      { name: 'publisher of the consumers', close: () => publisher.close() },
-      { name: 'connection of the consumers to the schema registry', close: () => Promise.resolve(registry?.close()) },
-    ],
+    clients: [{ name: 'publisher of the consumers', close: () => publisher.close() }],
     start: async () => {
       await Promise.all(
         consumers.map(async (consumer, index) => {

@@ -7,6 +7,8 @@ import type { Config } from '../config/config.js';
 import { secretProblems } from '../config/followedSecrets.js';
 import type { LoadedConfig } from '../config/load.js';
 import { reachTemporal } from '../connections/openParts.js';
+import { Decoders } from '../formats/decoders.js';
+import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import { Claims } from '../installation/claims.js';
 import { gatherEvidence } from '../installation/evidence.js';
 import { Installations, setName } from '../installation/installations.js';
@@ -129,6 +131,7 @@ export async function runDaemon({ file, loaded, role, signal }: DaemonOptions): 
       { name: 'connection of the Kafka admin client', close: () => parts.admin.disconnect() },
       { name: 'connection to ClickHouse', close: () => parts.clickhouse.close() },
       { name: 'connection for look-ups', close: () => parts.lookUps.client.close() },
+      { name: 'connection to the schema registry', close: () => Promise.resolve(parts.registry?.close()) },
       { name: 'connection to Temporal', close: async () => parts.temporal?.close() },
       { name: 'health server', close: () => http.close() },
     ].map(({ name, close }) => endInAnyCase(logger, name, CLOSE_MS, close)),
@@ -155,7 +158,7 @@ interface BeginOptions extends Pick<Shared, 'config' | 'metrics' | 'logger' | 's
 /** Claims the pipelines, then starts the roles of this process. All dependencies are up. */
 async function begin(running: Running, options: BeginOptions): Promise<void> {
   const { config, role, parts, metrics, logger, stateLog, end } = options;
-  const { kafka, admin, clickhouse, tables, temporal, payloadBytesMax } = parts;
+  const { kafka, admin, clickhouse, tables, registry, temporal, payloadBytesMax } = parts;
   if (temporal === null || payloadBytesMax === null) throw new Error('Temporal is up without a connection');
   await unlessAway(logger, end.signal, () => warnOfSmallDeadLetterTopics(admin, config, logger));
   if (payloadBytesMax < PAYLOAD_BYTES_MAX)
@@ -186,6 +189,7 @@ async function begin(running: Running, options: BeginOptions): Promise<void> {
     temporal,
     cipher,
     installations,
+    decoders: registry && new Decoders(registry),
   };
   if (role !== 'consumer') {
     await unlessAway(logger, end.signal, () => warnOfWeakTables(tables, admin, config, logger));
@@ -237,6 +241,8 @@ interface Parts {
   readonly clickhouse: ClickHouseClient;
   readonly lookUps: ReturnType<typeof createLookUps>;
   readonly tables: ClickHouseTables;
+  /** Undefined if none is configured. */
+  readonly registry: SchemaRegistry | undefined;
   /** Null until Temporal has answered. */
   temporal: FollowingConnection | null;
   /** Bytes that Temporal takes in one payload. Null until Temporal has said it. */
@@ -251,7 +257,9 @@ function createParts(config: Config, logger: Logger): Parts {
     logger.warn({ before, now }, 'A server of ClickHouse does not answer; the next one is used');
   });
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings, lookUps);
-  return { kafka, admin: createAdmin(kafka), clickhouse, lookUps, tables, temporal: null, payloadBytesMax: null };
+  const registry = config.schemaRegistry === null ? undefined : new SchemaRegistry(config.schemaRegistry);
+  const admin = createAdmin(kafka);
+  return { kafka, admin, clickhouse, lookUps, tables, registry, temporal: null, payloadBytesMax: null };
 }
 
 /** The dependencies that have to answer before anything begins. They are checked again at intervals. */

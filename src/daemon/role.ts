@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
 import type { Config, PipelineConfig } from '../config/config.js';
+import type { Decoders } from '../formats/decoders.js';
 import type { Installations } from '../installation/installations.js';
 import { producerFactory } from '../kafka/producers.js';
 import { Publisher } from '../kafka/publisher.js';
@@ -43,6 +44,8 @@ export interface Shared {
   /** Encrypts and decrypts all that goes to Temporal and comes from it. */
   readonly cipher: PayloadCipher;
   readonly installations: Installations;
+  /** Undefined if no schema registry is configured. Both roles have the same one, so each schema is asked for once. */
+  readonly decoders: Decoders | undefined;
   /** The most bytes that Temporal takes in one payload. */
   readonly payloadBytesMax: number;
 }

@@ -11,8 +11,6 @@ import { createActivities } from '../activities/index.js';
 import { flushesMax } from '../lib/clickhouseConnections.js';
 import { TableEvolution } from '../clickhouse/evolve/tableEvolution.js';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
-import { Decoders } from '../formats/decoders.js';
-import { SchemaRegistry } from '../formats/schemaRegistry.js';
 import type { Publisher } from '../kafka/publisher.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { TopicPartitions } from '../kafka/topicPartitions.js';
@@ -63,13 +61,9 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const partitions = new TopicPartitions(admin, stateLog);
   const histories = new RunHistories(client, config.temporal.namespace);
   const batchBodies = new BatchBodies(histories, metrics);
-  const { schemaRegistry } = config;
-  const registry = schemaRegistry === null ? undefined : new SchemaRegistry(schemaRegistry);
-  const decoders = registry === undefined ? undefined : new Decoders(registry);
   const draining = new AbortController();
   const activities = createFlushActivities(options, {
     draining: draining.signal,
-    decoders,
     client,
     publisher,
     partitions,
@@ -96,10 +90,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   });
   for (const { worker } of workers) worker.start();
   return {
-    clients: [
-      { name: 'publisher of the workers', close: () => publisher.close() },
-      { name: 'connection to the schema registry', close: () => Promise.resolve(registry?.close()) },
-    ],
+    clients: [{ name: 'publisher of the workers', close: () => publisher.close() }],
     problems: () => workers.flatMap(({ worker }) => worker.problem ?? []),
     drain: async () => {
       draining.abort();
@@ -147,7 +138,6 @@ function createFlushActivities(
     ...parts
   }: {
     readonly draining: AbortSignal;
-    readonly decoders: Decoders | undefined;
     readonly client: Client;
     readonly publisher: Publisher;
     readonly partitions: TopicPartitions;
@@ -155,10 +145,11 @@ function createFlushActivities(
     readonly batchBodies: BatchBodies;
   },
 ): FlushActivities {
-  const { config, cipher, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
+  const { config, cipher, decoders, tables, metrics, logger, stateLog, installations, payloadBytesMax } = options;
   const { namespace, encryption } = config.temporal;
   const activities = createActivities({
     ...parts,
+    decoders,
     tables,
     evolution: new TableEvolution(options.clickhouse, config.clickhouse.database),
     metrics,
