@@ -9,7 +9,7 @@ import type { RecordDecoder } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { hasManyRows, type Destination } from '../../protocol/settings.js';
+import { hasManyRows, isSkipped, type Destination } from '../../protocol/settings.js';
 import { tellPassedOver } from '../shared/passedOver.js';
 import type { Sample, SampledParts, TableOfTopics } from './sample.js';
 
@@ -25,46 +25,81 @@ export async function sampleRows(
   { pipeline: { settings }, name, topics }: TableOfTopics,
   records: number,
 ): Promise<Sample> {
-  const { envelope } = settings.destination.mapping;
-  const { rows, add } = rowMaker(settings.destination, name, records);
-  let key: readonly string[] | null = null;
+  const { rows, add, key } = tableSample(settings.destination, name, records);
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
-      if (envelope !== undefined) key ??= keyColumns(record);
       add({ topic, partition, epoch: '' }, record);
       return rows.length >= records || performance.now() >= untilMs;
     },
     passedOver: tellPassedOver,
   });
-  return { rows: textsOf(rows), key };
+  return { rows: textsOf(rows), key: key() };
+}
+
+/** Collects what a table is proposed from, of the records that go to it. Values and keys are JSON. */
+export function tableSample(
+  destination: Pick<Destination, 'columns' | 'mapping' | 'tablesOfValues'>,
+  table: string,
+  rowsMax: number,
+): {
+  readonly rows: RowBlocks;
+  readonly add: (source: RecordSource, record: KafkaRecord) => void;
+  readonly key: () => Sample['key'];
+} {
+  const goesThere = testOfTable(destination, table);
+  const maker = rowMaker(destination, rowsMax);
+  let key: Sample['key'] = null;
+  const add = (source: RecordSource, record: KafkaRecord): void => {
+    if (!goesThere(source, record)) return;
+    if (destination.mapping.envelope !== undefined) key ??= keyColumns(record);
+    maker.add(source, record);
+  };
+  return { rows: maker.rows, add, key: () => key };
 }
 
 /**
- * Makes rows as for a table without columns. A record that can become none is passed over, and one that goes to another
- * table by a value of it.
+ * Tells which records go to a table of a pipeline. The others must not say how it is made: with their key, rows would
+ * replace each other.
  *
- * @param table the table that is proposed
+ * @param decoder of values and keys. Default: they are JSON
+ */
+export function testOfTable(
+  { mapping, tablesOfValues }: Pick<Destination, 'mapping' | 'tablesOfValues'>,
+  table: string,
+  decoder?: () => RecordDecoder,
+): (source: RecordSource, record: KafkaRecord) => boolean {
+  if (tablesOfValues === undefined) return () => true;
+  const open = opener(mapping, decoder);
+  const finder = new TableFinder(tablesOfValues, mapping);
+  return (source, record) => {
+    if (isSkipped(record, { mapping })) return false;
+    const opened = open === undefined ? record : open(source, record);
+    return !('code' in opened) && finder.of(opened) === table;
+  };
+}
+
+/**
+ * Makes rows as for a table without columns. A record that can become none is passed over.
+ *
  * @param rowsMax what is beyond is left out
  * @param decoder of values and keys. Default: they are JSON
  */
 export function rowMaker(
-  { columns, mapping, tablesOfValues }: Pick<Destination, 'columns' | 'mapping' | 'tablesOfValues'>,
-  table: string,
+  { columns, mapping }: Pick<Destination, 'columns' | 'mapping'>,
   rowsMax: number,
   decoder?: () => RecordDecoder,
 ): { readonly rows: RowBlocks; readonly add: (source: RecordSource, record: KafkaRecord) => void } {
   const { format } = mapping;
   const build = createRowBuilder(new Map(), columns, { ...mapping, unknownFields: 'ignore', tombstones: 'reject' });
   const open = opener(mapping, decoder);
-  const finder = tablesOfValues === undefined ? undefined : new TableFinder(tablesOfValues, mapping);
   const rows = new RowBlocks();
   const addRow = (source: RecordSource, row: KafkaRecord): void => {
     if (rows.length < rowsMax && build(rows, source, row) === undefined) rows.endRow();
   };
   const add = (source: RecordSource, record: KafkaRecord): void => {
     const opened = open === undefined ? record : open(source, record);
-    if ('code' in opened || (finder !== undefined && finder.of(opened) !== table)) return;
+    if ('code' in opened) return;
     if (!hasManyRows(format)) addRow(source, opened);
     else for (const row of rowsOfRecord(opened, format)) addRow(source, row);
   };

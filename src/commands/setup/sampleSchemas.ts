@@ -7,14 +7,14 @@ import {
 import type { FieldType } from '../../clickhouse/schemaColumns/fieldType.js';
 import { jsonSchemaField } from '../../clickhouse/schemaColumns/jsonSchemaFields.js';
 import { Decoders, parseRegistered } from '../../formats/decoders.js';
-import { choicesOf, prepareDecoding } from '../../formats/recordDecoder.js';
+import { choicesOf, prepareDecoding, type RecordDecoder } from '../../formats/recordDecoder.js';
 import { writtenWith } from '../../formats/recordSchemas.js';
 import type { RegisteredSchema, SchemaRegistry } from '../../formats/schemaRegistry.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { SourcedRecord } from '../../protocol/record.js';
 import { isDecoded, type Destination, type Mapping } from '../../protocol/settings.js';
 import { tellPassedOver } from '../shared/passedOver.js';
-import { keyColumns, rowMaker, SAMPLE_WAIT_MS, textsOf } from './sampleRows.js';
+import { keyColumns, rowMaker, SAMPLE_WAIT_MS, testOfTable, textsOf } from './sampleRows.js';
 import type { Sample, SampledParts, TableOfTopics } from './sample.js';
 
 /**
@@ -31,19 +31,51 @@ export async function sampleSchemas(
   { pipeline: { settings }, name, topics }: TableOfTopics,
   count: number,
 ): Promise<Sample> {
-  const { registry } = parts;
-  const { destination } = settings;
-  const { mapping } = destination;
   const records = topics.length === 0 ? [] : await newestRecords(parts, topics, count);
-  const values = records.flatMap(({ record: { value } }) => value ?? []);
+  return schemaSample(parts.registry, records, { topics, destination: settings.destination, table: name }, count);
+}
+
+/** What a registry is asked for. */
+type Schemas = Pick<SchemaRegistry, 'schema' | 'latest'>;
+
+/** A table, and what goes to it. */
+interface SampledTable {
+  readonly table: string;
+  readonly topics: readonly string[];
+  readonly destination: Destination;
+}
+
+/**
+ * The sample of records, of which those count that go to the table.
+ *
+ * @throws RegistryError
+ * @throws SchemaError
+ */
+export async function schemaSample(
+  registry: Schemas | null,
+  records: readonly SourcedRecord[],
+  { table, topics, destination }: SampledTable,
+  count: number,
+): Promise<Sample> {
+  const { mapping, tablesOfValues } = destination;
+  const decoders = registry === null ? undefined : new Decoders(registry);
+  const decoder = await prepareDecoding(records, mapping, decoders);
+  const goesThere = testOfTable(destination, table, decoder);
+  const own = records.filter(({ source, record }) => goesThere(source, record));
+  const values = own.flatMap(({ record: { value } }) => value ?? []);
+  // The latest schema of a topic may be one of the other tables.
+  const asked = tablesOfValues === undefined ? topics : [];
   const found =
-    registry === null || !isDecoded(mapping.format) ? NOTHING : await columnsOf(registry, topics, values, mapping);
+    registry === null || !isDecoded(mapping.format) ? NOTHING : await columnsOf(registry, asked, values, mapping);
   const isWhole = found.types.size > 0 && Object.keys(destination.columns).length === 0;
-  const rows = isWhole ? [] : await decodedRows(registry, records, { destination, table: name }, count);
-  const key = mapping.envelope === undefined ? null : await keyNames(registry, topics, records, mapping);
+  const rows = isWhole ? [] : decodedRows(own, destination, count, decoder);
+  const key = mapping.envelope === undefined ? null : await keyNames(registry, asked, own, mapping);
   const from = topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
-  const nothing = { nothing: `There is no schema of ${mapping.format} for ${from}` };
-  return { ...found, rows, key, ...(isDecoded(mapping.format) ? nothing : {}) };
+  const nothing =
+    tablesOfValues === undefined
+      ? `There is no schema of ${mapping.format} for ${from}`
+      : `No record with a schema of ${mapping.format} among the last ${count} of ${from} goes to table ${table}`;
+  return { ...found, rows, key, ...(isDecoded(mapping.format) ? { nothing } : {}) };
 }
 
 /** The last records of each partition, so many together, the newest last. */
@@ -75,7 +107,7 @@ type FoundColumns = Required<Pick<Sample, 'types' | 'misfits'>> & Pick<Sample, '
 const NOTHING: FoundColumns = { types: new Map(), misfits: [] };
 
 async function columnsOf(
-  registry: SchemaRegistry,
+  registry: Schemas,
   topics: readonly string[],
   values: readonly Buffer[],
   mapping: Mapping,
@@ -99,7 +131,7 @@ async function columnsOf(
 
 /** The schemas that bytes were written with, the newest first. Without any, the latest ones of the topics. */
 async function* schemasOf(
-  registry: SchemaRegistry,
+  registry: Schemas,
   topics: readonly string[],
   values: readonly Buffer[],
   mapping: Formats,
@@ -130,22 +162,20 @@ function fieldOf(registered: RegisteredSchema | null, mapping: Formats, indexes:
   return fieldOfSchema(parseRegistered(registered, choices.format), choices, indexes);
 }
 
-async function decodedRows(
-  registry: SchemaRegistry | null,
+function decodedRows(
   records: readonly SourcedRecord[],
-  { destination, table }: { readonly destination: Destination; readonly table: string },
+  destination: Destination,
   count: number,
-): Promise<string[]> {
-  const decoders = registry === null ? undefined : new Decoders(registry);
-  const decoder = await prepareDecoding(records, destination.mapping, decoders);
-  const { rows, add } = rowMaker(destination, table, count, decoder);
+  decoder: (() => RecordDecoder) | undefined,
+): string[] {
+  const { rows, add } = rowMaker(destination, count, decoder);
   for (const { source, record } of records) add(source, record);
   return textsOf(rows);
 }
 
 /** The names of the fields of keys that Debezium has written, with a schema or as JSON. */
 async function keyNames(
-  registry: SchemaRegistry | null,
+  registry: Schemas | null,
   topics: readonly string[],
   records: readonly SourcedRecord[],
   mapping: Mapping,

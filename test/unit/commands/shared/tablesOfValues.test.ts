@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
-import { rowMaker, textsOf } from '../../../../src/commands/setup/sampleRows.js';
+import { tableSample, textsOf } from '../../../../src/commands/setup/sampleRows.js';
+import { schemaSample } from '../../../../src/commands/setup/sampleSchemas.js';
 import { skipTest } from '../../../../src/commands/shared/skippedRecords.js';
 import { Decoders } from '../../../../src/formats/decoders.js';
-import type { Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';
+import type { Destination, Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';
 import { record } from '../../../support/records.js';
 
 const SOURCE = { topic: 'orders', partition: 0, epoch: 'e' };
@@ -34,9 +35,91 @@ it('commands know which records are skipped because their value names no table',
   expect(await skips('{}', { ...TABLES, by: 'key:/t' }, { key: { format: 'json' } })).toBeNull();
 });
 
+const ofDebezium = (table: string, row: object) =>
+  Buffer.from(JSON.stringify({ op: 'c', before: null, after: row, source: { table, ts_ms: 1 } }));
+
 it('a table is proposed from the records that go to it', () => {
-  const { rows, add } = rowMaker({ columns: {}, mapping: MAPPING, tablesOfValues: TABLES }, 'ta', 10);
+  const { rows, add } = tableSample({ columns: {}, mapping: MAPPING, tablesOfValues: TABLES }, 'ta', 10);
   for (const value of ['{"t":"a","x":1}', '{"t":"b","y":1}', '{"t":"a","z":1}', '{}'])
     add(SOURCE, record(0, { value: Buffer.from(value) }));
   expect(textsOf(rows)).toEqual(['{"t":"a","x":1}', '{"t":"a","z":1}']);
+});
+
+it('the key of a table is that of its own records', () => {
+  const mapping: Mapping = {
+    ...MAPPING,
+    tombstones: 'skip',
+    envelope: { type: 'debezium', version: 'ts_ms', truncates: 'reject' },
+  };
+  const by = 'envelope:/source/table';
+  const keyOf = (table: string) => {
+    const tablesOfValues: TablesOfValues = { by, tables: [['lines', 'order_lines']], otherwise: { table: 'others' } };
+    const { add, key } = tableSample({ columns: {}, mapping, tablesOfValues }, table, 10);
+    add(SOURCE, record(0, { key: Buffer.from('{"gone":1}'), value: null }));
+    add(SOURCE, record(1, { key: Buffer.from('{"id":1}'), value: ofDebezium('orders', { id: 1 }) }));
+    add(SOURCE, record(2, { key: Buffer.from('{"id":1,"line":2}'), value: ofDebezium('lines', { id: 1, line: 2 }) }));
+    return key();
+  };
+  expect(keyOf('order_lines')).toEqual(['id', 'line']);
+  expect(keyOf('others')).toEqual(['id']);
+});
+
+it('the columns and the key of a table with schemas are those of its own records', async () => {
+  const avro = (name: string, fields: string[], more: object[] = []) => ({
+    schema: JSON.stringify({
+      type: 'record',
+      name,
+      fields: [...fields.map((field) => ({ name: field, type: 'string' })), ...more],
+    }),
+    type: 'AVRO' as const,
+    references: [],
+  });
+  const of = [
+    { name: 'table', type: 'string' },
+    { name: 'ts_ms', type: 'long' },
+  ];
+  const source = { name: 'source', type: { type: 'record', name: 'S', fields: of } };
+  const row = (name: string, fields: string[]) => {
+    const { schema } = avro(name, fields);
+    return [{ name: 'before', type: 'null' }, { name: 'after', type: JSON.parse(schema) as object }, source];
+  };
+  const schemas = [
+    avro('KeyOfOrder', ['id']),
+    avro('KeyOfLine', ['id', 'line']),
+    avro('OrderEnvelope', ['op'], row('Order', ['id', 'customer'])),
+    avro('LineEnvelope', ['op'], row('Line', ['id', 'line'])),
+  ];
+  const text = (value: string) => String.fromCharCode(2 * value.length) + value;
+  const bytes = (id: number, ...texts: string[]) =>
+    Buffer.from(`\0\0\0\0${String.fromCharCode(id)}${texts.map(text).join('')}${id < 2 ? '' : '\u0002'}`);
+  const records = [
+    { source: SOURCE, record: record(0, { key: bytes(0, 'k'), value: bytes(2, 'c', 'k', 'you', 'orders') }) },
+    { source: SOURCE, record: record(1, { key: bytes(1, 'k', 'l'), value: bytes(3, 'c', 'k', 'l', 'lines') }) },
+    { source: SOURCE, record: record(2, { key: bytes(0, 'k'), value: bytes(2, 'c', 'k', 'you', 'orders') }) },
+  ];
+  const registry = {
+    schema: (id: number) => Promise.resolve(schemas[id] ?? null),
+    latest: () => Promise.resolve(schemas[0] ?? null),
+  };
+  const tables: [string, string][] = ['orders', 'lines', 'none'].map((table) => [table, table]);
+  const destination: Destination = {
+    table: null,
+    tablesOfValues: { by: 'envelope:/source/table', tables, otherwise: 'reject' },
+    columns: {},
+    mapping: {
+      ...MAPPING,
+      format: 'avro',
+      key: { format: 'avro' },
+      tombstones: 'skip',
+      envelope: { type: 'debezium', version: 'ts_ms', truncates: 'reject' },
+    },
+    deadLetterTopic: 'd',
+  };
+  const sample = async (table: string) => {
+    const { types, key } = await schemaSample(registry, records, { table, topics: ['t'], destination }, 10);
+    return { columns: [...(types ?? new Map<string, string>()).keys()], key };
+  };
+  expect(await sample('lines')).toEqual({ columns: ['id', 'line'], key: ['id', 'line'] });
+  expect(await sample('orders')).toEqual({ columns: ['id', 'customer'], key: ['id'] });
+  expect(await sample('none')).toEqual({ columns: [], key: null });
 });
