@@ -123,6 +123,28 @@ export class InsertReports {
     );
   }
 
+  /** A table cannot be asked for records that go to other tables now. So these cannot be inserted: they might be there. */
+  unasked(pipeline: string, table: string, { code, message }: InsertError): void {
+    const { metrics, stateLog } = this.#dependencies;
+    metrics.flushErrors.inc({ pipeline, code });
+    metrics.errors.inc({ pipeline, stage: 'insert' });
+    stateLog.problem(lookUpsOf(pipeline, table), `Pipeline ${pipeline} holds its batches: ${message}`);
+  }
+
+  /** The same, for a batch that is given up: the table counts as having none of them. */
+  passedOver(pipeline: string, table: string, { message }: InsertError): void {
+    this.#dependencies.stateLog.problem(
+      lookUpsOf(pipeline, table),
+      `Pipeline ${pipeline} gives up records for other tables as if ${table} had none of them: ${message}`,
+    );
+  }
+
+  /** A table was asked for records that go to other tables now. */
+  asked(pipeline: string, table: string): void {
+    const { stateLog } = this.#dependencies;
+    stateLog.well(lookUpsOf(pipeline, table), `Pipeline ${pipeline} can ask ${table} for records again`);
+  }
+
   /** It cannot be told which table each record of a batch goes to, or has gone to. */
   undivided(pipeline: string, { code, message }: InsertError): void {
     const { metrics, stateLog } = this.#dependencies;
@@ -162,6 +184,11 @@ const IGNORED_NAMES_MAX = 100;
 /** Name of the state of a pipeline's inserts into a table, for the log. */
 function insertsOf(pipeline: string, table: string): string {
   return `inserts of ${pipeline} into ${table}`;
+}
+
+/** Name of the state of looking in a table for records that go to other tables, for the log. */
+function lookUpsOf(pipeline: string, table: string): string {
+  return `look-ups of ${pipeline} in ${table}`;
 }
 
 /** Name of the state of finding the tables of a pipeline's records, for the log. */

@@ -2,17 +2,16 @@ import { ApplicationFailure } from '@temporalio/common';
 import { giveUpRecords, insertRecords } from '../clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../clickhouse/insertOptions.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
-import { recordsInTable } from '../clickhouse/tablesByValue.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { hadOutage, insertNotesOf, noteOutage, noteRefusal, refusedForMs } from '../protocol/attemptNotes.js';
 import type { Parking } from '../protocol/flush.js';
 import type { SourcedRecord } from '../protocol/record.js';
-import { fixedTables } from '../protocol/tables.js';
 import type { Attempt } from './attempt.js';
 import type { Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { doneBefore, noteDoneTables } from './doneTables.js';
 import { InsertReports } from './insertReports.js';
+import { findElsewhere, UnaskedTable, type Elsewhere } from './otherTables.js';
 import { judgeByName, NOTHING, verdictsOf, type Outcome } from './outcome.js';
 import { sharesOf, unreadShares, type Share, type Shares } from './shares.js';
 
@@ -79,32 +78,27 @@ export class TableInserts {
    */
   async insert(batch: Batch, shares: Shares, attempt: Attempt, onHeld: () => Promise<void>): Promise<Outcome> {
     const { pipeline } = batch;
+    const known = new Map(shares.ofTables.map((share) => [share, doneBefore(share, attempt)]));
+    const elsewhere = await this.#findElsewhere(batch, shares, known, attempt);
     const outcomes: Outcome[] = [];
     const done: [share: Share, outcome: Outcome][] = [];
     let failure: ApplicationFailure | undefined;
-    let isDivided = batch.destination.tablesOfValues !== undefined;
     for (const share of shares.ofTables) {
       try {
-        const outcome = doneBefore(share, attempt) ?? (await this.#insertShare(batch, share, attempt));
+        const outcome = known.get(share) ?? (await this.#insertShare(batch, share, elsewhere, attempt));
         outcomes.push(outcome);
         done.push([share, outcome]);
       } catch (error) {
         if (!(error instanceof InsertError)) throw error;
-        this.#reports.held(pipeline, share.table, error);
+        if (!elsewhere.failures.includes(error)) this.#reports.held(pipeline, share.table, error);
         failure ??= failureOf(error);
       }
     }
     if (shares.withoutTable.length > 0) {
-      try {
-        outcomes.push(await this.#reject(batch, shares, attempt));
-      } catch (error) {
-        if (!(error instanceof InsertError)) throw error;
-        isDivided = false;
-        this.#reports.undivided(pipeline, error);
-        failure ??= failureOf(error);
-      }
+      const error = elsewhere.whyUnknown(shares.withoutTable);
+      if (error === undefined) outcomes.push(await reject(shares, elsewhere));
+      else failure ??= failureOf(error);
     }
-    if (isDivided) this.#reports.divided(pipeline);
     if (failure !== undefined) {
       // If this is not noted, the next attempt asks these tables and judges their records again.
       if (await noteDoneTables(done, attempt)) await onHeld();
@@ -117,56 +111,52 @@ export class TableInserts {
     return { ...judgeByName(batch.records, verdictsOf(outcomes.flatMap(({ rejected }) => rejected))), found, rows };
   }
 
+  /** Looks in the other tables for the records of the shares that are not known to be done, and for those without a table. */
+  async #findElsewhere(
+    batch: Batch,
+    { ofTables, withoutTable }: Shares,
+    known: ReadonlyMap<Share, Outcome | undefined>,
+    attempt: Attempt,
+  ): Promise<Elsewhere> {
+    const { pipeline, destination } = batch;
+    const open = ofTables.filter((share) => known.get(share) === undefined);
+    const elsewhere = await findElsewhere(batch, open, withoutTable, {
+      tables: this.#tables,
+      mustBeAlive: () => attempt.mustBeAlive(),
+    });
+    for (const table of elsewhere.answered) this.#reports.asked(pipeline, table);
+    for (const failure of elsewhere.passedOver) this.#reports.passedOver(pipeline, failure.table, failure);
+    let isDivided = destination.tablesOfValues !== undefined;
+    for (const failure of elsewhere.failures) {
+      await noteFailure(failure, attempt);
+      if (failure instanceof UnaskedTable) {
+        this.#reports.unasked(pipeline, failure.table, failure);
+      } else {
+        isDivided = false;
+        this.#reports.undivided(pipeline, failure);
+      }
+    }
+    if (isDivided) this.#reports.divided(pipeline);
+    return elsewhere;
+  }
+
   /** Inserts the records of a share that no other table has. */
-  async #insertShare(batch: Batch, share: Share, attempt: Attempt): Promise<Outcome> {
-    const { table, records } = share;
-    const others = tablesOfValuesOf(batch).filter((other) => other !== table);
-    const elsewhere = await this.#foundIn(others, { batch, records: maybeElsewhere(batch, records) }, attempt);
-    if (elsewhere.size === 0) return this.#insertOrGiveUp({ batch, into: share, records }, attempt);
-    const left = records.filter((item) => !elsewhere.has(item));
+  async #insertShare(batch: Batch, share: Share, elsewhere: Elsewhere, attempt: Attempt): Promise<Outcome> {
+    const { records } = share;
+    const failure = elsewhere.whyUnknown(records);
+    if (failure !== undefined) throw failure;
+    const there = records.filter((item) => elsewhere.found.has(item));
+    if (there.length === 0) return this.#insertOrGiveUp({ batch, into: share, records }, attempt);
+    const left = records.filter((item) => !elsewhere.found.has(item));
     const outcome =
       left.length === 0 ? NOTHING : await this.#insertOrGiveUp({ batch, into: share, records: left }, attempt);
     const { inserted, rejected, found, rows = inserted.length } = outcome;
     return {
-      inserted: [...inserted, ...elsewhere],
+      inserted: [...inserted, ...there],
       rejected,
-      found: found + elsewhere.size,
-      rows: rows + elsewhere.size,
+      found: found + there.length,
+      rows: rows + there.length,
     };
-  }
-
-  /**
-   * Rejects the records that have no table. An attempt that could read more than this one, or had other tables, may have
-   * inserted them.
-   */
-  async #reject(batch: Batch, { withoutTable, reject }: Shares, attempt: Attempt): Promise<Outcome> {
-    const { repeated, fill, parking } = batch;
-    // A batch that is given up was tried by another activity.
-    const asked = repeated || fill !== undefined || parking !== undefined ? withoutTable : [];
-    const inserted = await this.#foundIn(tablesOfValuesOf(batch), { batch, records: asked }, attempt);
-    const rejected = await reject(withoutTable.filter((item) => !inserted.has(item)));
-    return { inserted: [...inserted], rejected, found: inserted.size };
-  }
-
-  /** Those of the records that are in one of these tables. @throws InsertError */
-  async #foundIn(
-    tables: readonly string[],
-    { batch, records }: Pick<ToInsert, 'batch' | 'records'>,
-    attempt: Attempt,
-  ): Promise<ReadonlySet<SourcedRecord>> {
-    const found = new Set<SourcedRecord>();
-    try {
-      for (const table of tables) {
-        const left = records.filter((item) => !found.has(item));
-        if (left.length === 0) break;
-        const options = { ...this.#optionsOf({ batch, into: { table, note: table } }, attempt), overdue: false };
-        for (const item of await recordsInTable(left, options)) found.add(item);
-      }
-      return found;
-    } catch (error) {
-      if (error instanceof InsertError) await noteFailure(error, attempt);
-      throw error;
-    }
   }
 
   async #insertOrGiveUp(toInsert: ToInsert, attempt: Attempt): Promise<Outcome> {
@@ -237,21 +227,11 @@ export class TableInserts {
   }
 }
 
-/** All tables of a pipeline whose records go by a value. */
-function tablesOfValuesOf({ destination }: Batch): readonly string[] {
-  return destination.tablesOfValues === undefined ? [] : (fixedTables(destination) ?? []);
-}
-
-/**
- * The records that other tables may have. Attempts of one activity have the same settings, and a record names the same table
- * in each. A rewind, and a run that was reset, may bring what was inserted when the pipeline had other tables.
- */
-function maybeElsewhere(
-  { onlyThisActivity, fill }: Batch,
-  records: readonly SourcedRecord[],
-): readonly SourcedRecord[] {
-  if (!onlyThisActivity) return records;
-  return fill === undefined ? [] : records.filter(({ source }) => fill.sources.has(source));
+/** Rejects the records that have no table, but not those that were inserted when they had one. */
+async function reject({ withoutTable, reject: rejectSome }: Shares, { found }: Elsewhere): Promise<Outcome> {
+  const inserted = withoutTable.filter((item) => found.has(item));
+  const rejected = await rejectSome(withoutTable.filter((item) => !found.has(item)));
+  return { inserted, rejected, found: inserted.length };
 }
 
 /**

@@ -1,13 +1,22 @@
 import { groupBy } from '../lib/groupBy.js';
 import type { SourcedRecord } from '../protocol/record.js';
 import { hasManyRows } from '../protocol/settings.js';
-import { countRows, type BatchRow } from './batchRows.js';
+import { countRows, type BatchRow, type Fill } from './batchRows.js';
 import { canLookUp, rowColumnFault } from './identityColumns.js';
 import { inParts } from './inParts.js';
 import { InsertError } from './insertErrors.js';
 import { NO_JOURNAL, type BatchInsertOptions } from './insertOptions.js';
 import type { TableColumns } from './tableColumns.js';
 import { recordName } from './lookUps.js';
+import type { ClickHouseTables } from './tables.js';
+
+/** How a table is asked for rows of a batch. */
+export interface LookUpOptions extends Pick<
+  BatchInsertOptions,
+  'tables' | 'table' | 'batch' | 'repeated' | 'mapping' | 'journal' | 'mustBeAlive'
+> {
+  readonly fill?: Fill | undefined;
+}
 
 /**
  * The rows of a batch that are in the table already, as far as they were looked up. It begins empty and grows with each
@@ -16,7 +25,7 @@ import { recordName } from './lookUps.js';
 export class FoundRows {
   /** Whether the table can be asked. */
   readonly canLookUp: boolean;
-  readonly #options: BatchInsertOptions;
+  readonly #options: LookUpOptions;
   readonly #tableColumns: TableColumns;
   readonly #found = new Set<BatchRow>();
   /** Records of which the table has some rows and lacks others: the numbers of those that it has. */
@@ -24,7 +33,7 @@ export class FoundRows {
   /** An insert of this batch may still be running. */
   #mayBeRunning: boolean;
 
-  constructor(options: BatchInsertOptions, tableColumns: TableColumns) {
+  constructor(options: LookUpOptions, tableColumns: TableColumns) {
     this.#options = options;
     this.#tableColumns = tableColumns;
     this.canLookUp =
@@ -137,7 +146,7 @@ export class FoundRows {
   async lookUp(rows: readonly BatchRow[], unsent: readonly BatchRow[] = []): Promise<void> {
     if (!this.canLookUp) return;
     if (this.#mayBeRunning) {
-      await this.#mustNotBeRunning();
+      await mustNotBeInserting(this.#options);
       this.#mayBeRunning = false;
     }
     const all = unsent.length === 0 ? rows : [...rows, ...unsent];
@@ -185,22 +194,22 @@ export class FoundRows {
    */
   async lost(rows: readonly BatchRow[]): Promise<readonly BatchRow[]> {
     // An insert that knows the token may have come meanwhile, and its rows come at its end.
-    await this.#mustNotBeRunning();
+    await mustNotBeInserting(this.#options);
     const { whole, partly } = await rowsInTable(this.#options, this.#tableColumns, rows);
     const there = new Set(whole);
     for (const [row, numbers] of partly) this.#partly.set(row, numbers);
     return rows.filter((row) => !there.has(row));
   }
-
-  async #mustNotBeRunning(): Promise<void> {
-    const { tables, batch } = this.#options;
-    if (await tables.isInserting(batch)) throw stillInserting();
-  }
 }
 
-function stillInserting(): InsertError {
+/** @throws InsertError if an insert of the batch is running, into whatever table, which could still bring rows */
+export async function mustNotBeInserting({
+  tables,
+  batch,
+}: Pick<BatchInsertOptions, 'batch'> & { readonly tables: Pick<ClickHouseTables, 'isInserting'> }): Promise<void> {
+  if (!(await tables.isInserting(batch))) return;
   const message = 'an earlier insert of this batch, whose connection was lost, is still running';
-  return new InsertError('transient', { code: 'still_inserting', message });
+  throw new InsertError('transient', { code: 'still_inserting', message });
 }
 
 /** Records of which the table has all rows, and those of which it has some. */
@@ -210,7 +219,7 @@ interface RowsInTable {
 }
 
 async function rowsInTable(
-  { tables, table, fill, mapping }: BatchInsertOptions,
+  { tables, table, fill, mapping }: LookUpOptions,
   tableColumns: TableColumns,
   rows: readonly BatchRow[],
 ): Promise<RowsInTable> {

@@ -1,19 +1,16 @@
 /*
- * Pipelines whose records go to tables by a value of theirs: which records go to which table, what becomes of those that go
- * to none, and where an earlier attempt has put them.
+ * Pipelines whose records go to tables by a value of theirs: which records go to which table, and what becomes of those that
+ * go to none.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { isStub, type SourcedRecord } from '../protocol/record.js';
-import { hasManyRows, type Mapping, type TablesOfValues } from '../protocol/settings.js';
-import { buildRows, opener, type BatchRow, type Fill } from './batchRows.js';
-import { FoundRows } from './foundRows.js';
+import type { Mapping, TablesOfValues } from '../protocol/settings.js';
+import { buildRows, opener, type Fill } from './batchRows.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { decodingOf } from './insertRecords.js';
-import { columnsIfAny } from './knownColumns.js';
-import { NO_ROW } from './manyRows.js';
 import { leftOut } from './rows/rowRejections.js';
 import { TableFinder } from './rows/tableFinder.js';
 
@@ -97,41 +94,4 @@ export async function rejectWithoutTable(
 function noSuchTable(by: string): Rejection {
   const message = `the table goes by ${by}, and the pipeline has no table for what the record has there`;
   return { code: REJECTION_CODES.noSuchTable, message };
-}
-
-/**
- * Which of these records a table has, all rows of each. Nothing is inserted. In a table that does not exist, or that has no
- * identity columns, nothing is found.
- *
- * @throws InsertError if the table cannot be asked, or an earlier insert may still be running
- */
-export async function recordsInTable(
-  records: readonly SourcedRecord[],
-  options: BatchInsertOptions,
-): Promise<ReadonlySet<SourcedRecord>> {
-  const { tables, table, mustBeAlive } = options;
-  const columns = await columnsIfAny(tables, table);
-  if (columns === null) return new Set();
-  const rows = await identitiesOf(records, options);
-  // A replica that lags may show none of them.
-  await tables.caughtUp(table, { mustBeAlive });
-  const found = new FoundRows({ ...options, repeated: true }, columns);
-  await found.lookUp([], rows);
-  return new Set(Array.from(found.all(), ({ recordIndex }) => records[recordIndex] as SourcedRecord));
-}
-
-/** Rows that can be looked up, and not sent. Only of records that may hold many it has to be known how many these are. */
-async function identitiesOf(
-  records: readonly SourcedRecord[],
-  { mapping }: BatchInsertOptions,
-): Promise<readonly BatchRow[]> {
-  if (!hasManyRows(mapping.format)) return records.map((item, recordIndex) => ({ ...item, row: NO_ROW, recordIndex }));
-  // Without their keys: one that cannot be read says nothing about the rows.
-  const { key: _, ...withoutKey } = mapping;
-  const { rows, rejected } = await buildRows(records, new Map(), {
-    columns: {},
-    mapping: { ...withoutKey, unknownFields: 'ignore' },
-    judgedBytesMax: Infinity,
-  });
-  return [...rows, ...rejected];
 }

@@ -270,12 +270,21 @@ it('tables may be called what every object has: each is held, noted and done as 
 /** Tables by name, and a worker that inserts into them what goes by `/t`. */
 function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
   const of = (name: string) => inserted.get(name) ?? inserted.set(name, new FakeTable()).get(name)!;
+  const asked = { caughtUp: 0, isInserting: 0 };
   const made = worker(
     undefined,
     {
       foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
       send: (name, rows) => of(name).tables.send(name, rows),
       probe: (name, columns) => of(name).tables.probe(name, columns),
+      caughtUp: (name) => {
+        asked.caughtUp++;
+        return of(name).tables.caughtUp(name);
+      },
+      isInserting: (id) => {
+        asked.isInserting++;
+        return new FakeTable().tables.isInserting(id);
+      },
     },
     { anyWasReset: () => Promise.resolve(wasReset) },
   );
@@ -283,11 +292,21 @@ function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
     number: number,
     values: readonly string[],
     tables: Readonly<Record<string, string>>,
-    { otherwise = 'reject', ...giving }: Giving & Partial<Pick<TablesOfValues, 'otherwise'>> = {},
+    {
+      otherwise = 'reject',
+      topics = ['orders'],
+      format = 'json',
+      ...giving
+    }: Giving &
+      Partial<Pick<TablesOfValues, 'otherwise'> & Pick<Mapping, 'format'>> & {
+        readonly topics?: readonly string[];
+      } = {},
   ) => {
-    const [spec, bodies] = batch(values, giving);
+    const [spec, bodies] = batch(values, giving, topics);
+    const { mapping } = spec.destination;
     const destination = {
       ...spec.destination,
+      mapping: { ...mapping, format },
       table: null,
       tablesOfValues: { by: '/t', tables: Object.entries(tables), otherwise },
       reply: { topic: 'replies', copyHeaders: [], allowTopics: [] },
@@ -304,8 +323,25 @@ function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
         .filter(([, some]) => some.length > 0),
     );
   const answers = () => made.published.map(([, { value }]) => (JSON.parse(String(value)) as { offset: number }).offset);
-  return { ...made, of, run, rows, answers, inserted };
+  const lookUps = () => [...inserted.values()].reduce((sum, table) => sum + table.lookUps, 0);
+  /** No table with this name can be looked into. @returns an end of that */
+  const cannotBeAsked = (name: string, error: InsertError) => {
+    const { tables } = of(name);
+    const { foundOffsets } = tables;
+    Object.assign(tables, {
+      foundOffsets: () => {
+        of(name).lookUps++;
+        return Promise.reject(error);
+      },
+    });
+    return () => void Object.assign(tables, { foundOffsets });
+  };
+  const logged = (text: string) => made.lines.some((line) => line.includes(text));
+  return { ...made, of, run, rows, answers, inserted, asked, lookUps, cannotBeAsked, logged };
 }
+
+const denied = new InsertError('structural', { code: '497', message: 'not enough privileges' });
+const unreachable = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
 
 it('each record goes to the table of its value; one whose value names none is rejected, skipped, or goes with the others', async () => {
   const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}', '{"t":"a"}', '{}', '{"t":"a"'];
@@ -343,34 +379,103 @@ it('a batch that may have been inserted under other tables finds its rows there:
   expect(after.answers().toSorted()).toEqual([0, 1, 2, 3]);
 });
 
-it('attempts of one activity ask only the table of each record, but all tables about records that have none now', async () => {
+it('each table is asked once for all records that are not its own, however many tables there are', async () => {
+  const own = byValue(true);
+  const names = Array.from({ length: 20 }, (_, index) => `t${index}`);
+  const values = names.map((name) => JSON.stringify({ t: name }));
+  const tables = Object.fromEntries(names.map((name) => [name, name]));
+  expect(await own.run(1, values, tables, { topics: ['x', 'y', 'z'] })).toMatchObject({ inserted: 60 });
+  // Of each topic: what each table has of the others' records; then what it has of its own, before and after the insert.
+  expect(own.lookUps()).toBe(3 * 20 * (1 + 2));
+  expect(own.asked).toEqual({ caughtUp: 20, isInserting: 1 + 20 * 2 });
+});
+
+it('a record without a table is looked for once a worker may have read it, not while another table holds its batch', async () => {
   const own = byValue();
-  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}'];
-  await own.run(1, values, { a: 'ta', b: 'tb', c: 'tb' });
+  own.of('tb').ill = own.of('tb').probeFails = new InsertError('structural', { code: '60', message: 'no table tb' });
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"x"}'];
+  for (let number = 1; number < 5; number++)
+    await expect(own.run(number, values, { a: 'ta', b: 'tb' })).rejects.toMatchObject({
+      type: 'StructuralInsertError',
+    });
+  expect(own.rows()).toEqual({ ta: [0] });
+  expect([own.of('ta').lookUps, own.of('tb').lookUps]).toEqual([0, 3]);
+});
+
+it('a batch is given up while a replica is away, and while the table of others may not be read', async () => {
+  const values = ['{"t":"a"}', '{"t":"x"}'];
+  const tables = { a: 'ta', b: 'tb' };
+  const lagging = byValue(true);
+  const lags = new InsertError('transient', { code: 'replica_lags', message: 'it lags', answered: false });
+  for (const name of ['ta', 'tb']) Object.assign(lagging.of(name).tables, { caughtUp: () => Promise.reject(lags) });
+  expect(await lagging.run(1, values, tables, { parking })).toMatchObject({ inserted: 0, rejected: 2 });
+  const own = byValue(true);
+  const end = own.cannotBeAsked('tb', denied);
+  expect(await own.run(1, values, tables, { parking })).toMatchObject({ inserted: 0, rejected: 2 });
+  expect(own.logged('as if tb had none of them: table tb cannot be asked')).toBe(true);
+  // What is for this table itself may be there, and so may be what could not be decoded now.
+  await expect(own.run(1, [...values, '{"t":"b"}'], tables, { parking })).rejects.toThrow('not enough privileges');
+  const schemas = { parking, format: 'json-schema' } as const;
+  await expect(own.run(1, ['no header'], tables, schemas)).rejects.toThrow('table tb cannot be asked');
+  end();
+  expect(await own.run(1, ['no header'], tables, schemas)).toMatchObject({ inserted: 0, rejected: 1 });
+  own.cannotBeAsked('tb', unreachable);
+  await expect(own.run(1, values, tables, { parking })).rejects.toThrow('table tb cannot be asked');
+});
+
+it('records wait for a table that cannot be asked, which the log names, unless another one has them or they are its own', async () => {
+  const before = byValue();
+  expect(await before.run(1, ['{"t":"a"}'], { a: 'ta' })).toMatchObject({ inserted: 1 });
+  const own = byValue(true, before.inserted);
+  const end = own.cannotBeAsked('tx', denied);
+  const values = ['{"t":"b"}', '{"t":"a"}'];
+  const tables = { a: 'tb', b: 'tc', y: 'ta', x: 'tx' };
+  // Record 0, for `tc`, is in `ta`. Record 1, for `tb`, may be in `tx`.
+  await expect(own.run(1, values, tables)).rejects.toMatchObject({
+    type: 'StructuralInsertError',
+    message: 'table tx cannot be asked for records of the batch: not enough privileges',
+  });
+  expect([own.rows(), own.answers()]).toEqual([{ ta: [0] }, [0]]);
+  expect(own.logged('Pipeline orders holds its batches: table tx cannot be asked')).toBe(true);
+  expect(own.logged('cannot insert into')).toBe(false);
+  end();
+  expect(await own.run(2, values, tables)).toMatchObject({ inserted: 2, rejected: 0 });
+  expect(own.rows()).toEqual({ ta: [0], tb: [1] });
+  expect(own.logged('can ask tx for records again')).toBe(true);
+});
+
+it('once a table does not answer, no other one is waited for', async () => {
+  const own = byValue(true);
+  own.cannotBeAsked('ta', unreachable);
+  const tables = { a: 'ta', b: 'tb', c: 'tc' };
+  await expect(own.run(1, ['{"t":"a"}', '{"t":"b"}'], tables)).rejects.toMatchObject({ type: 'TransientInsertError' });
+  expect([own.of('ta').lookUps, own.lookUps(), own.rows()]).toEqual([1, 1, {}]);
+});
+
+it('attempts of one activity ask only the table of each record, but all tables about records that need a schema', async () => {
+  const own = byValue();
+  const values = ['{"t":"a"}', '{"t":"b"}', '{"t":"c"}'].map((value) => `\0\0\0\0\u0001${value}`);
+  const format = 'json-schema' as const;
+  await own.run(1, values, { a: 'ta', b: 'tb', c: 'tb' }, { format });
   own.of('ta').lookUps = own.of('tb').lookUps = 0;
-  expect(await own.run(2, values.slice(0, 2), { a: 'ta', b: 'tb' })).toMatchObject({ inserted: 2 });
+  expect(await own.run(2, values.slice(0, 2), { a: 'ta', b: 'tb' }, { format })).toMatchObject({ inserted: 2 });
   expect([own.of('ta').lookUps, own.of('tb').lookUps]).toEqual([1, 1]);
   // As if a schema had got lost since.
-  expect(await own.run(3, values, { a: 'ta', b: 'tb' })).toMatchObject({ inserted: 3, rejected: 0 });
+  expect(await own.run(3, values, { a: 'ta', b: 'tb' }, { format })).toMatchObject({ inserted: 3, rejected: 0 });
 });
 
 it('a batch is held, and the log says why, while nobody can tell whether a record without a table is in one', async () => {
   const own = byValue();
-  const away = new InsertError('transient', { code: 'ECONNREFUSED', message: 'away', answered: false });
-  const { foundOffsets } = own.of('ta').tables;
-  Object.assign(own.of('ta').tables, { foundOffsets: () => Promise.reject(away) });
-  const values = ['{"t":"x"}', '{"t":"b"}'];
+  const end = own.cannotBeAsked('ta', unreachable);
+  const format = 'json-schema' as const;
+  const values = ['x', 'b'].map((t) => `\0\0\0\0\u0001${JSON.stringify({ t })}`);
   const tables = { a: 'ta', b: 'tb' };
-  await expect(own.run(2, values, tables)).rejects.toMatchObject({ type: 'TransientInsertError' });
+  await expect(own.run(2, values, tables, { format })).rejects.toMatchObject({ type: 'TransientInsertError' });
   expect(own.rows()).toEqual({ tb: [1] });
-  Object.assign(own.of('ta').tables, { foundOffsets });
-  expect(own.lines.some((line) => line.includes('cannot find the tables of its records'))).toBe(true);
-  const missing = new InsertError('structural', { code: '60', message: 'there is no table tb' });
-  own.of('tb').ill = own.of('tb').probeFails = missing;
-  await expect(own.run(3, [...values, '{"t":"b"}'], tables)).rejects.toMatchObject({ type: 'StructuralInsertError' });
-  expect(own.lines.some((line) => line.includes('finds the tables of its records again'))).toBe(true);
-  own.of('tb').ill = own.of('tb').probeFails = undefined;
-  expect(await own.run(4, values, tables)).toMatchObject({ inserted: 1, rejected: 1 });
+  end();
+  expect(own.logged('holds its batches: table ta cannot be asked for records of the batch: away')).toBe(true);
+  expect(await own.run(3, values, tables, { format })).toMatchObject({ inserted: 1, rejected: 1 });
+  expect(own.logged('can ask ta for records again')).toBe(true);
 });
 
 it('what is noted about a table that is done counts only for exactly its records', async () => {
