@@ -423,7 +423,7 @@ it('a batch is given up while a replica is away, and while the table of others m
   await expect(own.run(1, values, tables, { parking })).rejects.toThrow('table tb cannot be asked');
 });
 
-it('records wait for a table that cannot be asked, which the log names, unless another one has them or they are its own', async () => {
+it('records wait for a table that cannot be asked, which the log names, unless another one has them', async () => {
   const before = byValue();
   expect(await before.run(1, ['{"t":"a"}'], { a: 'ta' })).toMatchObject({ inserted: 1 });
   const own = byValue(true, before.inserted);
