@@ -7,7 +7,7 @@ import { visitGroup } from '../kafka/groupVisit.js';
 import { findGroupOffsets, offsetsAt } from '../kafka/offsets.js';
 import type { KafkaAdmin } from '../kafka/admin.js';
 import { findInputTopics } from '../kafka/inputTopics.js';
-import { tablesOf } from '../protocol/tables.js';
+import { tablesOf, topicsReadTwice, type TablesOfPipeline } from '../protocol/tables.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
 import { UsageError } from '../lib/usageError.js';
 import { withKafka, withTables } from './shared/connections.js';
@@ -45,7 +45,11 @@ export async function rewind(name: string, options: RewindOptions): Promise<void
     const all = await planPartitions(admin, pipeline.groupId, topics, target, options.again);
     const planned = chosenPartitions(all, options.partition);
     if (planned.length === 0) throw new UsageError('the pipeline has no topic: none matches');
-    if (!options.again) await mustHaveIdentity(config, pipeline, [...new Set(planned.map(({ topic }) => topic))]);
+    if (!options.again) {
+      const chosen = [...new Set(planned.map(({ topic }) => topic))];
+      mustFillAlone(await readingOf(admin, config, chosen), name, config.clickhouse.database);
+      await mustHaveIdentity(config, pipeline, chosen);
+    }
     if (!options.dryRun) await commitOrTell(kafka, admin, pipeline.groupId, topics, planned);
     for (const line of rewindText(planned, target, options)) console.log(line);
     if (planned.some(isProblem)) process.exitCode = 1;
@@ -60,6 +64,40 @@ async function mustBeStopped(admin: KafkaAdmin, { groupId }: PipelineConfig): Pr
       `group ${groupId} has ${members} running ${members === 1 ? 'member' : 'members'}, which would commit over it: stop the consumers first`,
     );
   }
+}
+
+/** Which of these topics each pipeline reads, and into which tables. */
+async function readingOf(
+  admin: KafkaAdmin,
+  { pipelines }: Config,
+  chosen: readonly string[],
+): Promise<TablesOfPipeline[]> {
+  return Promise.all(
+    pipelines.map(async (pipeline) => {
+      const topics = await findInputTopics(admin, pipeline);
+      const read = topics.filter((topic) => chosen.includes(topic));
+      return { name: pipeline.name, destination: pipeline.settings.destination, topics: read };
+    }),
+  );
+}
+
+/**
+ * A row does not say which pipeline has made it. If another one fills a table from the same topic, its rows would count
+ * as those of this pipeline, and records would be answered as inserted that are not.
+ *
+ * @param reading what each pipeline reads of the topics that are rewound
+ * @param ownDatabase the database of tables that name none
+ * @throws Error
+ */
+export function mustFillAlone(reading: readonly TablesOfPipeline[], name: string, ownDatabase: string): void {
+  const shared = topicsReadTwice(reading, ownDatabase).find(({ pipelines }) => pipelines.includes(name));
+  if (shared === undefined) return;
+  const others = shared.pipelines.filter((other) => other !== name);
+  throw new Error(
+    `table ${shared.table} also gets the records of topic ${shared.topic} from ${others.length === 1 ? 'pipeline' : 'the pipelines'} ${others.join(' and ')}: ` +
+      `their rows would count as rows of ${name}, and what ${name} lacks would not be inserted. ` +
+      'Let only one of them fill the table; or use --again, which ingests all records again',
+  );
 }
 
 /** Without these columns the table cannot tell which records it has. */

@@ -202,7 +202,7 @@ async function tablesInUse(admin: KafkaAdmin, { pipelines }: Config): Promise<Fi
 /** Warns once about topics that share a table because of their names, although each should have its own. */
 export async function warnOfSharedTables(
   admin: Pick<KafkaAdmin, 'connect' | 'listTopics'>,
-  { pipelines }: Pick<Config, 'pipelines'>,
+  { pipelines, clickhouse }: Pick<Config, 'pipelines' | 'clickhouse'>,
   logger: { warn(fields: object, message: string): void },
 ): Promise<void> {
   const found: TablesOfPipeline[] = [];
@@ -215,7 +215,7 @@ export async function warnOfSharedTables(
       logger.warn({ pipeline: name, table, topics: sharing }, SHARED_TABLE);
   }
   for (const [table, topics] of collidingPipelines(found)) logger.warn({ table, topics }, SHARED_BY_PIPELINES);
-  for (const { topic, table, pipelines: reading } of topicsReadTwice(found))
+  for (const { topic, table, pipelines: reading } of topicsReadTwice(found, clickhouse.database))
     logger.warn({ topic, table, pipelines: reading }, READ_TWICE);
 }
 
@@ -223,7 +223,7 @@ const SHARED_TABLE =
   'Topics whose names differ in dots and dashes only share a table: give them tables of their own under tables';
 
 const READ_TWICE =
-  'Several pipelines read this topic into the same table: each of its records becomes a row for each of them';
+  'Several pipelines read this topic into the same table: each of its records becomes a row for each of them, and none can be rewound';
 
 const SHARED_BY_PIPELINES =
   'Topics of several pipelines whose names differ in dots and dashes only share a table: give them tables of their own under tables';

@@ -133,18 +133,24 @@ function templatedTopics(destination: DestinationTable, topics: readonly string[
   return topics.filter((topic) => typeof table === 'string' || !Object.hasOwn(table.ofTopics, topic));
 }
 
-/** Topics that several pipelines read into one table: each of their records becomes a row for each pipeline. */
+/**
+ * Topics that several pipelines read into one table: each of their records becomes a row for each pipeline.
+ *
+ * @param ownDatabase the database of names without one
+ */
 export function topicsReadTwice(
   pipelines: readonly TablesOfPipeline[],
+  ownDatabase: string,
 ): readonly { readonly topic: string; readonly table: string; readonly pipelines: readonly string[] }[] {
   const found = new Map<string, { topic: string; table: string; pipelines: string[] }>();
   for (const { name, destination, topics } of pipelines) {
     for (const topic of topics) {
       for (const table of tablesOfTopic(destination, topic)) {
-        const key = JSON.stringify([topic, table]);
+        const { database, name: ofTable } = parseTableName(table);
+        const key = JSON.stringify([topic, database ?? ownDatabase, ofTable]);
         const known = found.get(key);
         if (known === undefined) found.set(key, { topic, table, pipelines: [name] });
-        else known.pipelines.push(name);
+        else if (!known.pipelines.includes(name)) known.pipelines.push(name);
       }
     }
   }

@@ -31,9 +31,9 @@ export function sharedTables(config: Config, existing: readonly string[]): Findi
       OF_THEIR_OWN,
     );
   });
-  const readTwice = topicsReadTwice(read).map(({ topic, table, pipelines }) =>
+  const readTwice = topicsReadTwice(read, config.clickhouse.database).map(({ topic, table, pipelines }) =>
     judges(`table ${table}`).warning(
-      `gets each record of topic ${topic} once from each of the pipelines ${pipelines.join(' and ')}`,
+      `gets each record of topic ${topic} once from each of the pipelines ${pipelines.join(' and ')}, and none of these can be rewound, since it would find the rows of the others`,
       'let one of them read the topic',
     ),
   );

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { brokenOffText, planPartitions, rewindText } from '../../../src/commands/rewind.js';
+import { brokenOffText, mustFillAlone, planPartitions, rewindText } from '../../../src/commands/rewind.js';
 
 const planned = [
   { topic: 'a', partition: 0, committed: 9, end: 12, plan: { type: 'commit', offset: 4, metadata: '' } as const },
@@ -96,4 +96,23 @@ it('after a failed commit it says which partitions have gone back, by what Kafka
   expect(await brokenOffText(silent, 'g', all)).toEqual([
     'Some of 4 partitions may have gone back. Kafka does not tell which: no coordinator',
   ]);
+});
+
+it('refuses if another pipeline fills a table of this one from a topic that is rewound: its rows would count', () => {
+  const tables = [['acme', 'acme.orders']] as const;
+  const tenants = (topics: string[]) => ({
+    name: 'tenants',
+    destination: { table: null, tablesOfValues: { by: '/tenant', tables, otherwise: { table: 'all.orders' } } },
+    topics,
+  });
+  const archive = (table: string, topics = ['orders']) => ({ name: 'archive', destination: { table }, topics });
+  const rewind = (...[of, other]: [ReturnType<typeof tenants>, ReturnType<typeof archive>]) => {
+    mustFillAlone([of, other], 'tenants', 'all');
+  };
+  expect(() => rewind(tenants(['orders']), archive('all.orders'))).toThrow(
+    /^table all\.orders also gets the records of topic orders from pipeline archive: their rows would count as rows of tenants/,
+  );
+  expect(() => rewind(tenants(['orders']), archive('orders'))).toThrow(/^table all\.orders also gets/);
+  for (const other of [archive('elsewhere'), archive('all.orders', ['returns'])])
+    expect(() => rewind(tenants(['orders']), other)).not.toThrow();
 });

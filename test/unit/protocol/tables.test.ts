@@ -154,7 +154,10 @@ it('tables of values are the same for all topics, and take rows of workflows', (
   expect(collidingTopics(reject, ['a.b', 'a-b']).size).toBe(0);
   expect(collidingPipelines([{ name: 'p', destination: reject, topics: ['a.b', 'a-b'] }]).size).toBe(0);
   const read = (name: string) => ({ name, destination: reject, topics: ['x'] });
-  expect(topicsReadTwice([read('p'), read('q')]).map(({ table }) => table)).toEqual(['a.t', 'b.t']);
+  expect(topicsReadTwice([read('p'), read('q')], 'd').map(({ table }) => table)).toEqual(['a.t', 'b.t']);
+  const other = { name: 'other', destination: { table: 't' }, topics: ['x'] };
+  expect(topicsReadTwice([read('p'), other], 'a')).toEqual([{ topic: 'x', table: 'a.t', pipelines: ['p', 'other'] }]);
+  expect(topicsReadTwice([read('p'), other], 'd')).toEqual([]);
   expect(fixedTables({ table: '{topic}' })).toBeNull();
 });
 
