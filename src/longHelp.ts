@@ -92,7 +92,8 @@ It prints the pipelines that have the record, and its state in each:
   flushing     in a batch that is being flushed
   inserted     it has a row
   rejected     it has a dead letter
-  skipped      it has no value, and the pipeline skips such records
+  skipped      the pipeline skips it: it has no value, where leaves it out, or its
+               value names no table (otherwise: skip)
   missing      neither a row nor a dead letter, although it was accepted, or is before
                the committed offset (exit code 1)
   notWritten   not there yet: the log ends before it

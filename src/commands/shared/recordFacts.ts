@@ -328,7 +328,8 @@ const DESCRIPTIONS: Readonly<Record<RecordState, string>> = {
   flushing: 'in a batch that is on its way',
   inserted: 'inserted',
   rejected: 'rejected',
-  skipped: 'skipped: it has no value, or the pipeline leaves it out (where)',
+  skipped:
+    'skipped: it has no value, the pipeline leaves it out (where), or its value names no table (otherwise: skip)',
   missing: 'MISSING: it was read, and has neither a row, or not all of its rows, nor a dead letter',
   unknown: 'not known, since a part does not answer',
 };

@@ -25,6 +25,12 @@ it('commands know which records are skipped because their value names no table',
   // These are rejected.
   for (const value of ['{"t":"b"', '[]', null]) expect(await skips(value)).toBe(false);
   expect(await skips('{"t":"b"}', { ...TABLES, otherwise: 'reject' })).toBe(false);
+  for (const format of ['json', 'avro'] as const) {
+    expect(await skips(null, TABLES, { tombstones: 'insert', format })).toBe(true);
+    expect(
+      await skips(null, { ...TABLES, by: 'key', tables: [['key-0', 'ta']] }, { tombstones: 'insert', format }),
+    ).toBe(false);
+  }
   expect(await skips('{"t":"a"}', TABLES, { where: [{ pointer: '/t', equals: 'b' }] })).toBe(true);
   const avro = (text: string) => `\0\0\0\0\u0001\u0002${text}`;
   expect(await skips(avro('a'), TABLES, { format: 'avro' })).toBe(false);
