@@ -64,6 +64,13 @@ export interface BatcherClient {
   coverage(): Promise<CoverageState>;
 }
 
+/** A signal that Temporal has taken. */
+interface TakenSignal {
+  readonly run: SignalledRun;
+  /** That travelled with it. */
+  readonly settings: BatcherSettings | undefined;
+}
+
 export interface BatcherCheck {
   /** The closed run that an heir was started for. Null if none is closed, or another sender started the heir first. */
   readonly closed: ClosedRunInfo | null;
@@ -92,6 +99,8 @@ export class TemporalBatcherClient implements BatcherClient {
   #takesUnencrypted = false;
   /** The last run that was found to be a batcher's. */
   #batcherRunId: string | null = null;
+  /** By the body of a chunk, the signal with it that Temporal has taken, while it does not say whose run has got it. */
+  readonly #unlooked = new WeakMap<Uint8Array, TakenSignal>();
   /** What the batcher would be started with, and from which settings it was made. */
   #lastInput: { readonly settings: BatcherSettings; readonly payloads: Payload[] } | null = null;
 
@@ -115,17 +124,24 @@ export class TemporalBatcherClient implements BatcherClient {
 
   async send(meta: ChunkMeta, body: Uint8Array): Promise<SendOutcome> {
     const payloads = this.#sealed(BATCHER.signals.records, payloadsOf(this.#dated(meta), body));
-    const bytes = payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     try {
       await this.#haveUnencryptedTaken();
     } catch (error) {
       return classifySignalError(error);
     }
+    const { settings } = meta;
+    const before = this.#unlooked.get(body);
+    const taken = before?.settings === settings ? before : undefined;
+    const bytes = taken ? 0 : payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     try {
-      const run = await this.#signal(BATCHER.signals.records, payloads);
+      const { run } = taken ?? { run: await this.#signal(BATCHER.signals.records, payloads) };
+      this.#unlooked.set(body, { run, settings });
       await this.#mustBeBatcher(run);
+      this.#unlooked.delete(body);
       return { type: 'accepted', bytes, ...run };
     } catch (error) {
+      // Only if Temporal has not answered. Otherwise the signal is no batcher's, and is sent again.
+      if (grpcErrorOf(error) === undefined || isNotFound(error)) this.#unlooked.delete(body);
       return classifySignalError(error, bytes);
     }
   }
@@ -152,7 +168,8 @@ export class TemporalBatcherClient implements BatcherClient {
 
   /**
    * Somebody may have started another workflow under the batcher's id. It takes signals, and does nothing with them. So
-   * what it got counts as not accepted. Temporal is asked once for each run.
+   * what it got counts as not accepted. Temporal is asked once for each run. If it does not answer, it is asked again
+   * before the same chunk is sent again: the history would grow by a whole chunk each time.
    *
    * @throws Error that says what to do
    */

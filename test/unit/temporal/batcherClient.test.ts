@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { ServiceError } from '@temporalio/client';
+import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import {
   encodeWorkflowIdConflictPolicy,
   encodeWorkflowIdReusePolicy,
@@ -352,6 +352,65 @@ describe('with keys, of which none is active', () => {
     await other.batcher.close(close);
     expect(encrypted(other.sent)).toEqual([[false]]);
   });
+});
+
+describe('while Temporal takes a chunk, but does not say whose run has got it', () => {
+  /** What Temporal says of the run, one answer after the other and the last one for good. */
+  function batcherOf(...answers: (string | Error)[]) {
+    const sent: string[] = [];
+    const describeRun = () => {
+      const answer = answers.length > 1 ? answers.shift() : answers[0];
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve({ ...running, type: answer });
+    };
+    const client = {
+      options: { namespace: 'n', identity: 'i' },
+      connection: { withDeadline: (_deadline: number, run: () => unknown) => run() },
+      workflow: { getHandle: () => ({ describe: describeRun }) },
+      workflowService: {
+        signalWithStartWorkflowExecution: () => Promise.resolve({ runId: `r${sent.push('chunk')}`, started: false }),
+      },
+    } as unknown as Client;
+    const options = { workflowId: 'b', taskQueue: 'q', settings, requestTimeoutMs: 1_000, counted };
+    return { sent, batcher: new TemporalBatcherClient(client, options) };
+  }
+
+  const { meta, body } = encodeChunk([]);
+  const slow = grpc(4, 'deadline');
+
+  it('it is not accepted, and only the look is repeated: the history would grow by a chunk each time', async () => {
+    const { sent, batcher } = batcherOf(slow, slow, 'batcher');
+    const [first, second, third] = [
+      await batcher.send(meta, body),
+      await batcher.send({ ...meta, waitedMs: 5 }, body),
+      await batcher.send(meta, body),
+    ];
+    expect(first).toMatchObject({ type: 'retry', bytes: expect.any(Number) as number });
+    expect(second).toMatchObject({ type: 'retry', bytes: 0 });
+    expect(third).toEqual({ type: 'accepted', bytes: 0, runId: 'r1', started: false });
+    expect(sent).toHaveLength(1);
+    await batcher.send(meta, body);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('another chunk is sent, and so is the same one with other settings', async () => {
+    const { sent, batcher } = batcherOf(slow);
+    await batcher.send(meta, body);
+    await batcher.send(meta, encodeChunk([]).body.slice());
+    expect(sent).toHaveLength(2);
+    await batcher.send({ ...meta, settings: settings() }, body);
+    expect(sent).toHaveLength(3);
+  });
+
+  it.each([['other'], [new WorkflowNotFoundError('gone', 'b', 'r1')]])(
+    'it is sent again once the run turns out to be of something else, or to be gone: %s',
+    async (answer) => {
+      const { sent, batcher } = batcherOf(slow, answer, 'batcher');
+      const types = [];
+      for (let time = 0; time < 3; time++) types.push((await batcher.send(meta, body)).type);
+      expect(types).toEqual(['retry', 'retry', 'accepted']);
+      expect(sent).toHaveLength(2);
+    },
+  );
 });
 
 describe('another workflow under a batcher’s id', () => {
