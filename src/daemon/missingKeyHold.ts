@@ -1,26 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asError } from '../lib/asError.js';
 import { messageOf } from '../lib/messageOf.js';
-import { within } from '../lib/within.js';
 import type { StateLog } from '../telemetry/logging.js';
-import type { UnreadableBatcher } from '../temporal/unreadableBatcher.js';
+import { PartlyKnownError, type UnreadableBatcher } from '../temporal/unreadableBatcher.js';
 
 const ASK_AGAIN_MS = 10_000;
-/**
- * A Temporal that hangs does not hold a consumer. What it sends then waits for Temporal, too. It is longer than one answer
- * takes, since all pipelines share the slots in which batchers are looked at.
- */
-const ASK_WITHIN_MS = 60_000;
 
 /**
  * Keeps a consumer that has no keys from reading, while what its batchers have is encrypted: what it would send may be
  * refused, and its offsets would be committed.
  *
- *     asking ──unreadable──► held ──readable──► begun
- *        │                   │  ▲
- *        │                   └──┘ unreadable, no answer
+ *     asking ──unreadable, some answers──► held ──readable──► begun
+ *        │                                 │  ▲
+ *        │                                 └──┘ unreadable, some answers, no answer
  *        └──readable, no answer──► begun
  *
- * A Temporal that does not answer at the start holds nobody, but it does not end a hold either.
+ * A Temporal that does not answer at the start holds nobody, since what the consumer sends waits for Temporal, too. But it
+ * does not end a hold either. One that answers for some batchers is there, and the others may encrypt.
  */
 export class MissingKeyHold {
   readonly #pipeline: string;
@@ -28,7 +24,7 @@ export class MissingKeyHold {
   readonly #stateLog: Pick<StateLog, 'problem' | 'well'>;
   #problem: string | null = null;
 
-  /** @param ask which batcher cannot be read. It rejects if that is not known */
+  /** @param ask which batcher cannot be read. It rejects if that is not known, also if Temporal hangs */
   constructor(
     pipeline: string,
     ask: () => Promise<UnreadableBatcher | null>,
@@ -51,12 +47,14 @@ export class MissingKeyHold {
    */
   async untilReadable(ending: AbortSignal, askAgainMs = ASK_AGAIN_MS): Promise<void> {
     const what = `encryption of ${this.#pipeline}`;
-    let unreadable: UnreadableBatcher | null = null;
     while (!ending.aborted) {
-      const before: UnreadableBatcher | null = unreadable;
-      unreadable = await within(this.#ask(), ASK_WITHIN_MS).catch(() => before);
-      if (unreadable === null) break;
-      this.#problem = `pipeline ${this.#pipeline} is not read, because its batchers encrypt, and would refuse what comes without encryption: ${messageOf(unreadable.error)}`;
+      const answer = await this.#ask().catch(asError);
+      if (answer === null) break;
+      if (!(answer instanceof Error))
+        this.#problem = `pipeline ${this.#pipeline} is not read, because its batchers encrypt, and would refuse what comes without encryption: ${messageOf(answer.error)}`;
+      else if (answer instanceof PartlyKnownError)
+        this.#problem ??= `pipeline ${this.#pipeline} is not read, because it is not known whether its batchers encrypt: ${answer.message}`;
+      if (this.#problem === null) break;
       this.#stateLog.problem(what, this.#problem);
       await sleep(askAgainMs, undefined, { signal: ending, ref: false }).catch(() => undefined);
     }

@@ -1,8 +1,8 @@
 import { NoAnswerError, within } from './within.js';
 
 /**
- * Slots that all callers of a process share, for questions to one server. If one question gets no answer in time, those that
- * wait for a slot are not asked: they would wait as long, one after the other.
+ * Slots that all callers of a process share, for questions to one server. If a question gets no answer in time, and no other
+ * one got any meanwhile, those that wait for a slot are not asked: they would wait as long, one after the other.
  *
  * @throws NoAnswerError for each of them
  */
@@ -10,6 +10,8 @@ export class SharedSlots {
   readonly #waiting: { readonly begin: () => void; readonly giveUp: (error: NoAnswerError) => void }[] = [];
   readonly #waitMs: number;
   #free: number;
+  /** When the last question was answered, also by an error. */
+  #answeredAtMs = -Infinity;
 
   /** @param waitMs for an answer, from when the question is asked */
   constructor(slots: number, waitMs: number) {
@@ -22,9 +24,13 @@ export class SharedSlots {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((begin, giveUp) => this.#waiting.push({ begin, giveUp }));
     try {
-      return await within(question(), this.#waitMs);
+      const answer = await within(question(), this.#waitMs);
+      this.#answeredAtMs = performance.now();
+      return answer;
     } catch (error) {
-      if (error instanceof NoAnswerError) for (const { giveUp } of this.#waiting.splice(0)) giveUp(error);
+      if (!(error instanceof NoAnswerError)) this.#answeredAtMs = performance.now();
+      else if (performance.now() - this.#answeredAtMs >= this.#waitMs)
+        for (const { giveUp } of this.#waiting.splice(0)) giveUp(error);
       throw error;
     } finally {
       const next = this.#waiting.shift();

@@ -16,7 +16,7 @@ import { isOpen } from './openRuns.js';
 const LAST_EVENTS = 10;
 /**
  * Batchers whose histories are read at the same time, by all pipelines together. An answer may have some megabytes. A
- * Temporal that hangs holds nobody for long: after one that does not answer, those that wait are not asked.
+ * Temporal that hangs holds nobody for long: after ten seconds without any answer, those that wait are not asked.
  */
 const looks = new SharedSlots(4, 10_000);
 
@@ -28,6 +28,11 @@ export interface UnreadableBatcher {
   readonly error: MissingKeyError;
 }
 
+/** Some batchers can be read, and of the others it is not known. */
+export class PartlyKnownError extends Error {
+  override readonly name = 'PartlyKnownError';
+}
+
 /**
  * Whether a batcher's open run has payloads that are encrypted with a key which this process does not have: in what it
  * was started with, or among its last events. These say with which key they are encrypted, so no worker has to answer.
@@ -35,7 +40,8 @@ export interface UnreadableBatcher {
  * Whoever lacks the key should send nothing: a batcher that requires encryption refuses it, and its offsets are committed.
  *
  * @returns the first such batcher. Null if all open runs can be read, or none is open
- * @throws Error if Temporal does not answer for one of them, and the others can be read
+ * @throws PartlyKnownError if Temporal does not answer for some of them, and the others can be read
+ * @throws Error if it answers for none
  */
 export async function unreadableBatcher(
   client: Reader,
@@ -43,11 +49,13 @@ export async function unreadableBatcher(
 ): Promise<UnreadableBatcher | null> {
   const ask = (workflowId: string): Promise<UnreadableBatcher | Error | null> =>
     looks.ask(() => missingKey(client, workflowId)).catch(asError);
-  const found = (await Promise.all(workflowIds.map(ask))).filter((one) => one !== null);
-  const unreadable = found.find((one): one is UnreadableBatcher => !(one instanceof Error));
-  const failure = found.find((one) => one instanceof Error);
-  if (unreadable === undefined && failure !== undefined) throw failure;
-  return unreadable ?? null;
+  const found = await Promise.all(workflowIds.map(ask));
+  const unreadable = found.find((one): one is UnreadableBatcher => one !== null && !(one instanceof Error));
+  const failures = found.filter((one) => one instanceof Error);
+  const [failure] = failures;
+  if (unreadable !== undefined || failure === undefined) return unreadable ?? null;
+  if (failures.length === found.length) throw failure;
+  throw new PartlyKnownError(`${failures.length} of ${found.length} batchers cannot be looked at: ${failure.message}`);
 }
 
 async function missingKey(client: Reader, workflowId: string): Promise<UnreadableBatcher | null> {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { MissingKeyError } from '../../../src/codecs/payloadCipher.js';
 import { MissingKeyHold } from '../../../src/daemon/missingKeyHold.js';
-import type { UnreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
+import { PartlyKnownError, type UnreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
 
 const UNREADABLE = { workflowId: 'ktb:orders:2-key:0', error: new MissingKeyError('k1:9f3a1c22', false) };
 
@@ -35,6 +35,14 @@ it('once it is held, only an answer that all can be read ends that: Temporal may
   await asked.untilReadable(new AbortController().signal, 10);
   expect(answers).toHaveLength(1);
   expect(lines).toHaveLength(6);
+});
+
+it('it is held while Temporal answers for some batchers only: the others may encrypt', async () => {
+  const some = new PartlyKnownError('3 of 8 batchers cannot be looked at: no answer');
+  const { asked, answers, lines } = hold([some, new Error('Temporal is away'), some, null, UNREADABLE]);
+  await asked.untilReadable(new AbortController().signal, 10);
+  expect(answers).toHaveLength(1);
+  expect(lines.slice(0, -1)).toEqual(Array(3).fill(expect.stringContaining('3 of 8 batchers cannot be looked at')));
 });
 
 it('it begins if Temporal does not answer at the start, and ends with the process', async () => {

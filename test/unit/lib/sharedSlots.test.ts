@@ -31,3 +31,11 @@ it('without one answer in time, those that wait are not asked, and those that co
   expect(performance.now() - begunAtMs).toBeLessThan(2_000);
   expect(await slots.ask(() => Promise.resolve('answer'))).toBe('answer');
 });
+
+it('one slow answer gives up nobody while others come: a busy server is not one that hangs', async () => {
+  const slots = new SharedSlots(2, 100);
+  const slow = slots.ask(() => new Promise<never>(() => undefined)).catch((error: unknown) => error);
+  const quick = Array.from({ length: 20 }, (_, index) => slots.ask(() => sleep(10, index)));
+  expect(await Promise.all(quick)).toEqual(quick.map((_, index) => index));
+  expect(await slow).toBeInstanceOf(NoAnswerError);
+});

@@ -4,7 +4,7 @@ import { PayloadCipher } from '../../../src/codecs/payloadCipher.js';
 import { judgeEncryption } from '../../../src/commands/check/checkEncryption.js';
 import { setCipher } from '../../../src/temporal/encryption.js';
 import { payloadsOf } from '../../../src/temporal/signalWithStart.js';
-import { unreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
+import { PartlyKnownError, unreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
 
 type Client = Parameters<typeof setCipher>[0];
 
@@ -67,7 +67,12 @@ it.each([
 it('it is not known while Temporal gives no history, unless another batcher says it', async () => {
   const away = { status: 'RUNNING', events: new Error('away') };
   const runs = { b: away, c: { status: 'RUNNING', events: [started(sealed)] } };
-  await expect(unreadableBatcher(clientOf(runs), ['b'])).rejects.toThrow('away');
+  const none = unreadableBatcher(clientOf(runs), ['b']);
+  await expect(none).rejects.toThrow('away');
+  await expect(none).rejects.not.toBeInstanceOf(PartlyKnownError);
+  const some = unreadableBatcher(clientOf(runs), ['a', 'b', 'd']);
+  await expect(some).rejects.toBeInstanceOf(PartlyKnownError);
+  await expect(some).rejects.toThrow('1 of 3 batchers cannot be looked at: away');
   expect(await unreadableBatcher(clientOf(runs), ['b', 'c'])).toMatchObject({ workflowId: 'c' });
 });
 
