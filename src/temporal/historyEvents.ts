@@ -1,6 +1,5 @@
 import type { Payload } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
-import type { BatcherInput } from '../protocol/batcher.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
@@ -13,6 +12,7 @@ import { lastingRunId } from '../workflows/runIdentity.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
+import { readStart } from './startInput.js';
 
 type HistoryResponse = Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>;
 export type HistoryEvent = NonNullable<NonNullable<HistoryResponse['history']>['events']>[number];
@@ -104,7 +104,7 @@ export async function startSettings(
     });
     const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
     const open = payloadReader(client, workflowId);
-    return started ? decode<BatcherInput>(started.input?.payloads, 0, open).settings : null;
+    return started ? readStart(started.input?.payloads ?? [], open).input.settings : null;
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;
@@ -163,11 +163,14 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, ScheduledActivi
   const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Math.floor((event.eventTime?.nanos ?? 0) / 1e6);
   if (event.workflowExecutionStartedEventAttributes) {
     const { input, firstExecutionRunId, continuedExecutionRunId } = event.workflowExecutionStartedEventAttributes;
+    const start = readStart(input?.payloads ?? [], open);
+    if (start.bodies === null && continuedExecutionRunId && start.input.carried !== undefined)
+      throw new Error('a batcher’s history lacks a payload');
     return [
       {
         type: 'started',
-        input: decode<BatcherInput>(input?.payloads, 0, open),
-        bodies: decode<Uint8Array>(input?.payloads, 1, open),
+        input: start.input,
+        bodies: start.bodies ?? new Uint8Array(0),
         chain: {
           firstExecutionRunId: firstExecutionRunId ?? undefined,
           continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,

@@ -1,17 +1,17 @@
 import type { Client } from '@temporalio/client';
 import { grpcErrorOf, isNotFound } from './errors.js';
 import { GRPC_STATUS } from './grpcStatus.js';
-import { BATCHER, type BatcherInput, type CoverageState } from '../protocol/batcher.js';
+import { BATCHER, type CoverageState } from '../protocol/batcher.js';
 import { RUN_BEFORE, type Inheritance } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN, type BatchSpec } from '../protocol/flush.js';
 import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
-import { readPayload } from '../workflows/payloadConverter.js';
 import { joinInheritances } from '../workflows/trust.js';
 import { cipherOf, payloadReader } from './encryption.js';
 import { historyEvents, resultOf, runEvents, runStart, type BatcherEvent, type RunStart } from './historyEvents.js';
+import { readStart } from './startInput.js';
 import { quotedText } from './visibilityQuery.js';
 
 /** Runs for which the answer of {@link RunHistories.anyWasReset} is remembered. */
@@ -125,7 +125,7 @@ export class RunHistories {
   async #inheritanceBefore(workflowId: string, firstRunId: string): Promise<Inheritance> {
     const first = await this.#startOf(workflowId, firstRunId);
     // If it is gone, so is every run before it.
-    if (first === null || this.#inputOf(workflowId, first)?.heirOf) return NOTHING;
+    if (first === null || this.#isHeir(workflowId, first)) return NOTHING;
     return this.#inheritanceFrom(workflowId, await this.#runBefore(workflowId, firstRunId, null));
   }
 
@@ -154,8 +154,7 @@ export class RunHistories {
 
   /**
    * The run of a batcher that was closed last before the heir was started. Read from the visibility store, which may be
-   * some seconds late. Runs of other workflows under the same id are passed over, and so are those that no batcher could
-   * begin with.
+   * some seconds late. Runs of other workflows under the same id are passed over: consumers commit nothing that these got.
    *
    * @param namedRunId what the heir's input names. It may be an earlier run, and if somebody else has started the heir, any
    *   text
@@ -192,24 +191,13 @@ export class RunHistories {
   /** Whether it is a run of a batcher, or gone. */
   async #isBatcher(workflowId: string, runId: string): Promise<boolean> {
     const start = await this.#startOf(workflowId, runId);
-    return start === null || this.#inputOf(workflowId, start) !== null;
+    return start === null || start.workflowType === BATCHER.workflowType;
   }
 
-  /**
-   * The input of a batcher's run. Null if it is a run of something else, or no worker could begin with its input.
-   *
-   * @throws MissingKeyError
-   */
-  #inputOf(workflowId: string, { workflowType, input }: RunStart): BatcherInput | null {
-    if (workflowType !== BATCHER.workflowType) return null;
-    const open = payloadReader(this.#client, workflowId);
-    const [first] = input.map(open);
-    try {
-      const read = first && readPayload<BatcherInput | null>(first);
-      return typeof read?.format === 'string' && typeof read.settings === 'object' ? read : null;
-    } catch {
-      return null;
-    }
+  /** Whether a run was started as an heir of a named run. It has taken over what was left, or its own heir does. */
+  #isHeir(workflowId: string, { workflowType, input }: RunStart): boolean {
+    if (workflowType !== BATCHER.workflowType) return false;
+    return Boolean(readStart(input, payloadReader(this.#client, workflowId)).input.heirOf);
   }
 
   /** Milliseconds since 1970. Null if Temporal no longer has the run, undefined if it is no id of a run. */

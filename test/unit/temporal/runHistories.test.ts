@@ -134,6 +134,7 @@ describe('a batch that is stored once', () => {
 describe('runs as Temporal has them', () => {
   const WORKFLOW_ID = 'ktb:orders:8-key:0';
   const NO_BODIES = new Uint8Array(0);
+  const SOURCE = { topic: 'orders', partition: 0 };
   const stored = (): [StoredHistories, RunHistories] => {
     const histories = new StoredHistories();
     return [histories, new RunHistories(histories.client(), 'default')];
@@ -200,7 +201,7 @@ describe('runs as Temporal has them', () => {
     expect(await left(4)).toEqual([]);
   });
 
-  it('no workflow of somebody else is taken over, nor a start that no batcher could begin with, whatever names it', async () => {
+  it('no workflow of somebody else is taken over, and nothing of a start that no batcher could begin with, whatever names it', async () => {
     const [histories, reader] = stored();
     closedRun(histories, 1);
     histories.started('run-2', 0, [], { workflowType: { name: 'other' } });
@@ -223,6 +224,49 @@ describe('runs as Temporal has them', () => {
     }
     histories.remove('run-1');
     expect(await reader.inheritanceOf(WORKFLOW_ID, 'run-6', 'run-2')).toMatchObject({ estates: [], coverage: [] });
+  });
+
+  it('what a run got that no batcher could begin with is taken over, after what the run before it has left', async () => {
+    for (const args of [
+      [],
+      ['?'],
+      [{ format: 5 }, NO_BODIES],
+      [{ ...input(), settings: null }, NO_BODIES],
+      [{ ...input(), settings: {} }, NO_BODIES],
+      [{ ...input(), heirOf: 5 }, NO_BODIES],
+    ]) {
+      const [histories, reader] = stored();
+      closedRun(histories, 1);
+      histories.started('run-2', 0, args);
+      const { meta, body } = chunkOf({ ...SOURCE, epoch: 'of run 2', from: -1, to: 0, records: [record(0)] });
+      histories.signaled('run-2', 0, 'records', [meta, body]);
+      histories.ended('run-2', 'TERMINATED');
+      histories.started('run-3', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
+      const { estates, coverage } = await reader.inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
+      const what = JSON.stringify(args);
+      expect(
+        estates.map(({ runId }) => runId),
+        what,
+      ).toEqual(['run-1', 'run-2']);
+      expect(
+        coverage[0]?.epochs.map(({ epoch }) => epoch),
+        what,
+      ).toEqual(['of run 1', 'of run 2']);
+      expect(await reader.leftover(WORKFLOW_ID, 'run-2', 0, 1)).toMatchObject([
+        { chunk: { segments: [{ epoch: 'of run 2' }] } },
+      ]);
+    }
+  });
+
+  it('what a run got that was started without bodies is taken over', async () => {
+    const [histories, reader] = stored();
+    histories.started('run-1', 0, [input()]);
+    const { meta, body } = chunkOf({ ...SOURCE, epoch: 'e1', from: -1, to: 0, records: [record(0)] });
+    histories.signaled('run-1', 0, 'records', [meta, body]);
+    histories.ended('run-1', 'TERMINATED');
+    histories.started('run-2', 0, [{ ...input(), heirOf: 'run-1' }, NO_BODIES]);
+    const { estates } = await reader.inheritanceOf(WORKFLOW_ID, 'run-2', 'run-1');
+    expect(estates.map(({ runId }) => runId)).toEqual(['run-1']);
   });
 
   it('with keys, the run before one comes first that somebody had started in its place, and that had not found out', async () => {
