@@ -26,6 +26,9 @@ export const KEY_METADATA = 'ktb-key';
 export const WORKFLOW_METADATA = 'ktb-workflow';
 export const PURPOSE_METADATA = 'ktb-purpose';
 
+/** Metadata of a payload that is to be encrypted although no key is active, if there is one. It never travels. */
+export const IN_ANY_CASE_METADATA = 'ktb-in-any-case';
+
 /**
  * What an encrypted payload is. It is authenticated with it. Without it, whoever can read a history could use what is there
  * for something else: an answer to a query as a signal.
@@ -65,6 +68,11 @@ export function resultPurpose(call: string): string {
 /** What an attempt of one call tells the attempts after it, with its heartbeats. */
 export function notesPurpose(call: string): string {
   return `notes:${call}`;
+}
+
+/** Whether it is the purpose of what an activity says to a call. Only a call whose arguments came encrypted has it. */
+export function isAnswer(purpose: string): boolean {
+  return purpose.startsWith(resultPurpose('')) || purpose.startsWith(notesPurpose(''));
 }
 
 /** Purposes of the values that came encrypted. */
@@ -137,15 +145,22 @@ export function isRefused(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'encoding' in value && value.encoding === REFUSED_ENCODING;
 }
 
-/** Purposes of values that are to be encrypted. */
-const intended = new WeakMap<object, string>();
+/** What a value is encrypted for. */
+export interface Intention {
+  readonly purpose: string;
+  /** Although no key is active, if there is one. */
+  readonly inAnyCase: boolean;
+}
+
+/** Of values that are to be encrypted. */
+const intended = new WeakMap<object, Intention>();
 
 /** Says what a value is for, before it is encrypted. */
-export function intend<T extends object>(value: T, purpose: string): T {
-  intended.set(value, purpose);
+export function intend<T extends object>(value: T, purpose: string, inAnyCase = false): T {
+  intended.set(value, { purpose, inAnyCase });
   return value;
 }
 
-export function intentionOf(value: unknown): string | undefined {
+export function intentionOf(value: unknown): Intention | undefined {
   return typeof value === 'object' && value !== null ? intended.get(value) : undefined;
 }

@@ -5,7 +5,7 @@
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { isEncrypted, PayloadCipher } from '../codecs/payloadCipher.js';
 import { KEY_ID, NO_KEY_ID, parseKey } from '../lib/encryptionKey.js';
-import { PURPOSE_METADATA, PURPOSES } from '../protocol/encryption.js';
+import { IN_ANY_CASE_METADATA, isAnswer, PURPOSE_METADATA, PURPOSES } from '../protocol/encryption.js';
 
 /** The keys of a codec. */
 export interface EncryptionKeys {
@@ -36,12 +36,21 @@ export function encryptionCodec({ keys, active }: EncryptionKeys): PayloadCodec 
   return codec(cipher, (payload, workflowId) => cipher.encrypt(payload, workflowId, PURPOSES.request));
 }
 
-/** The codec of ktb's own clients and workers. The code of a workflow may have named a payload's purpose. */
+/**
+ * The codec of ktb's own clients and workers. The code of a workflow may have named a payload's purpose.
+ *
+ * When encryption is switched off, a batcher that has not heard of it takes only results that are encrypted. So what an
+ * activity says to a call that came encrypted is encrypted in any case.
+ */
 export function codecOf(cipher: PayloadCipher): PayloadCodec {
   return codec(cipher, (payload, workflowId) => {
-    const { [PURPOSE_METADATA]: purpose, ...metadata } = payload.metadata ?? {};
-    if (purpose === undefined) return cipher.encrypt(payload, workflowId);
-    return cipher.encrypt({ ...payload, metadata }, workflowId, Buffer.from(purpose).toString());
+    const { [PURPOSE_METADATA]: named, [IN_ANY_CASE_METADATA]: inAnyCase, ...metadata } = payload.metadata ?? {};
+    if (named === undefined) return cipher.encrypt(payload, workflowId);
+    const purpose = Buffer.from(named).toString();
+    const plain = { ...payload, metadata };
+    return inAnyCase !== undefined || isAnswer(purpose)
+      ? cipher.encryptInAnyCase(plain, workflowId, purpose)
+      : cipher.encrypt(plain, workflowId, purpose);
   });
 }
 

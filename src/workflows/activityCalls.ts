@@ -115,9 +115,9 @@ export async function atInstallation<T>(
     const { installation, pipeline } = state.settings;
     // A reset run has other random numbers from the reset on, and the same before it.
     const call = uuid4();
-    const activities = boundTo(call, proxyActivities<FlushActivities>({ ...options, taskQueue }));
     // An heir finds in the history what held when the activity was scheduled, and not what held when its end was handled.
     const refusesPlain = state.refusesUnencrypted;
+    const activities = boundTo(call, proxyActivities<FlushActivities>({ ...options, taskQueue }), refusesPlain);
     const named = installation === undefined ? {} : { installation: installation.name };
     try {
       const result = await calledOffWhen(

@@ -22,14 +22,16 @@ class RefusedResultError extends Error {
  * Activities whose arguments say for which call they are, if they get encrypted. It changes no command.
  *
  * @param call a text that no other call has
+ * @param refusesPlain whether the batcher takes nothing unencrypted. Then they are encrypted although no key is active, so
+ *   that the result is, too
  */
-export function boundTo(call: string, activities: FlushActivities): FlushActivities {
+export function boundTo(call: string, activities: FlushActivities, refusesPlain: boolean): FlushActivities {
   return new Proxy(activities, {
     get: (target, name: keyof FlushActivities) => {
       const { [name]: activity } = target as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
       return (...args: unknown[]) => {
         for (const [index, arg] of args.entries())
-          if (typeof arg === 'object' && arg !== null) intend(arg, argumentPurpose(name, index, call));
+          if (typeof arg === 'object' && arg !== null) intend(arg, argumentPurpose(name, index, call), refusesPlain);
         return activity?.(...args);
       };
     },

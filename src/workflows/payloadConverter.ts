@@ -2,6 +2,7 @@ import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@t
 import {
   AUTHENTIC_METADATA,
   ENCRYPTED_ENCODING,
+  IN_ANY_CASE_METADATA,
   intentionOf,
   KEY_METADATA,
   markAuthentic,
@@ -16,10 +17,14 @@ import {
 export const payloadConverter: PayloadConverter = {
   toPayload: (...args) => {
     const payload = defaultPayloadConverter.toPayload(...args);
-    const purpose = intentionOf(args[0]);
-    return purpose === undefined
-      ? payload
-      : { ...payload, metadata: { ...payload.metadata, [PURPOSE_METADATA]: asciiBytes(purpose) } };
+    const intention = intentionOf(args[0]);
+    if (intention === undefined) return payload;
+    const metadata = {
+      ...payload.metadata,
+      [PURPOSE_METADATA]: asciiBytes(intention.purpose),
+      ...(intention.inAnyCase ? { [IN_ANY_CASE_METADATA]: asciiBytes('1') } : {}),
+    };
+    return { ...payload, metadata };
   },
   fromPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
     const [payload] = args;
