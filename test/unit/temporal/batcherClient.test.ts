@@ -395,7 +395,7 @@ describe('while Temporal takes a chunk, but does not say whose run has got it', 
   it('another chunk is sent, and so is the same one with other settings', async () => {
     const { sent, batcher } = batcherOf(slow);
     await batcher.send(meta, body);
-    await batcher.send(meta, encodeChunk([]).body.slice());
+    await batcher.send(meta, Uint8Array.from(body));
     expect(sent).toHaveLength(2);
     await batcher.send({ ...meta, settings: settings() }, body);
     expect(sent).toHaveLength(3);
