@@ -302,7 +302,12 @@ it('of two workers that add one column, the first one decides on its type, and t
       record: record(offset, { value: Buffer.from(JSON.stringify({ id: offset, n })) }),
     }));
   const insert = (records: ReturnType<typeof recordsOf>, options: InsertOptions = {}) =>
-    store().insert(table, records, { evolution: new TableEvolution(client, 'default'), ...options });
+    store().insert(table, records, {
+      evolution: new TableEvolution(client, 'default'),
+      // Each is a batch of its own: a repeated one waits for inserts of the same that are still running.
+      batch: `${table}_${records[0]!.source.epoch}`,
+      ...options,
+    });
   // As an attempt that came before the column.
   await insert(recordsOf('a', 5));
   const [numbers, texts] = await Promise.all([
