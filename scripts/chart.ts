@@ -161,8 +161,15 @@ function loosened({ type, description, pattern, enum: words, const: word, ...sch
   if (schema.anyOf !== undefined) {
     // A flag or a map, a number or digits: keywords for a type leave the others alone, and errors stay readable.
     const variants = schema.anyOf.map(loosened);
-    const merged = variants.reduce<JsonSchema>((all, variant) => ({ ...all, ...variant }), {});
-    return { ...merged, type: variants.flatMap((variant) => variant.type ?? []), ...said };
+    const { pattern: _, ...merged } = variants.reduce<JsonSchema>((all, variant) => ({ ...all, ...variant }), {});
+    const patterns = variants.filter(({ type }) => type === 'string').map((variant) => variant.pattern);
+    return {
+      ...merged,
+      type: [...new Set(variants.flatMap((variant) => variant.type ?? []))],
+      // Words beside any text are any text.
+      ...(patterns.length > 0 && patterns.every((each) => each !== undefined) ? { pattern: patterns.join('|') } : {}),
+      ...said,
+    };
   }
   const allowed = words ?? (word === undefined ? undefined : [word]);
   if (allowed !== undefined) return { type: 'string', pattern: `^(${allowed.join('|')})$|${REFERENCE}`, ...said };

@@ -52,6 +52,22 @@ it('the chart’s schema and the reference of its values are up to date (else: n
   expect(generated(`${chart}/README.md`)).toEqual(cells(valuesReference(schema, values)));
 });
 
+it('Helm takes the chart’s schema: no type is named twice, and a word beside any text is any text', () => {
+  const types: unknown[] = [];
+  const { properties } = JSON.parse(
+    read('deploy/helm/kafka-temporal-bridge/values.schema.json'),
+    (key, value: unknown) => {
+      if (key === 'type' && Array.isArray(value)) types.push(value);
+      return value;
+    },
+  ) as JsonSchema;
+  expect(types.filter((each) => new Set(each as string[]).size !== (each as string[]).length)).toEqual([]);
+  const pipeline = properties!['config']!.properties!['pipelines']!.additionalProperties as JsonSchema;
+  const { otherwise } = pipeline.properties!['table']!.properties!;
+  expect(otherwise).toMatchObject({ type: ['string', 'null'] });
+  expect(otherwise).not.toHaveProperty('pattern');
+});
+
 it('the example, and every YAML block of README and docs that is a configuration, is valid', () => {
   const pages = readdirSync(new URL('../../../docs', import.meta.url)).filter((name) => name.endsWith('.md'));
   const blocks = ['README.md', 'ARCHITECTURE.md', ...pages.map((page) => `docs/${page}`)].flatMap((file) =>
