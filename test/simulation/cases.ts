@@ -6,7 +6,7 @@ const CASES = Number(process.env['KTB_FUZZ_CASES'] ?? 300);
 const SEED = Number(process.env['KTB_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 
 /** Long enough for the long run. */
-export const FUZZ_TIMEOUT_MS = 10_000 + CASES * 30;
+export const FUZZ_TIMEOUT_MS = 60_000 + CASES * 30;
 
 /** Holds a property against many inputs. A failure prints the seed and the smallest input that still fails. */
 export async function fuzz<T>(arbitrary: fc.Arbitrary<T>, holds: (input: T) => void | Promise<void>): Promise<void> {
