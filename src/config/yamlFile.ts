@@ -35,24 +35,19 @@ export function parseYaml(text: string, file: string): YamlFile {
   const document = parseDocument(text, { lineCounter, logLevel: 'error', uniqueKeys: areOneKey });
   const lineOf = (path: Path): number | undefined => lineIn(document, lineCounter, path);
   if (document.errors.length > 0) throw new ConfigError(file, document.errors.map(notYaml));
-  const lost = lostAliases(document);
-  if (lost.length > 0) {
-    const message = 'names an alias that does not exist: put a text that begins with * between quotes';
+  const mustBeNone = (paths: readonly Path[], message: string): void => {
+    if (paths.length === 0) return;
     throw new ConfigError(
       file,
-      lost.map((path) => ({ path, message })),
+      paths.map((path) => ({ path, message })),
       lineOf,
     );
-  }
-  const changed = changedKeys(document);
-  if (changed.length > 0) {
-    const message = 'is a key that YAML reads as a number or the like, not as it is written: put it in quotes';
-    throw new ConfigError(
-      file,
-      changed.map((path) => ({ path, message })),
-      lineOf,
-    );
-  }
+  };
+  mustBeNone(lostAliases(document), 'names an alias that does not exist: put a text that begins with * between quotes');
+  mustBeNone(
+    changedKeys(document),
+    'is a key that YAML reads as a number or the like, not as it is written: put it in quotes',
+  );
   try {
     return { raw: document.toJS() as unknown, lineOf };
   } catch {

@@ -73,37 +73,21 @@ export interface RunStart {
 }
 
 /** Rejects if Temporal no longer has the run. */
-export async function runStart(
-  { workflowService }: Pick<Client, 'workflowService'>,
-  { namespace, workflowId, runId }: RunName,
-): Promise<RunStart> {
-  const { history } = await workflowService.getWorkflowExecutionHistory({
-    namespace,
-    execution: { workflowId, runId },
-    maximumPageSize: 1,
-  });
-  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+export async function runStart(client: Pick<Client, 'workflowService'>, run: RunName): Promise<RunStart> {
+  const started = await startedEvent(client, run);
   return {
     workflowType: started?.workflowType?.name ?? '',
-    firstRunId: started?.firstExecutionRunId ?? runId,
-    originalRunId: started?.originalExecutionRunId ?? runId,
+    firstRunId: started?.firstExecutionRunId ?? run.runId,
+    originalRunId: started?.originalExecutionRunId ?? run.runId,
     input: started?.input?.payloads ?? [],
   };
 }
 
 /** The settings that a batcher's run began with. Null if Temporal no longer has the run. */
-export async function startSettings(
-  client: Client,
-  { namespace, workflowId, runId }: RunName,
-): Promise<BatcherSettings | null> {
+export async function startSettings(client: Client, run: RunName): Promise<BatcherSettings | null> {
   try {
-    const { history } = await client.workflowService.getWorkflowExecutionHistory({
-      namespace,
-      execution: { workflowId, runId },
-      maximumPageSize: 1,
-    });
-    const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-    const open = payloadReader(client, workflowId);
+    const started = await startedEvent(client, run);
+    const open = payloadReader(client, run.workflowId);
     return started ? readStart(started.input?.payloads ?? [], open).input.settings : null;
   } catch (error) {
     if (isNotFound(error)) return null;
@@ -112,23 +96,27 @@ export async function startSettings(
 }
 
 /** See `lastingRunId`. Rejects if Temporal no longer has the run. */
-export async function lastingIdOf(
+export async function lastingIdOf(client: Pick<Client, 'workflowService'>, run: RunName): Promise<string> {
+  const { firstExecutionRunId, continuedExecutionRunId } = (await startedEvent(client, run)) ?? {};
+  return lastingRunId({
+    workflowId: run.workflowId,
+    runId: run.runId,
+    firstExecutionRunId: firstExecutionRunId ?? undefined,
+    continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
+  });
+}
+
+/** How a run began. Rejects if Temporal no longer has it. */
+async function startedEvent(
   { workflowService }: Pick<Client, 'workflowService'>,
   { namespace, workflowId, runId }: RunName,
-): Promise<string> {
+) {
   const { history } = await workflowService.getWorkflowExecutionHistory({
     namespace,
     execution: { workflowId, runId },
     maximumPageSize: 1,
   });
-  const { firstExecutionRunId, continuedExecutionRunId } =
-    history?.events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
-  return lastingRunId({
-    workflowId,
-    runId,
-    firstExecutionRunId: firstExecutionRunId ?? undefined,
-    continuedFromExecutionRunId: continuedExecutionRunId ?? undefined,
-  });
+  return history?.events?.[0]?.workflowExecutionStartedEventAttributes;
 }
 
 /** The result in an activity's "completed" event, as bytes. */
