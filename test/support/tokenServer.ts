@@ -53,6 +53,7 @@ export class TokenServer {
 
   /** Comes back, at the same address, after {@link TokenServer.close}. */
   async listen(): Promise<void> {
+    if (this.#server.listening) return;
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
