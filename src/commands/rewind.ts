@@ -13,6 +13,7 @@ import { UsageError } from '../lib/usageError.js';
 import { withKafka, withTables } from './shared/connections.js';
 import { chosenPartitions, pipelineNamed } from './shared/chosen.js';
 import { answerOf } from './shared/answer.js';
+import { columnsOfOne } from './shared/columnsOfOne.js';
 import { parsePosition, type LogPosition } from './shared/logPosition.js';
 
 export interface RewindOptions {
@@ -108,7 +109,8 @@ async function mustHaveIdentity(
 ): Promise<void> {
   await withTables(config, async (tables) => {
     for (const table of tablesOf(settings.destination, topics).keys()) {
-      const columns = await tables.columns(table);
+      const columns = await columnsOfOne(tables, table, settings.destination);
+      if (columns === null) continue;
       const [fault] = identityFaults(columns);
       if (fault !== undefined)
         throw new Error(`table ${table}: ${fault.message}; or use --again, which ingests all records again`);

@@ -25,6 +25,7 @@ import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
 import { expectedRows, skipTest } from './shared/skippedRecords.js';
 import { withDecoders, withKafka, withTables } from './shared/connections.js';
+import { columnsOfOne } from './shared/columnsOfOne.js';
 import { pointedFinder, type FindPointed } from './shared/pointedValues.js';
 import { recordTexts } from './shared/recordTexts.js';
 import { partitionsText } from './shared/chosen.js';
@@ -308,7 +309,8 @@ function rowsOf(config: Config, { settings }: PipelineConfig, place: RecordPlace
   return withTables(config, async (tables) => {
     const found: RowsInTable[] = [];
     for (const table of names) {
-      const columns = await tables.columns(table);
+      const columns = await columnsOfOne(tables, table, destination);
+      if (columns === null) continue;
       const range = { from: place.offset, to: place.offset };
       const rows = await tables.rowsByOffset(table, columns, place, range, manyRows);
       found.push(...(names.length === 1 ? rows : rows.map((row) => ({ ...row, table }))));

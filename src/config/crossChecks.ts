@@ -1,8 +1,9 @@
 import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
 import { pointerOf, type PointedAt } from '../protocol/columnSource.js';
-import { collidingTopics } from '../protocol/tables.js';
+import { collidingTopics, fixedTables, parseTableName } from '../protocol/tables.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
+import { tablesOfValues } from './destinationTable.js';
 import { whyOwned } from './insertSettings.js';
 import { isTopicPattern, topicPattern } from './topics.js';
 
@@ -24,6 +25,7 @@ export function crossChecks({ kafka, temporal, pipelines, clickhouse, schemaRegi
     ...ofEach(tablesOfUnreadTopics),
     ...ofEach(sharedTables),
     ...ofEach(tablesByValue),
+    ...ofEach((pipeline) => twoSpellings(pipeline, clickhouse.database)),
     ...ofEach(identityColumns),
     ...ofEach(settingsSize),
     ...ofEach(formatOfValues),
@@ -133,6 +135,25 @@ function tablesByValue({ table, tables, format, key, envelope }: Pipeline): Conf
   if (into === 'key' && keyFormat(key) === 'bytes') add(by, KEYS_ARE_BYTES);
   if (into === 'envelope' && envelope === undefined) add(by, NO_ENVELOPE);
   return problems;
+}
+
+/**
+ * One table in two spellings would be two: its rows would be looked for twice, and counted twice.
+ *
+ * @param ownDatabase the database of names without one
+ */
+function twoSpellings({ table }: Pipeline, ownDatabase: string): ConfigProblem[] {
+  if (typeof table !== 'object') return [];
+  const spellings = new Map<string, string>();
+  for (const text of fixedTables({ table: null, tablesOfValues: tablesOfValues(table) }) ?? []) {
+    const { database, name } = parseTableName(text);
+    const key = JSON.stringify([database ?? ownDatabase, name]);
+    const other = spellings.get(key);
+    if (other !== undefined)
+      return [{ path: ['table'], message: `names one table as ${other} and as ${text}: write it in the same way` }];
+    spellings.set(key, text);
+  }
+  return [];
 }
 
 function keyFormat(key: Pipeline['key']): string {

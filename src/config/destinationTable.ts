@@ -15,7 +15,8 @@ export function destinationTable(
   return needsNewerWorker(mapping) ? { table: null, decodedTable: choice } : { table: choice };
 }
 
-function tablesOfValues({ by, tables, template = '', values = [], otherwise }: TableByValue): TablesOfValues {
+/** Tables by a value of each record, as batches get them. */
+export function tablesOfValues({ by, tables, template = '', values = [], otherwise }: TableByValue): TablesOfValues {
   return {
     by,
     tables: [...Object.entries(tables), ...values.map((value) => [value, tableOfValue(template, value)] as const)],

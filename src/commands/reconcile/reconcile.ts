@@ -17,6 +17,7 @@ import { hasManyRows } from '../../protocol/settings.js';
 import { tablesOf, tablesOfTopic } from '../../protocol/tables.js';
 import { UsageError } from '../../lib/usageError.js';
 import type { Decoders } from '../../formats/decoders.js';
+import { columnsOfOne } from '../shared/columnsOfOne.js';
 import { passedOverText } from '../shared/passedOver.js';
 import { expectedRows, skipTest } from '../shared/skippedRecords.js';
 import { readAnswers } from '../shared/readAnswers.js';
@@ -247,7 +248,8 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
     const columns = new Map<string, TableColumns>();
     for (const table of tablesOf(destination, [...topics]).keys()) {
-      const found = await tables.columns(table);
+      const found = await columnsOfOne(tables, table, destination);
+      if (found === null) continue;
       columns.set(table, found);
       const lacking = missingColumns(found, manyRows ? [...LOOKUP_COLUMNS, ROW_COLUMN] : LOOKUP_COLUMNS);
       if (lacking.length > 0)
@@ -260,8 +262,10 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
       const ask = async (part: readonly number[]): Promise<RowsOfRecord[]> => {
         const asked = { from: part[0] ?? range.from, to: part.at(-1) ?? range.from };
         const found: RowsOfRecord[][] = [];
-        for (const table of names)
-          found.push(await tables.rowsByOffset(table, columns.get(table) ?? new Map(), range, asked, manyRows));
+        for (const table of names) {
+          const ofTable = columns.get(table);
+          if (ofTable !== undefined) found.push(await tables.rowsByOffset(table, ofTable, range, asked, manyRows));
+        }
         return ofAllTables(found);
       };
       for (let at = range.from; at < range.to; at += ROWS_AT_ONCE) {

@@ -999,6 +999,12 @@ describe('tables by a value', () => {
     ['{ by: /t, tables: { a: b } }', ', format: json-lines', /table\.by: leads into one object/],
     ['{ by: key:/t, tables: { a: b } }', '', /table\.by: leads into the key, and keys are bytes/],
     ['{ by: envelope:/t, tables: { a: b } }', '', /table\.by: leads into the envelope, and there is none/],
+    [
+      '{ by: /t, tables: { a: b, c: default.b } }',
+      '',
+      /table: names one table as b and as default\.b: write it in the/,
+    ],
+    ["{ by: /t, tables: { a: '`b`' }, otherwise: b }", '', /table: names one table as `b` and as b: write it in the/],
     ['{ by: /t, tables: { a: b }, otherwize: skip }', '', /table\.otherwize: unknown key; did you mean otherwise/],
   ])('%s%s is refused, and the problem says why', (table, more, why) => {
     expect(problems(pipeline(table, more)).join('\n')).toMatch(why);
