@@ -16,7 +16,7 @@ export async function serverVersion(client: ClickHouseClient): Promise<string> {
 }
 
 /** System tables that are read. With ClickHouse's default configuration a user needs a grant for them. */
-const SYSTEM_TABLES = [
+export const SYSTEM_TABLES = [
   ...['merge_tree_settings', 'replicated_merge_tree_settings', 'parts'],
   ...['replicas', 'replication_queue', 'processes'],
 ];

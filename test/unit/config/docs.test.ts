@@ -9,6 +9,7 @@ import { commandsReference } from '../../../scripts/commands.js';
 import { metricsReference } from '../../../scripts/metrics.js';
 import { chaosResults, trustReference } from '../../../scripts/trust.js';
 import { conversionsReference } from '../../../scripts/values.js';
+import { SYSTEM_TABLES } from '../../../src/clickhouse/serverFacts.js';
 import { configReference } from '../../../src/config/reference.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
@@ -27,6 +28,13 @@ it('the configuration reference says what the schema says (else: npm run docs)',
 
 it('the reference of the commands is what their help says (else: npm run docs)', () => {
   expect(generated('docs/commands.md')).toEqual(cells(commandsReference()));
+});
+
+it('the chart’s page grants the user every system table that the daemon reads', () => {
+  const granted = read('deploy/helm/kafka-temporal-bridge/README.md').matchAll(
+    /GRANT SELECT ON system\.(\w+) TO ktb;/g,
+  );
+  expect([...granted].map(([, table]) => table).sort()).toEqual([...SYSTEM_TABLES].sort());
 });
 
 it('the table of the metrics is what the registry has (else: npm run docs)', () => {
