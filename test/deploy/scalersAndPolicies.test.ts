@@ -299,6 +299,17 @@ describe('NetworkPolicy', () => {
     expect(portsOf(policy('jobs'))).toEqual([[53, 53], [9092], [8443], [7233], [8123], [443]]);
   });
 
+  it('lets pods that log in with a role of AWS get its credentials', async () => {
+    const manifests = await render({
+      files: [ciFile('msk-values.yaml')],
+      values: { networkPolicy: { enabled: true } },
+    });
+    const policy = one(manifests, 'NetworkPolicy', 'demo-kafka-temporal-bridge-consumer');
+    expect(portsOf(policy)).toEqual([[53, 53], [9098], [443], [80], [7233]]);
+    // Where EKS Pod Identity hands them out.
+    expect(JSON.stringify(policy)).toContain('"cidr":"169.254.170.23/32"');
+  });
+
   it('knows the port of https, and opens every port to an address that is a reference', async () => {
     const https = await render({ files: [ciFile('full-values.yaml')] });
     expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([

@@ -449,6 +449,11 @@ describe('the templates refuse, and say what to do', () => {
       'config.schemaRegistry.token is a secret, and config becomes a ConfigMap',
     ],
     [
+      'a private key for the schema registry in the configuration',
+      { config: { schemaRegistry: { url: 'https://registry', tls: { key: 'open' } } } },
+      'config.schemaRegistry.tls.key is a secret, and config becomes a ConfigMap',
+    ],
+    [
       'a password in the address of the schema registry',
       { config: { schemaRegistry: { url: 'https://ktb:open@registry' } } },
       'config.schemaRegistry.url has a user or a password in it, and config becomes a ConfigMap',

@@ -89,6 +89,10 @@
 {{- if kindIs "map" $clickhouse.tls -}}
 {{- $_ := set $secrets "config.clickhouse.tls.key" (list (default "" $clickhouse.tls.key) "credentials.clickhouse.tls.client.existingSecret") -}}
 {{- end -}}
+{{- $ofRegistry := dig "schemaRegistry" "tls" "" $config -}}
+{{- if kindIs "map" $ofRegistry -}}
+{{- $_ := set $secrets "config.schemaRegistry.tls.key" (list (default "" $ofRegistry.key) "extraVolumes, for a reference such as ${file:/path}") -}}
+{{- end -}}
 {{- range $path, $pair := $secrets -}}
 {{- $value := toString (first $pair) -}}
 {{- if and $value (not (regexMatch "(^|[^$])[$][{]" $value)) -}}
