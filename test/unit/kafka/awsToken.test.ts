@@ -1,5 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { signToken } from '../../../src/kafka/awsToken.js';
 import { TokenRefusedError, TokenUnavailableError } from '../../../src/kafka/tokenErrors.js';
 import { startHttpServer } from '../../support/httpServer.js';
@@ -72,14 +75,14 @@ async function fakeSts(status: number, body: string): Promise<string[]> {
   return asked;
 }
 
+const roleUntil = (expiration: string): string =>
+  `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+    <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey><SessionToken>session</SessionToken>
+    <Expiration>${expiration}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`;
+
 it('with a role, the token is signed with that role’s credentials', async () => {
   haveCredentials();
-  const asked = await fakeSts(
-    200,
-    `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
-      <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey><SessionToken>session</SessionToken>
-      <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
-  );
+  const asked = await fakeSts(200, roleUntil('2099-01-01T00:00:00Z'));
   const { value } = await signToken({ mechanism: 'aws-msk-iam', region: 'us-east-1', roleArn: ROLE }, 5_000);
   expect(Object.fromEntries(new URLSearchParams(asked.join('')))).toMatchObject({
     Action: 'AssumeRole',
@@ -90,6 +93,39 @@ it('with a role, the token is signed with that role’s credentials', async () =
   expect(url.searchParams.get('X-Amz-Credential')).toMatch(/^ASIAROLE\//);
   expect(url.searchParams.get('X-Amz-Security-Token')).toBe('session');
   expect(url.searchParams.get('X-Amz-Signature')).toBe(signatureOf(url, 'role-secret'));
+});
+
+it('a token whose credentials end soon says that it lives for whole seconds, and is used until they end', async () => {
+  haveCredentials();
+  const endsAt = Date.now() + 600_437;
+  await fakeSts(200, roleUntil(new Date(endsAt).toISOString()));
+  const { value, lifeMs } = await signToken({ mechanism: 'aws-msk-iam', region: 'us-east-1', roleArn: ROLE }, 5_000);
+  const url = urlOf(value);
+  // AWS refuses what is no whole number.
+  expect(url.searchParams.get('X-Amz-Expires')).toBe('900');
+  expect(url.searchParams.get('X-Amz-Signature')).toBe(signatureOf(url, 'role-secret'));
+  expect(lifeMs).toBeGreaterThan(590_000);
+  expect(lifeMs).toBeLessThanOrEqual(600_437);
+});
+
+it('credentials that a process gives end with their time, too', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ktb-aws-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const Expiration = new Date(Date.now() + 400_437).toISOString();
+  const given = JSON.stringify({
+    Version: 1,
+    AccessKeyId: KEY,
+    SecretAccessKey: SECRET,
+    SessionToken: 's',
+    Expiration,
+  });
+  await writeFile(join(folder, 'given'), given);
+  await writeFile(join(folder, 'config'), `[default]\ncredential_process = cat ${join(folder, 'given')}\n`);
+  vi.stubEnv('AWS_CONFIG_FILE', join(folder, 'config'));
+  const { value, lifeMs } = await signToken({ mechanism: 'aws-msk-iam', region: 'us-east-1' }, 5_000);
+  expect(urlOf(value).searchParams.get('X-Amz-Expires')).toBe('900');
+  expect(lifeMs).toBeGreaterThan(390_000);
+  expect(lifeMs).toBeLessThanOrEqual(400_437);
 });
 
 it('a role that may not be assumed is told so, and so are missing credentials', async () => {
