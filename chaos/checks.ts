@@ -144,6 +144,8 @@ export interface Bounds {
 
 /** After the faults, beside the time for the backlog. */
 const DRAIN_MS = 60_000;
+/** What a dead worker has left is tried again after 30 s, and a group takes some seconds to divide its partitions. */
+const STAND_MS_MAX = 60_000;
 const DRAIN_RECORDS_PER_SECOND = 10_000;
 
 /** How long everything may take to be acknowledged after the faults, on a machine that does so much less than it should. */
@@ -519,17 +521,22 @@ function drained({ drainMs, backlog, ledger }: Observed, { slowness }: Bounds): 
  */
 function settledInQuiet({ quietTimes }: Observed, { slowness }: Bounds): Verdict {
   const violations = new Violations();
-  let longestMs = 0;
-  for (const { fromMs, tookMs, due, restarted } of quietTimes) {
+  let [longestMs, stoodLongestMs] = [0, 0];
+  for (const { fromMs, tookMs, stoodMs, due, restarted } of quietTimes) {
     const at = `at ${new Date(fromMs).toISOString()}`;
     const maxMs = drainMsMax(due, slowness);
     longestMs = Math.max(longestMs, tookMs ?? maxMs);
     const took = tookMs === undefined ? 'not acknowledged at all' : `acknowledged after ${seconds(tookMs)}`;
     if (tookMs === undefined || tookMs > maxMs)
       violations.add(() => `${at}: ${due} records were ${took}, not within ${seconds(maxMs)}`);
+    stoodLongestMs = Math.max(stoodLongestMs, stoodMs);
+    if (stoodMs > slowness * STAND_MS_MAX)
+      violations.add(
+        () => `${at}: a partition stood for ${seconds(stoodMs)}, longer than ${seconds(slowness * STAND_MS_MAX)}`,
+      );
     for (const name of restarted) violations.add(() => `${at}: ${name} was started again while no fault was at work`);
   }
-  const note = `after ${seconds(longestMs)} at most`;
+  const note = `after ${seconds(longestMs)} at most, and a partition stood for ${seconds(stoodLongestMs)} at most`;
   return verdictOf('between faults all that is due is acknowledged', quietTimes.length, violations, note);
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -263,11 +263,19 @@ export class ChaosDaemon {
   /** How many lines of its log, from this byte on, have a time that is later than now by more. */
   linesAhead(from: number, byMs: number): number {
     const latestMs = Date.now() + byMs;
-    const lines = readFileSync(this.#logFile).subarray(from).toString().split('\n');
-    return lines.filter((line) => {
+    return this.#lines(from).filter((line) => {
       const time = /"time":"([^"]*)"/.exec(line)?.[1];
       return time !== undefined && Date.parse(time) > latestMs;
     }).length;
+  }
+
+  /** How many lines of its log, from this byte on, have this text. */
+  linesWith(text: string, from: number): number {
+    return this.#lines(from).filter((line) => line.includes(text)).length;
+  }
+
+  #lines(from: number): string[] {
+    return existsSync(this.#logFile) ? readFileSync(this.#logFile).subarray(from).toString().split('\n') : [];
   }
 
   /** How many workflows it keeps in memory; undefined if it does not answer. */

@@ -33,6 +33,8 @@ export interface Victims {
   readonly topic: InputTopic;
   readonly rereads: Rereads;
   readonly elections: Elections;
+  /** What produces at an even pace. It makes up for the time in which it stood. */
+  readonly producer: Pick<StackPart, 'suspend' | 'resume'>;
   readonly disks: Disks;
   /** Configures the daemons, from their next start on. */
   readonly configure: (changes: Changes) => void;
@@ -52,8 +54,12 @@ export interface Victims {
   readonly loseOffsets: (partition: number | undefined) => Promise<boolean>;
 }
 
+/** What daemons log then. They look at the columns of a table before they insert, which ClickHouse counts as no error. */
+const NO_TABLE = 'there is no table';
 const FILL_AGAIN_MS = 500;
 const LOOK_EVERY_MS = 500;
+/** A process that begins on a busy machine. */
+const FIRST_LINE_WITHIN_MS = 20_000;
 const ROWS_WITHIN_MS = 30_000;
 const MIB = 1024 ** 2;
 /** Above 8,000 a consumer sends no more to a batcher: docs/internals/flow-control.md. Temporal takes 10,000 signals. */
@@ -94,7 +100,7 @@ export async function inject(
     case 'part killed':
     case 'part stopped':
     case 'part frozen':
-      return disturbPart(fault.kind, partOf(victims, fault.part, fault.index), wait);
+      return disturbPart(fault.kind, partOf(victims, fault.part, fault.index), patience);
     case 'link slow':
     case 'link reset':
     case 'link half-open':
@@ -112,10 +118,11 @@ export async function inject(
       return withUndo(victims.leaders.move, victims.leaders.giveBack, victims.leaders.moved, patience);
     case 'table away': {
       const errors = await growthOf(() => victims.table.errors(TABLE_ERRORS), patience.retry);
+      const told = linesSince(victims, NO_TABLE);
       return withUndo(
         () => victims.table.away(),
         () => victims.table.back(),
-        errors,
+        async () => (await errors()) + told(),
         patience,
       );
     }
@@ -198,6 +205,12 @@ export async function inject(
     default:
       return fault satisfies never;
   }
+}
+
+/** Counts the lines with this text in the logs of the daemons from now on. */
+function linesSince({ daemons }: Victims, text: string): () => number {
+  const from = daemons.map((daemon) => daemon.logBytes());
+  return () => daemons.reduce((sum, daemon, index) => sum + daemon.linesWith(text, from[index] ?? 0), 0);
 }
 
 /** @param hits what it has hit, looked up before it is undone */
@@ -292,7 +305,11 @@ async function keepWorkersAway(victims: Victims, burst: Burst, { wait, retry }: 
   return hits;
 }
 
-/** @returns how many events the longest history of a batcher got, if they are about as many as a sender allows */
+/**
+ * Nothing else is produced meanwhile: with a signal for each record, what waits would be far more than these.
+ *
+ * @returns how many events the longest history of a batcher got, if they are about as many as a sender allows
+ */
 async function pileUpSignals(
   victims: Victims,
   burst: Burst,
@@ -301,15 +318,20 @@ async function pileUpSignals(
   signal: AbortSignal,
 ): Promise<number> {
   let longest = 0;
-  victims.configure({ smallSignals: true });
-  await restartAll(victims, false, { role: 'consumer' });
-  await victims.send(burst);
-  for (const until = Date.now() + lastsMs; longest < MANY_EVENTS && Date.now() < until;) {
-    await sleep(LOOK_EVERY_MS, undefined, { signal });
-    longest = Math.max(longest, await retry(() => victims.batchers.longestHistory()));
+  await victims.producer.suspend();
+  try {
+    victims.configure({ smallSignals: true });
+    await restartAll(victims, false, { role: 'consumer' });
+    await victims.send(burst);
+    for (const until = Date.now() + lastsMs; longest < MANY_EVENTS && Date.now() < until;) {
+      await sleep(LOOK_EVERY_MS, undefined, { signal });
+      longest = Math.max(longest, await retry(() => victims.batchers.longestHistory()));
+    }
+    victims.configure({});
+    await restartAll(victims, false);
+  } finally {
+    await victims.producer.resume();
   }
-  victims.configure({});
-  await restartAll(victims, false);
   return longest < MANY_EVENTS ? 0 : longest;
 }
 
@@ -340,6 +362,8 @@ async function setClock(daemon: ChaosDaemon, shiftMs: number, lastsMs: number, s
   const logFrom = daemon.logBytes();
   let ahead = 0;
   await restartUnder(daemon, { clockMs: shiftMs });
+  for (const until = Date.now() + FIRST_LINE_WITHIN_MS; daemon.logBytes() === logFrom && Date.now() < until;)
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
   for (const until = Date.now() + lastsMs / 2; Date.now() < until;) {
     await sleep(Math.min(LOOK_EVERY_MS, shiftMs / 4), undefined, { signal });
     ahead = Math.max(ahead, daemon.linesAhead(logFrom, shiftMs / 2));
@@ -439,7 +463,7 @@ async function fillDisk(
   }
   // It may have ended for that.
   const hasEnded = !stack.parts[owner].running;
-  await stack.parts[owner].start();
+  await retry(() => stack.parts[owner].start());
   return refused + Number(hasEnded) + ((await errors?.()) ?? 0);
 }
 
@@ -499,7 +523,7 @@ async function disturbDaemon(
 async function disturbPart(
   kind: 'part killed' | 'part stopped' | 'part frozen',
   part: StackPart,
-  wait: () => Promise<void>,
+  { wait, retry }: Patience,
 ): Promise<boolean> {
   const { running } = part;
   if (kind === 'part frozen') {
@@ -510,7 +534,8 @@ async function disturbPart(
   }
   await (kind === 'part killed' ? part.kill() : part.stop());
   await wait();
-  await part.start();
+  // One that was killed reads its logs again, which may take it longer than it is usually given.
+  await retry(() => part.start());
   return running;
 }
 

@@ -377,7 +377,7 @@ export function overlap(one: Fault, other: Fault): boolean {
 
 /** Who stops all daemons wants none to be started meanwhile. */
 function isPartOf(thing: string, all: string): boolean {
-  return all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST);
+  return all === EVERYTHING || (all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST));
 }
 
 /** The names of what a fault is done to: one after the other, as what was killed takes its time to come back. */
@@ -391,6 +391,7 @@ function thingsOf(fault: Fault): readonly string[] {
   return THINGS[fault.kind];
 }
 
+const EVERYTHING = 'everything';
 const ALL_DAEMONS = 'all daemons';
 const GUEST = 'guest';
 const REMADE = 'remade topic';
@@ -414,7 +415,8 @@ const THINGS: Readonly<
   'encryption key changed': [ALL_DAEMONS],
   'short histories': [ALL_DAEMONS],
   'workers away': [ALL_DAEMONS],
-  'signals piled up': [ALL_DAEMONS],
+  // Nothing else would hit anything meanwhile.
+  'signals piled up': [EVERYTHING],
   'topic made again': [ALL_DAEMONS, REMADE],
   'topic made again while read': [REMADE],
   // What is deliberately read again would be read of the lost log, or of what comes in its place.

@@ -16,6 +16,8 @@ export interface QuietTime {
   readonly fromMs: number;
   /** From then until all of it was acknowledged; undefined if that was not waited for any longer. */
   readonly tookMs: number | undefined;
+  /** The longest that a partition stood, all of whose records were not acknowledged yet. */
+  readonly stoodMs: number;
   /** How many records were due. */
   readonly due: number;
   /** Daemons that were started meanwhile: what hangs in a process would have ended with it. */
@@ -58,9 +60,11 @@ export async function beQuiet({ samples, daemons, maxMs, signal }: Quiet): Promi
     begin ??= noted.find(({ atMs }) => atMs >= fromMs);
     const due = begin?.waiting ?? 0;
     const end = begin === undefined ? undefined : noted.find((sample) => isSettled(sample, begin as WaitingSample));
-    if (end !== undefined) return { fromMs, tookMs: end.atMs - fromMs, due, restarted: restarted() };
+    const found = { fromMs, due, restarted: restarted() };
+    if (end !== undefined)
+      return { ...found, tookMs: end.atMs - fromMs, stoodMs: longestStand(noted, begin as WaitingSample) };
     const within = begin === undefined ? FIRST_SAMPLE_WITHIN_MS : maxMs(due);
-    if (Date.now() - fromMs > within) return { fromMs, tookMs: undefined, due, restarted: restarted() };
+    if (Date.now() - fromMs > within) return { ...found, tookMs: undefined, stoodMs: within };
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }
@@ -68,4 +72,23 @@ export async function beQuiet({ samples, daemons, maxMs, signal }: Quiet): Promi
 /** Whether nothing waits any more of what was there at an earlier time. */
 function isSettled({ atMs, waitingFrom }: WaitingSample, begin: WaitingSample): boolean {
   return atMs >= begin.atMs && begin.read.every((read, partition) => (waitingFrom[partition] ?? 0) >= read);
+}
+
+/**
+ * The longest time in which the first record of a partition that waits stayed the same, until all that was there at the begin is
+ * acknowledged.
+ */
+export function longestStand(samples: readonly WaitingSample[], begin: WaitingSample): number {
+  const since = begin.read.map((_, partition) => ({ from: begin.waitingFrom[partition] ?? 0, atMs: begin.atMs }));
+  let longest = 0;
+  for (const { atMs, waitingFrom } of samples) {
+    if (atMs <= begin.atMs) continue;
+    for (const [partition, stand] of since.entries()) {
+      if (stand.from >= (begin.read[partition] ?? 0)) continue;
+      longest = Math.max(longest, atMs - stand.atMs);
+      const from = waitingFrom[partition] ?? 0;
+      if (from !== stand.from) since[partition] = { from, atMs };
+    }
+  }
+  return longest;
 }

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { pickPorts } from '../stack/ports.js';
 import { describeEnd, OwnedProcess, Watchdog } from '../stack/processes.js';
 import type { Stack } from '../stack/index.js';
+import type { StackPart } from '../stack/stack.js';
 import { Batchers, type BatcherRun } from './batchers.js';
 import {
   check,
@@ -338,6 +339,7 @@ class ChaosRun {
       topic: this.#topic,
       rereads: this.#rereads(this.#topic),
       elections: this.#elections(this.#topic),
+      producer: this.#steadyLoad,
       disks,
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
@@ -542,10 +544,7 @@ class ChaosRun {
     return new Elections({
       topic,
       brokers: this.#stack.parts.kafka,
-      producer: {
-        suspend: async () => this.#producer?.suspend(),
-        resume: async () => this.#producer?.resume(),
-      },
+      producer: this.#steadyLoad,
       set: (settings) => this.#clients.run('configure', { ...asked, settings }, COMMAND_MS),
       endOf: async (partition) => {
         const out = this.#file('end.json');
@@ -563,6 +562,13 @@ class ChaosRun {
     const what = { brokers: this.#brokers, topic: TOPICS.input, kind: 'input', out, partition, ...more };
     await this.#clients.run('read', what, READ_MS);
     return { file: out, offsets: await offsetsIn(out) };
+  }
+
+  get #steadyLoad(): Pick<StackPart, 'suspend' | 'resume'> {
+    return {
+      suspend: async () => this.#producer?.suspend(),
+      resume: async () => this.#producer?.resume(),
+    };
   }
 
   #told(): Promise<Told> {

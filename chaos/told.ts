@@ -30,11 +30,40 @@ export async function readTold(logs: readonly string[], topic: string): Promise<
     for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
       const of = line.includes(GAP) ? gaps : line.includes(CUT) ? cuts : undefined;
       if (of !== undefined) {
-        const told = JSON.parse(line) as Offsets & { topic: string };
+        const told = lastEntry(line);
         // They name the last one.
-        if (told.topic === topic) of.push({ partition: told.partition, from: told.from, to: told.to + 1 });
-      } else if (line.includes(MISSED_BY_VIEWS)) missedByViews += (JSON.parse(line) as { rows: number }).rows;
+        if (isOf(told, topic)) of.push({ partition: told.partition, from: told.from, to: told.to + 1 });
+      } else if (line.includes(MISSED_BY_VIEWS)) missedByViews += rowsIn(line);
     }
   }
   return { gaps, cuts, missedByViews };
+}
+
+/** The last entry in a line: a process that was killed may have written the begin of another one. Undefined if it is cut itself. */
+function lastEntry(line: string): Partial<Entry> | undefined {
+  try {
+    return JSON.parse(line.slice(Math.max(0, line.lastIndexOf(ENTRY)))) as Partial<Entry>;
+  } catch {
+    return undefined;
+  }
+}
+
+const ENTRY = '{"level":';
+
+/** What entries say of losses. */
+interface Entry extends Offsets {
+  readonly topic: string;
+  readonly rows: unknown;
+}
+
+function isOf(entry: Partial<Entry> | undefined, topic: string): entry is Entry {
+  return entry?.topic === topic;
+}
+
+/** @throws Error if it does not say how many: then nothing could be wrong with any view any more */
+function rowsIn(line: string): number {
+  const entry = lastEntry(line);
+  if (entry === undefined) return 0;
+  if (!Number.isSafeInteger(entry.rows)) throw new Error(`a daemon has not said how many rows a view lacks: ${line}`);
+  return entry.rows as number;
 }

@@ -28,6 +28,9 @@ def consumer(brokers, **more):
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            # It may come late, so that brokers answer few fetches.
+            "fetch.min.bytes": 100_000,
+            "fetch.wait.max.ms": 250,
             **more,
         }
     )

@@ -82,7 +82,7 @@ const RIGHT: Read = {
   closedRuns: new Set(['r2']),
   drainMs: 1_000,
   backlog: 2,
-  quietTimes: [{ fromMs: 0, tookMs: 900, due: 2, restarted: [] }],
+  quietTimes: [{ fromMs: 0, tookMs: 900, stoodMs: 500, due: 2, restarted: [] }],
   samples: [{ atMs: 0, name: 'daemon-1', bytes: 400, handles: 40 }],
   wrongEnds: [],
   faults: 1,
@@ -395,15 +395,21 @@ const PLANTED: Readonly<
     found: ['nothing is under way at the end'],
   },
   'records that wait for too long while no fault is at work': {
-    planted: { quietTimes: [{ fromMs: 0, tookMs: 61_000, due: 2, restarted: [] }, ...RIGHT.quietTimes] },
+    planted: { quietTimes: [{ fromMs: 0, tookMs: 61_000, stoodMs: 500, due: 2, restarted: [] }, ...RIGHT.quietTimes] },
     found: ['between faults all that is due is acknowledged'],
   },
   'records that wait for ever while no fault is at work': {
-    planted: { quietTimes: [{ fromMs: 0, tookMs: undefined, due: 2, restarted: [] }, ...RIGHT.quietTimes] },
+    planted: {
+      quietTimes: [{ fromMs: 0, tookMs: undefined, stoodMs: 500, due: 2, restarted: [] }, ...RIGHT.quietTimes],
+    },
+    found: ['between faults all that is due is acknowledged'],
+  },
+  'a partition that stands still for longer than anything takes while no fault is at work': {
+    planted: { quietTimes: [{ fromMs: 0, tookMs: 90_000, stoodMs: 61_000, due: 400_000, restarted: [] }] },
     found: ['between faults all that is due is acknowledged'],
   },
   'records that wait until a daemon is started again': {
-    planted: { quietTimes: [{ fromMs: 0, tookMs: 900, due: 2, restarted: ['daemon-1'] }] },
+    planted: { quietTimes: [{ fromMs: 0, tookMs: 900, stoodMs: 500, due: 2, restarted: ['daemon-1'] }] },
     found: ['between faults all that is due is acknowledged'],
   },
   'a drain that takes too long': {

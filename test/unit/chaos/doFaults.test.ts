@@ -118,8 +118,10 @@ function noted(step: number): { victims: Victims; log: string[] } {
     kill: note(`kill ${number}`),
     start: note(`start ${number}`),
     under: (conditions: object) => void log.push(`${number} under ${JSON.stringify(conditions)}`),
-    logBytes: () => 0,
+    // It has a line more each time that somebody looks.
+    logBytes: () => looks++,
     linesAhead: () => step,
+    linesWith: () => step,
     heapUsed: () => Promise.resolve(step * 2 ** 40),
     endsForMemory: 0,
   }));
@@ -130,6 +132,7 @@ function noted(step: number): { victims: Victims; log: string[] } {
     send: ({ records }: { records: number }) => note(`send ${records}`)().then(() => records * step),
     keys: { add: () => void log.push('add a key'), activate: () => void log.push('activate it') },
     signalsByKey: () => Promise.resolve(step),
+    producer: { suspend: note('suspend'), resume: note('resume') },
     disks: { fill: note('fill'), free: note('free') },
     stack: { parts: { temporal: part, clickhouse: part } },
     replies: 'replies',
@@ -185,6 +188,14 @@ it.each<[PlannedFault['fault'], string[]]>([
     [
       ...['configure {"shortHistories":true}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
       ...['send 9', 'configure {}', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
+    ],
+  ],
+  [
+    { kind: 'signals piled up', burst: BURST },
+    [
+      ...['suspend', 'configure {"smallSignals":true}', 'end 1', '1 under {"role":"consumer"}', 'start 1'],
+      ...['end 2', '2 under {"role":"consumer"}', 'start 2', 'send 9', 'configure {}'],
+      ...['end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2', 'resume'],
     ],
   ],
   [

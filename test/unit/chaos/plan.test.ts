@@ -127,6 +127,13 @@ it('starts no daemon while a fault has stopped all of them', () => {
   );
 });
 
+it('does nothing else while signals pile up', () => {
+  const burst = { records: 1, badEvery: 0, bytesMax: 0 };
+  const piledUp = { kind: 'signals piled up', burst } as const;
+  expect(overlap(piledUp, { kind: 'link reset', daemon: 1, part: 'kafka', delayMs: 0 })).toBe(true);
+  expect(overlap({ kind: 'burst', burst }, piledUp)).toBe(true);
+});
+
 it('alters nothing while the disk of ClickHouse is full', () => {
   expect(overlap({ kind: 'disk full', full: 'clickhouse' }, { kind: 'view failing', rows: 'all' })).toBe(true);
   expect(overlap({ kind: 'disk full', full: 'temporal' }, { kind: 'table altered' })).toBe(false);

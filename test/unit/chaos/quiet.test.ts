@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { beQuiet, mostWaiting, type WaitingSample } from '../../../chaos/quiet.js';
+import { beQuiet, longestStand, mostWaiting, type WaitingSample } from '../../../chaos/quiet.js';
 
 /** Later than any sample that is not of this quiet time. */
 const sample = (later: number, more: Partial<WaitingSample>): WaitingSample => ({
@@ -58,6 +58,22 @@ it('gives up if one record is not acknowledged in time', async () => {
   });
   expect(quietTime.tookMs).toBeUndefined();
   expect(new Set(dues)).toEqual(new Set([1]));
+});
+
+it('finds how long a partition stood that had records of its begin, and no other', () => {
+  const at = (atMs: number, waitingFrom: readonly number[]): WaitingSample => ({ ...sample(0, { waitingFrom }), atMs });
+  const begin = at(0, [0, 2]);
+  const samples = [
+    at(-900, [0, 0]),
+    begin,
+    at(1_000, [4, 2]),
+    at(5_000, [4, 5]),
+    at(6_000, [10, 5]),
+    at(90_000, [10, 5]),
+  ];
+  expect(longestStand(samples, begin)).toBe(5_000);
+  expect(longestStand([begin, at(70_000, [0, 5])], begin)).toBe(70_000);
+  expect(longestStand([begin], begin)).toBe(0);
 });
 
 it('tells which daemons were started meanwhile', async () => {

@@ -27,3 +27,16 @@ it('adds up the rows that views lack, and collects gaps and cuts, over the logs 
     missedByViews: 12,
   });
 });
+
+it('reads what follows an entry that a kill has cut, and refuses a view’s loss without a number', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-told-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'one.log');
+  writeFileSync(
+    file,
+    `${line(MISSED, { rows: 3 }).slice(0, 40)}${line(MISSED, { rows: 4 })}${line(MISSED, { rows: 9 }).slice(0, -3)}`,
+  );
+  expect(await readTold([file], 'chaos')).toMatchObject({ missedByViews: 4 });
+  writeFileSync(file, line(MISSED, { row: 3 }));
+  await expect(readTold([file], 'chaos')).rejects.toThrow(/has not said how many rows/);
+});
