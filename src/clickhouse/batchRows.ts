@@ -3,23 +3,20 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import {
-  isStub,
   recordBytes,
-  sourceName,
   type KafkaRecord,
+  sourceName,
   type RecordSource,
   type SourcedRecord,
 } from '../protocol/record.js';
-import { LEFT_OUT, type Rejection } from '../protocol/ack.js';
-import { isRejectedKey, rejectedKey, type RecordDecoder } from '../formats/recordDecoder.js';
+import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
 import type { NewFields } from './evolve/newFields.js';
-import { ManyRows, NO_ROW, PIECE_BYTES, type WrittenRows } from './manyRows.js';
+import { ManyRows, NO_ROW, PIECE_BYTES } from './manyRows.js';
+import { opener, openingBuilder, writeMany } from './openedRecords.js';
 import { RowBlocks } from './rowBlocks.js';
-import { DebeziumEnvelopes } from './rows/debeziumEnvelope.js';
-import { JsonKeys } from './rows/jsonKeys.js';
 import { IgnoredFields } from './rows/ignoredFields.js';
-import { createRowBuilder, type RowBuilder } from './rows/rowBuilder.js';
+import { createRowBuilder } from './rows/rowBuilder.js';
 import type { TableColumns } from './tableColumns.js';
 
 /** A record of a batch that has a row, or that is looked up. */
@@ -117,7 +114,7 @@ export async function buildRows(
   const ignored = new IgnoredFields();
   const buildDecoded = createRowBuilder(tableColumns, columns, mapping, ignored, newFields);
   const open = opener(mapping, decoder);
-  const buildRow = open === undefined ? buildDecoded : openingBuilder(buildDecoded, open, mapping.where !== undefined);
+  const buildRow = openingBuilder(buildDecoded, open, mapping.where !== undefined);
   const many = hasManyRows(mapping.format)
     ? new ManyRows(mapping.format, buildDecoded, {
         judgedBytesMax,
@@ -172,79 +169,6 @@ export async function buildRows(
     return { lines: made, firstOf: (row) => firsts.get(row) ?? NO_ROW };
   };
   return { rows, lines, makeAgain, rejected, ignored };
-}
-
-/** @param mayLeaveOut whether rules of the pipeline may leave a record out. They come before a key that cannot be read */
-function openingBuilder(buildRow: RowBuilder, open: RecordDecoder, mayLeaveOut: boolean): RowBuilder {
-  return (into, source, record) => {
-    // What becomes of a stub does not depend on its value.
-    const opened = isStub(record) ? record : open(source, record);
-    if (!('code' in opened)) return buildRow(into, source, opened);
-    if (!mayLeaveOut || !isRejectedKey(opened)) return rejectionOf(opened);
-    const rejection = buildRow(into, source, opened.withoutKey);
-    if (rejection === undefined) into.dropRow();
-    return rejection?.code === LEFT_OUT ? rejection : rejectionOf(opened);
-  };
-}
-
-/** Without the record: a rejection is kept for longer. */
-function rejectionOf({ code, message }: Rejection): Rejection {
-  return { code, message };
-}
-
-/** Writes the rows of a record that may hold many. If its key cannot be read, it is rejected, and its rows are numbered all the same. */
-function writeMany(
-  many: ManyRows,
-  into: RowBlocks,
-  { source, record }: SourcedRecord,
-  open: RecordDecoder | undefined,
-): Promise<WrittenRows> {
-  const opened = open === undefined || isStub(record) ? record : open(source, record);
-  if (!('code' in opened)) return many.write(into, source, opened);
-  const withoutKey = isRejectedKey(opened) ? opened.withoutKey : record;
-  return many.write(into, source, withoutKey, rejectionOf(opened));
-}
-
-/**
- * Makes of a record what rows are made of: its value and its key are JSON, and the value is out of its envelope. Undefined
- * if all records are so already.
- */
-export function opener(
-  { envelope, key }: Pick<Mapping, 'envelope' | 'key'>,
-  decoder: (() => RecordDecoder) | undefined,
-): RecordDecoder | undefined {
-  const keys = key === undefined ? undefined : new JsonKeys(envelope !== undefined);
-  const envelopes = envelope === undefined ? undefined : new DebeziumEnvelopes(envelope);
-  const steps: RecordDecoder[] = [
-    ...(decoder === undefined ? [] : [decoder()]),
-    ...(keys === undefined
-      ? []
-      : [
-          (source: RecordSource, record: KafkaRecord) => {
-            const opened = keys.open(source, record);
-            return 'code' in opened ? rejectedKey(opened, record) : opened;
-          },
-        ]),
-    ...(envelopes === undefined ? [] : [(_source: RecordSource, record: KafkaRecord) => envelopes.open(record)]),
-  ];
-  if (steps.length === 0) return undefined;
-  return (source, record) => {
-    let opened = record;
-    let key: Rejection | undefined;
-    for (const step of steps) {
-      const next = step(source, opened);
-      if (!('code' in next)) {
-        opened = next;
-      } else if (isRejectedKey(next)) {
-        // A change that the pipeline skips is skipped, whatever its key is.
-        key = next;
-        opened = next.withoutKey;
-      } else {
-        return next.code === LEFT_OUT ? next : (key ?? next);
-      }
-    }
-    return key === undefined ? opened : { ...rejectionOf(key), withoutKey: opened };
-  };
 }
 
 /** Tells of each record, in order, whether it has come before. */

@@ -8,9 +8,10 @@ import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { isStub, type SourcedRecord } from '../protocol/record.js';
 import type { Mapping, TablesOfValues } from '../protocol/settings.js';
-import { buildRows, opener, type Fill } from './batchRows.js';
+import { buildRows, type Fill } from './batchRows.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { decodingOf } from './insertRecords.js';
+import { opener } from './openedRecords.js';
 import { leftOut } from './rows/rowRejections.js';
 import { TableFinder } from './rows/tableFinder.js';
 

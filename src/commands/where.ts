@@ -146,7 +146,7 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
       log,
       record: record && {
         timestampMs: record.timestampMs,
-        skipped: (await skips({ ...place, epoch: log.epoch ?? '' }, record)) === true,
+        skipped: await skips({ ...place, epoch: log.epoch ?? '' }, record),
         batcher: await batcherOf(pipeline.name, { place, record, layout, findPointed }).catch(
           (error: unknown) => `not known: ${messageOf(error)}`,
         ),

@@ -341,3 +341,29 @@ it('the table goes by a value, whatever its name is; a rewind finds rows in the 
   const after = await ktb(swapped, ['reconcile', fixture.name]);
   expect(after, after.output).toMatchObject({ code: 0 });
 });
+
+it('what names no table is known as skipped without acknowledgements, also if the key or a header says the table', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64', partitions: 1 });
+  const tables = { acme: fixture.table };
+  const config = fixture.config({
+    ...{ reply: undefined, key: { format: 'json' } },
+    table: { by: 'key:/tenant', tables, otherwise: 'skip' },
+  });
+  daemon = await Daemon.start(config);
+  const keys = ['{"tenant":"acme"}', '{"tenant":"globex"}', '{}'];
+  await fixture.produce(3, (id) => ({ key: keys[id]! }));
+  await eventually(async () => expect(await fixture.rowCounts()).toMatchObject({ rows: 1 }));
+  const states = [];
+  for (const offset of [0, 1, 2]) {
+    const { code, output } = await ktb(config, ['where', `${fixture.topic}/0/${offset}`, '--json']);
+    states.push([code, (JSON.parse(output) as { state: string }[])[0]?.state]);
+  }
+  expect(states).toEqual([
+    [0, 'inserted'],
+    [0, 'skipped'],
+    [0, 'skipped'],
+  ]);
+  const reconcile = await ktb(config, ['reconcile', fixture.name, '--json']);
+  expect(reconcile, reconcile.output).toMatchObject({ code: 0 });
+  expect(JSON.parse(reconcile.output)).toMatchObject([{ records: 3, inserted: 1, skipped: 2, missing: [] }]);
+});

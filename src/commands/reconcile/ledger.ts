@@ -116,9 +116,8 @@ export class Ledger {
     if (timestampMs === null || this.#isAt(offset, secondsOfRecord(timestampMs))) this.#mark(offset, DEAD_LETTER);
   }
 
-  /** @param skipped whether it says that the record was skipped */
-  ack(offset: number, skipped: boolean): void {
-    this.#mark(offset, skipped ? ACK | SKIPPED : ACK);
+  ack(offset: number): void {
+    this.#mark(offset, ACK);
   }
 
   /** A batcher has accepted it but not flushed it yet. */

@@ -15,7 +15,6 @@ import { readRanges, type PassedOver } from '../../kafka/readRanges.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { hasManyRows } from '../../protocol/settings.js';
 import { tablesOf, tablesOfTopic } from '../../protocol/tables.js';
-import { UsageError } from '../../lib/usageError.js';
 import type { Decoders } from '../../formats/decoders.js';
 import { columnsOfOne } from '../shared/columnsOfOne.js';
 import { passedOverText } from '../shared/passedOver.js';
@@ -142,8 +141,6 @@ class Ledgers {
   readonly #byName: ReadonlyMap<string, LedgerEntry>;
   /** Time of the oldest record, milliseconds since 1970. Undefined if a record has no time. */
   oldestMs: number | undefined = Infinity;
-  /** Whether only acknowledgements say which records were skipped. */
-  acksTellSkipped = false;
 
   constructor(
     ranges: readonly ComparedRange[],
@@ -181,7 +178,7 @@ class Ledgers {
 async function readLog(
   ledgers: Ledgers,
   { kafka, admin, decoders }: { kafka: Kafka; admin: KafkaAdmin; decoders: Decoders | undefined },
-  { name, settings: { destination } }: PipelineConfig,
+  { settings: { destination } }: PipelineConfig,
 ): Promise<void> {
   const ranges = ledgers.entries.map(({ range }) => range);
   const skips = await skipTest(destination, decoders);
@@ -190,12 +187,7 @@ async function readLog(
     record: async (record, range) => {
       const { offset, timestampMs } = record;
       const skipped = await skips({ ...range, epoch: '' }, record);
-      if (skipped === null && destination.reply === undefined)
-        throw new UsageError(
-          `pipeline ${name} leaves records out by their tables, which ktb reconcile does not look for in ${destination.mapping.format}: without acknowledgements nothing tells which ones`,
-        );
-      if (skipped === null) ledgers.acksTellSkipped = true;
-      ledgers.of(range)?.record(offset, { skipped: skipped === true, timestampMs, rows: rowsIn?.(record) });
+      ledgers.of(range)?.record(offset, { skipped, timestampMs, rows: rowsIn?.(record) });
       ledgers.wrote(timestampMs);
       return false;
     },
@@ -280,8 +272,8 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
   const { oldestMs } = ledgers;
   if (oldestMs === Infinity) return;
   await readAnswers(kafka, admin, pipeline, oldestMs, {
-    ack: (source, { status }) => {
-      ledgers.of(source)?.ack(source.offset, ledgers.acksTellSkipped && status === 'skipped');
+    ack: (source) => {
+      ledgers.of(source)?.ack(source.offset);
       return false;
     },
     deadLetter: (source, { recordTimestampMs }) => {

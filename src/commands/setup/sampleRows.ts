@@ -1,4 +1,4 @@
-import { opener } from '../../clickhouse/batchRows.js';
+import { opener } from '../../clickhouse/openedRecords.js';
 import { RowBlocks } from '../../clickhouse/rowBlocks.js';
 import { connectPayload } from '../../clickhouse/rows/jsonKeys.js';
 import { createRowBuilder } from '../../clickhouse/rows/rowBuilder.js';

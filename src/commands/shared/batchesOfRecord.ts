@@ -130,7 +130,7 @@ async function firstToken(
     (item) => tableOf(destination, item.source.topic) === table && !noRow.has(identityName(item)),
   );
   const sent: typeof rows = [];
-  for (const row of rows) if ((await skips(row.source, row.record)) !== true) sent.push(row);
+  for (const row of rows) if (!(await skips(row.source, row.record))) sent.push(row);
   return identityToken(sent);
 }
 

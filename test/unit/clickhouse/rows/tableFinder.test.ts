@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { opener } from '../../../../src/clickhouse/batchRows.js';
+import { opener } from '../../../../src/clickhouse/openedRecords.js';
 import { TableFinder } from '../../../../src/clickhouse/rows/tableFinder.js';
 import type { RecordHeader } from '../../../../src/protocol/record.js';
 import type { Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';

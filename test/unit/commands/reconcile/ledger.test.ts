@@ -80,7 +80,7 @@ it('offsets without a record do not divide a gap, records that are there do', ()
 it('what is done with needs an acknowledgement, what is held or missing does not yet', () => {
   const of = ledger([10, 11, 12, 13]);
   of.rows(rows(10));
-  of.ack(10, false);
+  of.ack(10);
   of.rows(rows(11));
   of.held(record(12));
   expect(of.summary()).toMatchObject({ acknowledged: 1, unanswered: [{ from: 11, to: 11, records: 1 }] });
@@ -107,7 +107,7 @@ it('two rows under one epoch are a double, one under each of two epochs are none
 it('what lies outside of the range changes nothing', () => {
   const of = ledger([10]);
   of.rows(rows(10));
-  of.ack(10, false);
+  of.ack(10);
   const unchanged = of.summary();
   for (const offset of [9, 20, 0]) {
     of.record(offset, { skipped: false, timestampMs: TIMESTAMP_MS });

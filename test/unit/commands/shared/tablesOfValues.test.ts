@@ -35,10 +35,40 @@ it('commands know which records are skipped because their value names no table',
   const avro = (text: string) => `\0\0\0\0\u0001\u0002${text}`;
   expect(await skips(avro('a'), TABLES, { format: 'avro' })).toBe(false);
   expect(await skips(avro('b'), TABLES, { format: 'avro' })).toBe(true);
-  // Only the acknowledgement tells.
-  for (const mapping of [{ format: 'text' }, { format: 'json-lines' }] as const)
-    expect(await skips('{"t":"b"}', TABLES, mapping)).toBeNull();
-  expect(await skips('{}', { ...TABLES, by: 'key:/t' }, { key: { format: 'json' } })).toBeNull();
+});
+
+it('commands know it too where the key, a header, or one of many rows says what becomes of a record', async () => {
+  const of = (key: string | null, value: string | null, mapping: Partial<Mapping>, by: string, header?: string) =>
+    skipTest({ mapping: { ...MAPPING, ...mapping }, tablesOfValues: { ...TABLES, by } }, decoders).then((test) =>
+      test(
+        SOURCE,
+        record(0, {
+          key: key === null ? null : Buffer.from(key),
+          value: value === null ? null : Buffer.from(value),
+          headers: header === undefined ? [] : [['t', Buffer.from(header)]],
+        }),
+      ),
+    );
+  const keyed = { key: { format: 'json' } } as const;
+  expect(await of('{"t":"a"}', '{}', keyed, 'key:/t')).toBe(false);
+  expect(await of('{"t":"b"}', '{}', keyed, 'key:/t')).toBe(true);
+  expect(await of(null, '{}', keyed, 'key:/t')).toBe(true);
+  // These are rejected.
+  expect(await of('{"t":"b"', '{}', keyed, 'key:/t')).toBe(false);
+  expect(await of('{"t":"b"}', '{', keyed, 'key:/t')).toBe(false);
+  for (const format of ['text', 'bytes', 'json-lines'] as const) {
+    expect(await of(null, '{}', { format }, 'header:t', 'a')).toBe(false);
+    expect(await of(null, '{}', { format }, 'header:t', 'b')).toBe(true);
+    expect(await of(null, '{}', { format }, 'header:t')).toBe(true);
+  }
+  expect(await of(null, '[]', { format: 'json-lines' }, 'header:t', 'b')).toBe(false);
+  expect(await of(null, '\n', { format: 'json-lines' }, 'header:t', 'a')).toBe(true);
+  const where = [{ pointer: '/v', equals: 1 }];
+  const lines = { format: 'json-lines', where } as const;
+  expect(await of(null, '{"v":1}\n{"v":2}', lines, 'header:t', 'a')).toBe(false);
+  expect(await of(null, '{"v":2}\n{"v":2}', lines, 'header:t', 'a')).toBe(true);
+  // What the rules leave out is left out, whatever its key is.
+  expect(await of('{', '{"v":2}', { ...keyed, where }, 'key:/t')).toBe(true);
 });
 
 const ofDebezium = (table: string, row: object) =>
