@@ -12,6 +12,7 @@ hideHarmlessWarnings();
 // A variable that is set and empty counts as none, as in `KTB_CONFIG= ktb check`.
 if (process.env['KTB_CONFIG'] === '') delete process.env['KTB_CONFIG'];
 if (process.env['KTB_CODEC_TOKEN'] === '') delete process.env['KTB_CODEC_TOKEN'];
+if (process.env['KTB_CODEC_TOKEN_FILE'] === '') delete process.env['KTB_CODEC_TOKEN_FILE'];
 for (const output of [process.stdout, process.stderr])
   output.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -124,7 +124,13 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .command('codec-server')
     .description('decode records for the Temporal UI and CLI, as their codec endpoint')
     .option('--listen <address:port>', 'address to listen on', '127.0.0.1:8081')
-    .addOption(new Option('--token <token>', 'bearer token that requests must have').env('KTB_CODEC_TOKEN'))
+    .addOption(
+      new Option(
+        '--token <token>',
+        'bearer token that requests must have; others on this machine can see it among the processes, so prefer a file or the variable',
+      ).env('KTB_CODEC_TOKEN'),
+    )
+    .addOption(new Option('--token-file <file>', 'file that has this token').env('KTB_CODEC_TOKEN_FILE'))
     .option('--origin <url>', 'address of a Temporal UI whose pages may send requests; may be repeated', collect)
     .option(
       '--config <file>',

@@ -176,8 +176,9 @@ Whoever may send it requests can read all records whose packed form they have. S
 it listens only on this machine, unless requests need a token. There are two kinds.
 Both come as "Authorization: Bearer <token>", and either or both may be set:
 
-- The token of --token, one for all: for the Temporal CLI, and for a proxy that knows
-  its users. Who asked says the header of --user-header, which the proxy sets.
+- The token of --token-file, one for all: for the Temporal CLI, and for a proxy that
+  knows its users. Who asked says the header of --user-header, which the proxy sets.
+  The file is read at the start.
 - A user's own access token, which the Temporal UI sends ("pass access token"). It
   must be a JWT with an asymmetric signature (RS256, PS256, ES256, EdDSA and so on)
   by the issuer, for the audience, and valid now. Clocks may differ by 30 s.

@@ -146,7 +146,9 @@ function resolveReferences(
       };
       if (isFile !== undefined) return readSecret(name, read, complain);
       const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
-      return text ?? complain(`names the environment variable ${name}, which is not set`);
+      if (text !== undefined) return text;
+      if (match !== value && mayBeSecret(path, value)) return complain(BRACES_OR_VARIABLE);
+      return complain(`names the environment variable ${name}, which is not set`);
     });
   }
   if (Array.isArray(value))
@@ -159,6 +161,19 @@ function resolveReferences(
     return Object.fromEntries(entries) as unknown;
   }
   return value;
+}
+
+const BRACES_OR_VARIABLE =
+  'has ${…} with the name of an environment variable that is not set; for a text with braces of its own, such as a password, write $${ instead of ${';
+
+/** Keys outside of pipelines whose values are secrets. */
+const SECRET_KEYS: ReadonlySet<unknown> = new Set(
+  'password clientSecret apiKey token accessToken metricsToken key keys'.split(' '),
+);
+
+/** Whether a text may be, or hold, a secret that somebody has written out. What is between its braces may be a part of it. */
+function mayBeSecret([section, ...keys]: ConfigProblem['path'], text: string): boolean {
+  return section !== 'pipelines' && (keys.some((key) => SECRET_KEYS.has(key)) || text.includes('@'));
 }
 
 function readSecret(file: string, read: ReadText, complain: (message: string) => string): string {
@@ -208,8 +223,23 @@ function temporalEnvironment(
   } catch (error) {
     const { path } = error as NodeJS.ErrnoException;
     const [name] = Object.entries(variables).find(([key, value]) => isTemporals(key) && value === path) ?? [];
-    return complain(name, messageOf(error));
+    return isTomlError(error) ? complain('TEMPORAL_CONFIG_FILE', unquoted(error)) : complain(name, messageOf(error));
   }
+}
+
+/** An error of smol-toml, which envconfig reads files of profiles with. Its message quotes lines of the file, and so secrets. */
+interface TomlError extends Error {
+  readonly codeblock: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+function isTomlError(error: unknown): error is TomlError {
+  return error instanceof Error && 'codeblock' in error;
+}
+
+function unquoted({ message, line, column }: TomlError): string {
+  return `${message.split('\n')[0]} at line ${line}, column ${column} of the file with profiles`;
 }
 
 function isTemporals(variable: string): boolean {

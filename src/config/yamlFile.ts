@@ -34,7 +34,10 @@ export function parseYaml(text: string, file: string): YamlFile {
   // Warnings quote keys that are no texts.
   const document = parseDocument(text, { lineCounter, logLevel: 'error', uniqueKeys: areOneKey });
   const lineOf = (path: Path): number | undefined => lineIn(document, lineCounter, path);
-  if (document.errors.length > 0) throw new ConfigError(file, document.errors.map(notYaml));
+  // A tag that is not known is only a warning, and its text would be used without it.
+  const tags = document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED');
+  const errors = [...document.errors, ...tags];
+  if (errors.length > 0) throw new ConfigError(file, errors.map(notYaml));
   const mustBeNone = (paths: readonly Path[], message: string): void => {
     if (paths.length === 0) return;
     throw new ConfigError(
@@ -57,7 +60,7 @@ export function parseYaml(text: string, file: string): YamlFile {
 }
 
 /** The library quotes at the end of a message, after a colon, and in what it says of tags and escapes. */
-function notYaml({ message, code, linePos }: Document['errors'][number]): ConfigProblem {
+function notYaml({ message, code, linePos }: Document['errors' | 'warnings'][number]): ConfigProblem {
   const [whole = ''] = message.split('\n');
   const [what = ''] = whole.replace(/ at line \d+, column \d+:?$/, '').split(': ');
   const at = linePos === undefined ? '' : ` at line ${linePos[0].line}, column ${linePos[0].col}`;

@@ -96,7 +96,7 @@ it('an option that a command does not know is told as such', async () => {
 });
 
 it('a variable of an option that is set and empty counts as none', async () => {
-  const env = { ...process.env, KTB_CONFIG: '', KTB_CODEC_TOKEN: '' };
+  const env = { ...process.env, KTB_CONFIG: '', KTB_CODEC_TOKEN: '', KTB_CODEC_TOKEN_FILE: '' };
   const directory = await mkdtemp(join(tmpdir(), 'ktb-empty-'));
   onTestFinished(() => rm(directory, { recursive: true }));
   const run = (...args: string[]) => promisify(execFile)(process.execPath, [CLI, ...args], { env, cwd: directory });

@@ -54,7 +54,8 @@ export class Authorization {
   /** @throws UsageError if options do not fit together, or are none */
   constructor(options: AuthorizationOptions) {
     const { token, userHeader, oidcIssuer, oidcAudience, oidcJwks, oidcUserClaim, oidcAllow } = options;
-    if (token?.trim() === '') throw new UsageError('--token (KTB_CODEC_TOKEN) is empty: give a token, or none at all');
+    if (token?.trim() === '')
+      throw new UsageError('--token (KTB_CODEC_TOKEN), or its file, is empty: give a token, or none at all');
     if (token === undefined && userHeader !== undefined)
       throw new UsageError('--user-header is believed only of a proxy that has the token: set KTB_CODEC_TOKEN');
     const ofIssuer = { oidcAudience, oidcJwks, oidcUserClaim, oidcAllow };

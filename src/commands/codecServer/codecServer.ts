@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { PayloadCipher } from '../../codecs/payloadCipher.js';
 import { isPort, PORT_TOO_HIGH } from '../../config/addresses.js';
 import { loadEncryption } from '../../config/load.js';
+import { readFirst, whyUnreadable } from '../../config/textFiles.js';
 import { createLogger, type Logger } from '../../telemetry/logging.js';
 import { Authorization, type Asker, type AuthorizationOptions } from './authorization.js';
 import { decodePayloads, decryptPayloads, type WirePayload } from './codecPayloads.js';
@@ -14,6 +15,8 @@ import { UsageError } from '../../lib/usageError.js';
 type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
 
 export interface CodecServerOptions extends AuthorizationOptions {
+  /** A file with the token, instead of it. It is read at the start. */
+  readonly tokenFile?: string | undefined;
   /** `address:port`; port 0 takes a free one. Open to other machines only if requests need a token. */
   readonly listen: string;
   /** Origins of the pages that may ask: addresses of the Temporal UI. */
@@ -57,12 +60,17 @@ export async function startCodecServer({
   origin: origins,
   config,
   logger = createLogger({ level: 'info', format: 'auto' }),
+  token,
+  tokenFile,
   ...who
 }: CodecServerOptions): Promise<{ server: Server; port: number }> {
   const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(listen) ?? [];
   if (port === '') throw new UsageError(`--listen ${listen} is no address and port, such as 127.0.0.1:8081`);
   if (!isPort(listen)) throw new UsageError(`--listen ${listen} ${PORT_TOO_HIGH}`);
-  const authorization = new Authorization(who);
+  const authorization = new Authorization({
+    ...who,
+    token: tokenFile === undefined ? token : tokenIn(tokenFile, token),
+  });
   if (authorization.isOpen && !isLoopback(host))
     throw new UsageError(
       `--listen ${listen} is open to others, who could read all records: set KTB_CODEC_TOKEN or --oidc-issuer, or listen on 127.0.0.1`,
@@ -89,6 +97,16 @@ export async function startCodecServer({
   });
   await listenOn(server, { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }, '--listen');
   return { server, port: (server.address() as AddressInfo).port };
+}
+
+function tokenIn(file: string, token: string | undefined): string {
+  if (token !== undefined)
+    throw new UsageError('--token (KTB_CODEC_TOKEN) and --token-file (KTB_CODEC_TOKEN_FILE) are both set: set one');
+  try {
+    return readFirst(file).trim();
+  } catch (error) {
+    throw new UsageError(`--token-file: ${file} ${whyUnreadable(error)}`);
+  }
 }
 
 interface Answer {

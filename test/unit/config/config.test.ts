@@ -342,6 +342,29 @@ it('takes secrets from the environment and from files, and says which are missin
   ]);
 });
 
+it('quotes nothing of a secret that has braces of its own, and says how to write it', () => {
+  const written = (text: string, sections: string): string => {
+    const [problem = '', ...others] = problems(`${MINIMAL}\n${sections.replace('SECRET', text)}`);
+    expect(others).toEqual([]);
+    return problem;
+  };
+  for (const sections of [
+    "clickhouse: { password: 'SECRET' }",
+    "clickhouse: { accessToken: 'SECRET' }",
+    "clickhouse: { url: 'https://ktb:SECRET@clickhouse:8443' }",
+    "temporal: { apiKey: 'SECRET' }",
+    "temporal: { encryption: { keys: { k1: 'SECRET' } } }",
+    "http: { metricsToken: 'SECRET' }",
+  ]) {
+    const problem = written('pa${s3cr3t}x', sections);
+    expect(problem).toMatch(/^line 2: .*: has \$\{…\} .*write \$\$\{ instead/);
+    expect(problem).not.toContain('s3cr3t');
+  }
+  // A reference, and what is no secret, are named.
+  expect(written('${NOT_SET}', "clickhouse: { password: 'SECRET' }")).toContain('variable NOT_SET');
+  expect(written('http://${NOT_SET}:8123', "clickhouse: { url: 'SECRET' }")).toContain('variable NOT_SET');
+});
+
 it('takes numbers from the environment', () => {
   expect(
     parse('pipelines: { a: { topics: [x], table: t, batchers: "${N}" } }', { N: '4' }).pipelines[0]?.layout.batchers,
@@ -374,6 +397,18 @@ it('takes a profile of Temporal only if a variable asks for it', () => {
   expect(of({ TEMPORAL_CONFIG_FILE: file })).toMatchObject({ address: 'person:1', apiKey: 'mine' });
   expect(of({ TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'x' })).toMatchObject({ address: 'x:1', apiKey: null });
   expect(problems(MINIMAL, { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'y' })[0]).toContain("'y' not found");
+});
+
+it('says where a profile of Temporal is no TOML, and quotes nothing of it', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'ktb-profile-')), 'temporal.toml');
+  onTestFinished(() => {
+    rmSync(dirname(file), { recursive: true });
+  });
+  writeFileSync(file, '[profile.default]\naddress = "a:1"\napi_key = "TOPSECRET\nnamespace = "n"\n');
+  const [problem, ...others] = problems(MINIMAL, { TEMPORAL_CONFIG_FILE: file });
+  expect(others).toEqual([]);
+  expect(problem).toMatch(/^TEMPORAL_CONFIG_FILE: Invalid TOML document: .* at line 3, column \d+ of the file/);
+  expect(problem).not.toContain('TOPSECRET');
 });
 
 it('names the variable of Temporal that cannot be used, together with what is wrong in the file', () => {
@@ -427,6 +462,11 @@ it.each([
   ],
   ['an alias as a key', 'clickhouse:\n  *hunter2 : x', /clickhouse: names an alias that does not exist/],
   ['a tag', 'clickhouse:\n  password: !e!hunter2 x', /is not YAML: a tag is not known .* at line 2, column 13/],
+  [
+    'a tag of one’s own',
+    'clickhouse:\n  password: !hunter2 x',
+    /is not YAML: a tag is not known .* at line 2, column 13/,
+  ],
   ['a verbatim tag', 'clickhouse:\n  password: !<!> hunter2', /is not YAML: a tag is not known/],
   ['the header of a block', 'clickhouse:\n  password: |hunter2', /is not YAML: Block scalar header .* at line 2/],
   [

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +65,20 @@ it('answers only those who bring the token', async () => {
   expect((await ask('/decode', post({ authorization: 'Bearer secret' }))).status).toBe(200);
   // The scheme may be in any case.
   expect((await ask('/decode', post({ authorization: 'bearer secret' }))).status).toBe(200);
+});
+
+it('takes the token from a file, which must have one, and from nowhere else beside it', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ktb-codec-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const tokenFile = join(directory, 'token');
+  await expect(serve({ tokenFile })).rejects.toThrow(new UsageError(`--token-file: ${tokenFile} does not exist`));
+  await writeFile(tokenFile, '\n');
+  await expect(serve({ tokenFile })).rejects.toThrow(/^--token \(KTB_CODEC_TOKEN\), or its file, is empty/);
+  await writeFile(tokenFile, 'secret\n');
+  await expect(serve({ tokenFile, token: 'other' })).rejects.toThrow(/are both set/);
+  const ask = await serve({ tokenFile });
+  expect((await ask('/decode', post({ authorization: 'Bearer other' }))).status).toBe(401);
+  expect((await ask('/decode', post({ authorization: 'Bearer secret' }))).status).toBe(200);
 });
 
 it('lets only pages of the UI ask, and answers their preflight without the token', async () => {
