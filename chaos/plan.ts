@@ -270,7 +270,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
     draw: (random) => ({
       // All for one batcher, each in a signal of its own.
       fault: { kind: 'signals piled up', burst: { records: 12_000, badEvery: 1_000, bytesMax: 0, keys: 1 } },
-      lastsMs: random.between(120_000, 180_000),
+      lastsMs: random.between(30_000, 90_000),
     }),
   },
   'topic made again': {
