@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { describeEnd, OwnedProcess, type Watchdog } from '../stack/processes.js';
+import { describeEnd, OwnedProcess, type ProcessEnd, type Watchdog } from '../stack/processes.js';
 import { Link } from './link.js';
 import type { Part } from './plan.js';
 
@@ -19,11 +19,16 @@ export type Role = 'both' | 'consumer' | 'worker';
 /** What is other than usual while a daemon runs. */
 export interface Conditions {
   readonly role?: Role;
-  /** What V8 may take for objects. Beyond it the process ends, which is not its fault. */
+  /** What V8 may take for objects. If the process ends and says that it needed more, that is not its fault. */
   readonly heapMiB?: number;
   /** How far its clock is ahead; negative: behind. */
   readonly clockMs?: number;
 }
+
+/** What Node.js and V8 say when the heap is too small, for the process or for one of its threads. */
+const OUT_OF_MEMORY = /out of memory|\bOOM\b|ERR_WORKER_OUT_OF_MEMORY/;
+/** What a daemon says when it listens to signals. */
+const RUNNING = '"message":"Running"';
 
 /** Sets the clock of the process that it is preloaded into. */
 const CLOCK = new URL('clock.mjs', import.meta.url).href;
@@ -76,7 +81,7 @@ export class ChaosDaemon {
   readonly wrongEnds: string[] = [];
   /** How often a process of it has begun. */
   starts = 0;
-  /** How often one with little memory has ended by itself. */
+  /** How often one with little memory has ended by itself, and said so. */
   endsForMemory = 0;
   readonly #spec: DaemonSpec;
   readonly #links: Readonly<Record<Part, readonly Link[]>>;
@@ -85,6 +90,8 @@ export class ChaosDaemon {
   #conditions: Conditions = {};
   #process: OwnedProcess | undefined;
   #wanted = false;
+  /** Where in its log the present process begins. */
+  #logFrom = 0;
   #starting: Promise<void> | undefined;
   #isClosed = false;
 
@@ -171,6 +178,7 @@ export class ChaosDaemon {
       ...(heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`]),
       ...(clockMs === undefined ? [] : [`--import=${CLOCK}`]),
     ];
+    this.#logFrom = this.logBytes();
     const started = await OwnedProcess.spawn(
       {
         command: process.execPath,
@@ -187,8 +195,8 @@ export class ChaosDaemon {
     this.starts++;
     void started.ended.then(async (end) => {
       if (started.endRequested || !this.#wanted) return;
-      if (heapMiB === undefined) this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
-      else this.endsForMemory++;
+      if (heapMiB !== undefined && OUT_OF_MEMORY.test(this.#said())) this.endsForMemory++;
+      else this.wrongEnds.push(`${name} ${describeEnd(end)}, without being asked to`);
       await sleep(PAUSE_BEFORE_RESTART_MS);
       await this.#startAgain(started);
     });
@@ -206,10 +214,20 @@ export class ChaosDaemon {
     // How one has ended that runs no more was judged then, or a fault has killed it.
     if (!this.running) return;
     const end = await this.#process?.end(STOP_WITHIN_MS);
-    // A process that has only begun is ended by SIGTERM itself.
-    const isItsFault = this.#conditions.heapMiB === undefined;
-    if (isItsFault && end !== undefined && end.code !== 0 && end.signal !== 'SIGTERM')
+    if (end !== undefined && end.code !== 0 && !this.#maySoEnd(end))
       this.wrongEnds.push(`${this.name} ${describeEnd(end)} after SIGTERM`);
+  }
+
+  #maySoEnd({ signal }: ProcessEnd): boolean {
+    const said = this.#said();
+    // A process that has only begun is ended by SIGTERM itself.
+    if (signal === 'SIGTERM' && !said.includes(RUNNING)) return true;
+    return this.#conditions.heapMiB !== undefined && OUT_OF_MEMORY.test(said);
+  }
+
+  /** What the present process, or the last one, has written to its log. */
+  #said(): string {
+    return readFileSync(this.#logFile).subarray(this.#logFrom).toString();
   }
 
   async kill(): Promise<void> {

@@ -51,6 +51,18 @@ it.each([
   expect(daemon.wrongEnds).toEqual(wrongEnds);
 });
 
+it.each([
+  ['', []],
+  [`console.log('{"level":"info","message":"Running"}');`, ['one was ended by SIGTERM after SIGTERM']],
+])('SIGTERM itself may end a daemon only before it says that it runs: %s', async (says, wrongEnds) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ktb-daemons-'));
+  const daemon = await daemonOf(`${says} console.log('up'); setInterval(() => undefined, 1_000);`, directory);
+  await daemon.start();
+  await eventually(() => expect(logOf(directory).at(-1)).toBe('up'));
+  await daemon.terminate();
+  expect(daemon.wrongEnds).toEqual(wrongEnds);
+});
+
 it('a kill before it is told to end is no wrong end', async () => {
   const daemon = await daemonOf('setInterval(() => undefined, 1_000)');
   await daemon.start();
@@ -89,16 +101,37 @@ it('runs in another role, and with less memory, while it is told to', async () =
   }
 });
 
+const FILLS_ITS_HEAP = `const all = []; for (;;) all.push('x'.repeat(100).split(''))`;
+const FILLS_THE_HEAP_OF_A_THREAD = `
+  const { Worker } = require('node:worker_threads');
+  const thread = new Worker(${JSON.stringify(FILLS_ITS_HEAP)}, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 16 } });
+  thread.on('error', (error) => { console.error(error.code); process.exit(1); });
+`;
+const ABORTS = 'setTimeout(() => process.abort(), 100)';
+
 it.each([
-  [{}, 1],
-  [{ heapMiB: 40 }, 0],
-])('the end of a daemon is wrong unless it had too little memory: %o', async (conditions, wrong) => {
-  const daemon = await daemonOf('setTimeout(() => process.abort(), 100)');
-  daemon.under(conditions);
+  ['with much memory', {}, FILLS_THE_HEAP_OF_A_THREAD, 1, 0],
+  ['with little memory', { heapMiB: 40 }, FILLS_ITS_HEAP, 0, 1],
+  ['with little memory for a thread', { heapMiB: 40 }, FILLS_THE_HEAP_OF_A_THREAD, 0, 1],
+  ['for another reason', { heapMiB: 40 }, ABORTS, 1, 0],
+])(
+  'the end of a daemon is wrong unless it had too little memory: %s',
+  async (_, conditions, script, wrong, forMemory) => {
+    const daemon = await daemonOf(script);
+    daemon.under(conditions);
+    await daemon.start();
+    await eventually(() => expect([daemon.wrongEnds.length, daemon.endsForMemory]).toEqual([wrong, forMemory]));
+    await daemon.kill();
+  },
+);
+
+it('a failure after SIGTERM is wrong, also of a daemon that has little memory', async () => {
+  const daemon = await daemonOf(endsWith(1));
+  daemon.under({ heapMiB: 40 });
   await daemon.start();
-  await eventually(() => expect(daemon.running).toBe(false));
-  await daemon.kill();
-  expect(daemon.wrongEnds).toHaveLength(wrong);
+  expect(await daemon.untilAssigned(20_000, new AbortController().signal)).toBe(true);
+  await daemon.terminate();
+  expect(daemon.wrongEnds).toEqual(['one ended with exit code 1 after SIGTERM']);
 });
 
 it('has a clock that is ahead, is set back, and is right again', async () => {
@@ -120,6 +153,7 @@ it('tells how many lines of its log are from the future, and how often it has en
   const script = `
     for (const later of [-60_000, 0, 4_000, 60_000])
       console.log(JSON.stringify({ time: new Date(Date.now() + later).toISOString() }));
+    console.error('JavaScript heap out of memory');
     setTimeout(() => process.exit(1), 50);
   `;
   const daemon = await daemonOf(script);
