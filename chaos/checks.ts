@@ -1,5 +1,14 @@
 import type { BatcherRun } from './batchers.js';
-import { areRowsRight, countInTwoTables, gapsTold, isRemoved, reread, rereadsOf, type Deliberate } from './due.js';
+import {
+  areRowsRight,
+  countInTwoTables,
+  gapsTold,
+  isRemoved,
+  readingsMin,
+  reread,
+  rereadsOf,
+  type Deliberate,
+} from './due.js';
 import { flatness, type ProcessSample } from './flatness.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { QuietTime } from './quiet.js';
@@ -23,6 +32,14 @@ export interface Commit {
   readonly partition: number;
   /** All records before it are committed. */
   readonly offset: number;
+}
+
+/** A time at which what is committed may go back. */
+export interface OffsetsLost {
+  /** Undefined: of all. */
+  readonly partition: number | undefined;
+  readonly fromMs: number;
+  readonly toMs: number;
 }
 
 /** What the follower of the acknowledgements has noted. */
@@ -87,8 +104,8 @@ export interface Observed {
   readonly underWay: readonly string[];
   /** Before everything was read, and after it: the daemons were gone. */
   readonly standings: readonly [Standing, Standing];
-  /** Times at which the group had no offsets: a fault has taken them. */
-  readonly offsetsLost: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** When faults have taken the offsets of the group away, or have set them back. */
+  readonly offsetsLost: readonly OffsetsLost[];
   /** Whether batchers may have ended with their layout. */
   readonly layoutChanged: boolean;
   /** Ids of runs that faults have closed. */
@@ -138,6 +155,11 @@ export interface Bounds {
   readonly repeatsPerFault: number;
   /** Of all records: so many may be acknowledged once more, whatever was under way. */
   readonly repeatedShareMax: number;
+  /**
+   * Of the records whose first acknowledgement comes between faults: so many, beside the batches that can be under way, may be
+   * acknowledged once more meanwhile.
+   */
+  readonly quietRepeatedShareMax: number;
   /** Memory, handles, cache and histories may not grow. */
   readonly isSoak: boolean;
 }
@@ -172,6 +194,7 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     answered(observed),
     answersTrue(observed),
     seldomRepeated(observed, bounds),
+    insertedBeforeAnswered(observed),
     thereWhenAnswered(observed),
     viewComplete(observed),
     gapsTold(observed),
@@ -309,11 +332,15 @@ function valuesMatch({ ledger }: Observed): Verdict {
   );
 }
 
-/** Every record is acknowledged, and all acknowledgements of a record say the same. */
+/**
+ * Every record is acknowledged, once more for each time that it was read again as a new one, and all acknowledgements of a
+ * record say the same.
+ */
 function answered({ ledger, deliberate }: Observed): Verdict {
   return ofEach('each record is acknowledged, and always in the same way', ledger, (record) => {
-    if (record.acks === 0)
-      return isRemoved(deliberate, record) ? undefined : `record ${record.name} has no acknowledgement`;
+    const least = readingsMin(deliberate, record);
+    if (record.acks < least && !isRemoved(deliberate, record))
+      return `record ${record.name} has ${record.acks} of ${least} acknowledgements`;
     return record.has('acksDisagree')
       ? `record ${record.name} was acknowledged as ${record.said}, and then otherwise`
       : undefined;
@@ -338,10 +365,17 @@ const COPIES_MAX = 8;
 
 /** Dead letters and acknowledgements come again only after faults, and only those of batches that were under way. */
 function seldomRepeated(
-  { ledger, waitingAtFaults, deliberate }: Observed,
-  { repeatsPerFault, repeatedShareMax }: Bounds,
+  { ledger, waitingAtFaults, deliberate, quietTimes }: Observed,
+  { repeatsPerFault, repeatedShareMax, quietRepeatedShareMax }: Bounds,
 ): Verdict {
   const violations = new Violations();
+  const quiet = repeatsInQuiet(ledger, deliberate, quietTimes);
+  const quietMax = repeatsPerFault + Math.ceil(quiet.records * quietRepeatedShareMax);
+  if (quiet.repeated > quietMax)
+    violations.add(
+      () =>
+        `${quiet.repeated} of ${quiet.records} records were acknowledged twice between faults, more than ${quietMax}`,
+    );
   const { secondAcks, secondLetters, acks, letters } = ledger.counts;
   const underWay = waitingAtFaults.reduce((sum, waiting) => sum + Math.min(waiting, repeatsPerFault), 0);
   const repeatsMax = Math.min(underWay, Math.ceil(ledger.counts.records * repeatedShareMax)) + reread(deliberate);
@@ -355,8 +389,48 @@ function seldomRepeated(
     if (record.acks > copiesMax) violations.add(() => `record ${record.name} has ${record.acks} acknowledgements`);
     if (record.letters > copiesMax) violations.add(() => `record ${record.name} has ${record.letters} dead letters`);
   });
-  const note = `${secondAcks} acknowledgements and ${secondLetters} dead letters came again, of ${repeatsMax} that may`;
+  const note =
+    `${secondAcks} acknowledgements and ${secondLetters} dead letters came again, of ${repeatsMax} that may; ` +
+    `between faults ${quiet.repeated} of ${quiet.records} records`;
   return verdictOf('answers are seldom repeated', acks + letters, violations, note);
+}
+
+/**
+ * How many records have their first acknowledgement in a time without faults, and how many of them another one, too. What a
+ * fault has left comes again there, but seldom after a first one that came there.
+ */
+function repeatsInQuiet(
+  ledger: Ledger,
+  deliberate: Deliberate,
+  quietTimes: readonly QuietTime[],
+): { readonly records: number; readonly repeated: number } {
+  let [records, repeated] = [0, 0];
+  ledger.forEach((record) => {
+    const { acks, firstAckAtMs, lastAckAtMs } = record;
+    const quiet = quietTimes.find(
+      ({ fromMs, tookMs = 0 }) => firstAckAtMs >= fromMs && firstAckAtMs <= fromMs + tookMs,
+    );
+    if (acks === 0 || quiet === undefined || rereadsOf(deliberate, record) > 0) return;
+    records++;
+    if (acks > 1 && lastAckAtMs <= quiet.fromMs + (quiet.tookMs ?? 0)) repeated++;
+  });
+  return { records, repeated };
+}
+
+/** ClickHouse took a row before its record was acknowledged as inserted. Both times are those of servers on one machine. */
+function insertedBeforeAnswered({ ledger }: Observed): Verdict {
+  const violations = new Violations();
+  let checked = 0;
+  ledger.forEach((record) => {
+    const { rows, said, insertedAtUs, firstAckAtMs, name } = record;
+    // What is wrong with others is found by other checks.
+    if (rows === 0 || said !== 'inserted') return;
+    checked++;
+    // Brokers know no parts of a millisecond.
+    const lateMs = Math.floor(insertedAtUs / 1_000) - firstAckAtMs;
+    if (lateMs > 0) violations.add(() => `${name} was acknowledged ${lateMs} ms before its row was inserted`);
+  });
+  return verdictOf('rows are inserted before they are acknowledged', checked, violations);
 }
 
 /**
@@ -417,25 +491,25 @@ interface LastOfKey {
   readonly place: string;
 }
 
-/** After the offsets were lost, until the group has committed again. */
-const COMMITTED_AGAIN_MS = 60_000;
-
 /**
  * The group never commits past the end of a log, nor backward unless its offsets were taken away, and at the end it has
  * committed everything.
  */
 function commitsForward({ offsets, offsetsLost, lost }: Observed): Verdict {
-  const isExcused = (atMs: number): boolean =>
-    offsetsLost.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + COMMITTED_AGAIN_MS);
   const violations = new Violations();
   for (const [index, { atMs, committed, ends }] of offsets.entries()) {
+    // A step was at some time since the sample before.
+    const sinceMs = offsets[index - 1]?.atMs ?? atMs;
     for (const [partition, offset] of committed.entries()) {
+      const isExcused = offsetsLost.some(
+        ({ partition: of = partition, fromMs, toMs }) => of === partition && atMs >= fromMs && sinceMs <= toMs,
+      );
       const before = offsets[index - 1]?.committed[partition] ?? 0;
       const at = `partition ${partition} at ${new Date(atMs).toISOString()}`;
       const end = ends[partition] ?? 0;
-      if (offset > end && !(isExcused(atMs) && wasLost(lost, partition, offset - 1)))
+      if (offset > end && !(isExcused && wasLost(lost, partition, offset - 1)))
         violations.add(() => `${at}: committed ${offset}, the log ends at ${end}`);
-      if (offset < before && !isExcused(atMs)) violations.add(() => `${at}: committed ${before}, then ${offset}`);
+      if (offset < before && !isExcused) violations.add(() => `${at}: committed ${before}, then ${offset}`);
     }
   }
   const last = offsets.at(-1);

@@ -48,11 +48,16 @@ export function areRowsRight(deliberate: Deliberate, record: RecordState): boole
   const { rows } = record;
   const again = deliberate.again.filter((offsets) => holds(offsets, record));
   const most = 1 + again.length;
-  const least = 1 + again.filter(({ sureTo }) => record.offset < sureTo).length;
+  const least = readingsMin(deliberate, record);
   if (rows < least) return (rows > 0 || record.acks === 0) && isRemoved(deliberate, record);
   if (rows <= most) return true;
   const isFilled = deliberate.filled.some((offsets) => holds(offsets, record));
   return record.mostInOneTable <= most && (isFilled || record.has('lateInOldTable'));
+}
+
+/** How often a record was read as a new one, at least: once, and once more for each time that it was surely read again as such. */
+export function readingsMin({ again }: Deliberate, record: Place): number {
+  return 1 + again.filter((offsets) => holds(offsets, record) && record.offset < offsets.sureTo).length;
 }
 
 /**

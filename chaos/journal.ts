@@ -5,6 +5,8 @@ import type { FaultKind } from './plan.js';
 export interface DoneFault {
   readonly kind: FaultKind;
   readonly text: string;
+  /** The only one that it was done to, if there is one. */
+  readonly partition?: number;
   /** How much it has hit: connections, answers, processes. 0: it was done for nothing. */
   readonly hits: number;
   readonly fromMs: number;

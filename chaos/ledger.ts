@@ -49,6 +49,8 @@ export interface Ack {
   readonly code: string;
   /** Of the record, which has it in a header that is copied. */
   readonly id: number;
+  /** When a broker had it, by the broker's clock. */
+  readonly atMs: number;
 }
 
 /** What is noted of a record, or of what names one: bits of {@link Partition.marks}. */
@@ -72,7 +74,7 @@ const PARTITIONS_MAX = 1_024;
 const OFFSET_END = 2 ** 27;
 
 /**
- * All records of a run, and what became of each: about 70 bytes a record, so that ten million can be judged. What is read is
+ * All records of a run, and what became of each: about 90 bytes a record, so that ten million can be judged. What is read is
  * added in any order, the records first.
  */
 export class Ledger {
@@ -167,6 +169,10 @@ export class Ledger {
     const { offset } = ack;
     const said = this.sayings.indexOf(`${ack.status} ${ack.code}`.trim());
     if (own.ids[offset] !== ack.id) own.set(offset, 'ackOfOtherId');
+    // Those of one record may be in several partitions.
+    const firstAtMs = own.firstAckAtMs[offset] ?? 0;
+    if (firstAtMs === 0 || ack.atMs < firstAtMs) own.firstAckAtMs[offset] = ack.atMs;
+    own.lastAckAtMs[offset] = Math.max(own.lastAckAtMs[offset] ?? 0, ack.atMs);
     if (add(own.acks, offset) > 0) {
       this.counts.secondAcks++;
       if (own.said[offset] !== said) own.set(offset, 'acksDisagree');
@@ -283,6 +289,16 @@ export class RecordState {
     return this.#own.insertedAtUs[this.#offset] ?? 0;
   }
 
+  /** When the earliest acknowledgement was written; 0: there is none. */
+  get firstAckAtMs(): number {
+    return this.#own.firstAckAtMs[this.#offset] ?? 0;
+  }
+
+  /** When the latest one was. */
+  get lastAckAtMs(): number {
+    return this.#own.lastAckAtMs[this.#offset] ?? 0;
+  }
+
   /** When Temporal had it; 0: it is in no history. */
   get acceptedAtMs(): number {
     return this.#own.acceptedAtMs[this.#offset] ?? 0;
@@ -335,6 +351,8 @@ class Partition {
   acks = new Uint8Array(0);
   insertedAtUs = new Float64Array(0);
   acceptedAtMs = new Float64Array(0);
+  firstAckAtMs = new Float64Array(0);
+  lastAckAtMs = new Float64Array(0);
   letterCodes = new Uint16Array(0);
   said = new Uint16Array(0);
   repliedIn = new Uint16Array(0);
@@ -362,6 +380,8 @@ class Partition {
     this.acks = grown(this.acks, new Uint8Array(capacity));
     this.insertedAtUs = grown(this.insertedAtUs, new Float64Array(capacity));
     this.acceptedAtMs = grown(this.acceptedAtMs, new Float64Array(capacity));
+    this.firstAckAtMs = grown(this.firstAckAtMs, new Float64Array(capacity));
+    this.lastAckAtMs = grown(this.lastAckAtMs, new Float64Array(capacity));
     this.letterCodes = grown(this.letterCodes, new Uint16Array(capacity));
     this.said = grown(this.said, new Uint16Array(capacity));
     this.repliedIn = grown(this.repliedIn, new Uint16Array(capacity));

@@ -40,7 +40,8 @@ export async function idsIn(file: string, from: number): Promise<number[]> {
 }
 
 export function readAcks(file: string, ledger: Ledger): Promise<void> {
-  return forEachLine(file, ([replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '', id]) =>
+  return forEachLine(file, (cells) => {
+    const [replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '', id, atMs] = cells;
     ledger.addAck({
       replyPartition: Number(replyPartition),
       replyOffset: Number(replyOffset),
@@ -50,8 +51,9 @@ export function readAcks(file: string, ledger: Ledger): Promise<void> {
       batch,
       code,
       id: Number(id),
-    }),
-  );
+      atMs: Number(atMs),
+    });
+  });
 }
 
 export function readLetters(file: string, ledger: Ledger): Promise<void> {

@@ -117,14 +117,22 @@ const MEMORY_BYTES_MAX = (510 + 30) * 1024 ** 2;
 /** Three times what a process with both roles has. */
 const HANDLES_MAX = 200;
 const BATCH_RECORDS_MAX = 2_000;
-/** Runs with a fault for each thousand records have had five in a hundred, others less. */
-const REPEATED_SHARE_MAX = 0.1;
+/** Runs with a fault for each thousand records have had five in a hundred, others less than two. */
+const REPEATED_SHARE_MAX = 0.08;
+/** Runs have had three in a thousand, and less. */
+const QUIET_REPEATED_SHARE_MAX = 0.03;
 /** Longer than what a worker that has gone leaves: the heartbeat timeout of 15 s, and the longest pause of 15 s after it. */
 const QUIET_MS = 40_000;
 const SAMPLE_EVERY_MS = 1_000;
 const SAMPLE_SLOWLY_EVERY_MS = 10_000;
-/** After them commits may go backward. */
-const OFFSETS_LOST_BY: readonly FaultKind[] = ['offsets lost', 'offsets expired', 'rewound', 'unclean election'];
+/** By them commits may go backward, until so long after their end. No daemon runs while the offsets are taken away. */
+const OFFSETS_LOST_BY: Partial<Record<FaultKind, number>> = {
+  'offsets lost': 2_000,
+  'offsets expired': 2_000,
+  rewound: 2_000,
+  // The daemons have to find out that the log was cut, and commit once more.
+  'unclean election': 60_000,
+};
 const LOG_BYTES_MAX = 64 * 1024 ** 2;
 
 /** The daemons of a run: each has both roles, or some have one. */
@@ -240,6 +248,7 @@ class ChaosRun {
       faultsMin: this.#options.faults ? Math.max(1, Math.floor(this.#begun * FAULTS_MIN_SHARE)) : 0,
       repeatsPerFault: BATCHERS * BATCH_RECORDS_MAX,
       repeatedShareMax: REPEATED_SHARE_MAX,
+      quietRepeatedShareMax: QUIET_REPEATED_SHARE_MAX,
       isSoak: this.#options.soak,
     });
     writeFileSync(this.#file('verdicts.json'), `${JSON.stringify(verdicts, null, 2)}\n`);
@@ -293,7 +302,13 @@ class ChaosRun {
       ...Object.fromEntries([...Object.values(TOPICS), FOREIGN].map((topic) => [topic, PARTITIONS])),
       [REMADE]: REMADE_PARTITIONS,
     };
-    await this.#clients.run('create', { brokers: this.#brokers, topics, replicas: { [FOREIGN]: 1 } }, 120_000);
+    // So that all acknowledgements can be compared with the times at which ClickHouse took the rows, by clocks of one machine.
+    const settings = { [TOPICS.replies]: { 'message.timestamp.type': 'LogAppendTime' } };
+    await this.#clients.run(
+      'create',
+      { brokers: this.#brokers, topics, replicas: { [FOREIGN]: 1 }, settings },
+      120_000,
+    );
     await this.#table.create();
     this.#batchers = await Batchers.connect(this.#stack.temporal.address, PIPELINE);
     this.#histories = await Histories.connect(this.#stack.temporal.address);
@@ -439,11 +454,13 @@ class ChaosRun {
 
   async #disturb(planned: PlannedFault, victims: Victims, signal: AbortSignal): Promise<void> {
     const text = describeFault(planned);
+    const { fault } = planned;
     const fromMs = Date.now();
     this.#begun++;
     this.#note(text);
     const hits = Number(await inject(planned, victims, signal));
-    this.#done.push({ kind: planned.fault.kind, text, hits, fromMs, toMs: Date.now() });
+    const of = 'partition' in fault ? { partition: fault.partition } : {};
+    this.#done.push({ kind: fault.kind, text, ...of, hits, fromMs, toMs: Date.now() });
     this.#note(hits === 0 ? `hit nothing: ${text}` : `hit ${hits}: ${text}`);
   }
 
@@ -683,7 +700,10 @@ class ChaosRun {
         removed: rereads.removed,
         tablesMadeAnew: this.#table.timesMadeAnew,
       },
-      offsetsLost: this.#done.filter(({ kind }) => OFFSETS_LOST_BY.includes(kind)),
+      offsetsLost: this.#done.flatMap(({ kind, partition, fromMs, toMs }) => {
+        const moreMs = OFFSETS_LOST_BY[kind];
+        return moreMs === undefined ? [] : [{ partition, fromMs, toMs: toMs + moreMs }];
+      }),
       layoutChanged: this.#done.some(({ kind }) => kind === 'layout changed'),
       closedRuns: batchers.closed,
       ...found,

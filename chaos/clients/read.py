@@ -6,7 +6,7 @@ Reads a topic to the end that it has now, or only its "partition", committed rec
 the digest that the row has to have, the digest of the record as it is, and the code with which it has to be rejected (else
 nothing). Of "replies", as far as they are of
 records of the topic "of": partition and offset, partition and offset of the record, status, batch, code, and the record's id,
-which is in a header that is copied. Of "letters":
+which is in a header that is copied, and the time. Of "letters":
 partition and offset of the record, id, code, and the digest of the record as it is. Of "commits", which are in Kafka's own
 topic: time, partition and offset of those of "group" for the topic "of".
 """
@@ -62,7 +62,8 @@ def reply_line(message):
         return None
     record = (ack["partition"], ack["offset"])
     said = (ack["status"], ack["batch"], ack.get("code", ""))
-    return (message.partition(), message.offset(), *record, *said, int(headers_of(message).get("id", b"-1")))
+    number = int(headers_of(message).get("id", b"-1"))
+    return (message.partition(), message.offset(), *record, *said, number, message.timestamp()[1])
 
 
 def letter_line(message):

@@ -10,6 +10,7 @@ const BOUNDS: Bounds = {
   slowness: 1,
   repeatsPerFault: 3,
   repeatedShareMax: 1,
+  quietRepeatedShareMax: 1,
   isSoak: false,
 };
 
@@ -91,7 +92,7 @@ const RIGHT: Read = {
 };
 
 function ack(changes: Partial<Ack>): Ack {
-  const usual = { status: 'inserted', batch: 'x', code: '' };
+  const usual = { status: 'inserted', batch: 'x', code: '', atMs: 5 };
   const place = { replyPartition: 0, replyOffset: 0, partition: 0, offset: 0, ...changes };
   return { ...usual, id: 2 * place.partition + place.offset, ...place };
 }
@@ -305,6 +306,10 @@ const PLANTED: Readonly<
     bounds: { repeatsPerFault: 100, repeatedShareMax: 100 },
     found: ['answers are seldom repeated'],
   },
+  'a row that was inserted after its acknowledgement': {
+    planted: { rows: changed(RIGHT.rows, 2, { insertedAtUs: 6_000 }) },
+    found: ['rows are inserted before they are acknowledged'],
+  },
   'a row that was not there when it was acknowledged': {
     planted: { replies: changed(RIGHT.replies, 0, { wrong: [[0, 1, 'was not there']] }) },
     found: ['acknowledgements are true when they come'],
@@ -457,7 +462,23 @@ it('counts answers that come again after faults, and lets them pass if they say 
   const again = { acks: [...RIGHT.acks, ACK, ACK], letters: [LETTER, LETTER] };
   expect(violations(again)).toEqual({});
   const verdict = check(observed(again), BOUNDS).find(({ name }) => name === 'answers are seldom repeated');
-  expect(verdict?.note).toBe('2 acknowledgements and 1 dead letters came again, of 3 that may');
+  expect(verdict?.note).toBe(
+    '2 acknowledgements and 1 dead letters came again, of 3 that may; between faults 1 of 4 records',
+  );
+});
+
+it('counts what is acknowledged twice between faults by itself', () => {
+  const found = (changes: Partial<Read>): unknown => {
+    const acks = [...RIGHT.acks, ACK, RIGHT.acks[1]!];
+    const bounds = { repeatsPerFault: 1, quietRepeatedShareMax: 0 };
+    return violations({ acks, waitingAtFaults: [9, 9], ...changes }, bounds)['answers are seldom repeated'];
+  };
+  expect(found({})).toEqual(['2 of 4 records were acknowledged twice between faults, more than 1']);
+  // They begin before it, or come again after it.
+  expect(found({ quietTimes: changed(RIGHT.quietTimes, 0, { fromMs: 6 }) })).toBeUndefined();
+  const later = [...RIGHT.acks, { ...ACK, atMs: 901 }, { ...RIGHT.acks[1]!, atMs: 901 }];
+  expect(found({ acks: later })).toBeUndefined();
+  expect(found({ deliberate: { ...NOTHING_DELIBERATE, filled: [{ partition: 0, from: 0, to: 2 }] } })).toBeUndefined();
 });
 
 it('the earliest signal of a record counts, and what was removed before it was read needs none', () => {
@@ -473,9 +494,9 @@ it('misses no record of the log that an unclean election has cut off, and lets c
   const lost = { tails: [tail], ids: new Set([4]) };
   const offsets = [...RIGHT.offsets, { atMs: 2, committed: [4, 2], ends: [2, 2] }, { ...RIGHT.offsets[1]!, atMs: 3 }];
   const told = { ...RIGHT.told, cuts: [{ partition: 0, from: 2, to: 4 }] };
-  const found = violations({ produced, lost, offsets, told, offsetsLost: [{ fromMs: 2, toMs: 3 }] });
+  const found = violations({ produced, lost, offsets, told, offsetsLost: [{ partition: 0, fromMs: 2, toMs: 3 }] });
   expect(found).toEqual({ 'what Kafka has lost after it was accepted is answered once': ['nothing was looked at'] });
-  expect(Object.keys(violations({ produced, offsets, offsetsLost: [{ fromMs: 2, toMs: 3 }] }))).toEqual([
+  expect(Object.keys(violations({ produced, offsets, offsetsLost: [{ partition: 0, fromMs: 2, toMs: 3 }] }))).toEqual([
     'what was produced is in the log, once',
     'commits go forward, up to the ends of the logs',
   ]);
@@ -491,9 +512,35 @@ it('does not judge by an earlier commit what came later at an offset that an ele
 
 it('lets commits go backward if a fault has taken the offsets away, and batchers end if their layout has', () => {
   const offsets = [...RIGHT.offsets, { atMs: 2, committed: [0, 0], ends: [2, 2] }, RIGHT.offsets[1]!];
-  expect(violations({ offsets, offsetsLost: [{ fromMs: 2, toMs: 3 }] })).toEqual({});
+  expect(violations({ offsets, offsetsLost: [{ partition: undefined, fromMs: 2, toMs: 3 }] })).toEqual({});
   const runs = changed(RIGHT.runs, 2, { status: 'COMPLETED' });
   expect(violations({ runs, layoutChanged: true })).toEqual({});
+});
+
+it('excuses a step back only in the partition of the fault, and only between samples around its time', () => {
+  const offsets = [
+    { atMs: 0, committed: [0, 0], ends: [2, 2] },
+    { atMs: 10, committed: [2, 2], ends: [2, 2] },
+    { atMs: 20, committed: [0, 2], ends: [2, 2] },
+    { atMs: 30, committed: [2, 2], ends: [2, 2] },
+  ];
+  const found = (partition: number | undefined, fromMs: number, toMs: number): readonly string[] =>
+    Object.keys(violations({ offsets, offsetsLost: [{ partition, fromMs, toMs }] }));
+  for (const partition of [0, undefined])
+    for (const [from, to] of [
+      [12, 18],
+      [5, 10],
+      [20, 25],
+      [0, 30],
+    ] as const)
+      expect(found(partition, from, to)).toEqual([]);
+  const name = 'commits go forward, up to the ends of the logs';
+  for (const [partition, from, to] of [
+    [1, 12, 18],
+    [0, 0, 9],
+    [undefined, 21, 30],
+  ] as const)
+    expect(found(partition, from, to)).toEqual([name]);
 });
 
 it('asks for no order within a batch that ClickHouse has refused a row of', () => {
@@ -518,20 +565,31 @@ it('counts all that is wrong, and has texts of the first ones', () => {
 
 const AGAIN = { partition: 0, from: 0, sureTo: 1, to: 2 };
 
-it('a record that was read again as a new one has one more row, and no other has', () => {
-  const deliberate = { ...NOTHING_DELIBERATE, again: [AGAIN] };
-  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW] })).toEqual({});
+it('a record that was read again as a new one has one more row and acknowledgement, and no other has', () => {
+  const again = { deliberate: { ...NOTHING_DELIBERATE, again: [AGAIN] }, acks: [...RIGHT.acks, ACK] };
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW] })).toEqual({});
   // What came after the last commit may have been read before.
-  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, RIGHT.rows[1]!] })).toEqual({});
-  expect(violations({ deliberate })).toEqual({
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, RIGHT.rows[1]!] })).toEqual({});
+  expect(violations({ ...again, rows: RIGHT.rows })).toEqual({
     'each record is one row or a dead letter': ['record 0/0 (id 0) is 1 rows and 0 dead letters'],
   });
-  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, RIGHT.rows[2]!] })).toEqual({
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, RIGHT.rows[2]!] })).toEqual({
     'each record is one row or a dead letter': ['record 1/0 (id 2) is 2 rows and 0 dead letters'],
   });
-  expect(violations({ deliberate, rows: [...RIGHT.rows, ROW, ROW] })).toEqual({
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, ROW] })).toEqual({
     'each record is one row or a dead letter': ['record 0/0 (id 0) is 3 rows and 0 dead letters'],
   });
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW], acks: RIGHT.acks })).toEqual({
+    'each record is acknowledged, and always in the same way': ['record 0/0 (id 0) has 1 of 2 acknowledgements'],
+  });
+});
+
+it('the earliest acknowledgement of a record and its earliest row are compared', () => {
+  const found = (rows: readonly Row[], acks: readonly Ack[]): string[] => Object.keys(violations({ rows, acks }));
+  const late = changed(RIGHT.rows, 0, { insertedAtUs: 3_000 });
+  const name = 'rows are inserted before they are acknowledged';
+  expect(found(late, [...RIGHT.acks, { ...ACK, replyPartition: 1, atMs: 2 }])).toContain(name);
+  expect(found(late, [...RIGHT.acks, { ...ACK, replyPartition: 1, atMs: 3 }])).not.toContain(name);
 });
 
 it('what is read again is acknowledged again', () => {

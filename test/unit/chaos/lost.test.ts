@@ -10,7 +10,7 @@ const row = (offset: number, id: number): Row => {
 };
 const ack = (offset: number, id: number, code = ''): Ack => {
   const status = code === '' ? 'inserted' : 'rejected';
-  return { replyPartition: 0, replyOffset: id, partition: 1, offset, status, batch: 'b', code, id };
+  return { replyPartition: 0, replyOffset: id, partition: 1, offset, status, batch: 'b', code, id, atMs: 9 };
 };
 const letter = (offset: number, id: number, code: string): Letter => {
   return { partition: 1, offset, id, code, digest: 200 + id };

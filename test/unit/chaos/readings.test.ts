@@ -30,11 +30,15 @@ it('reads records, dead letters and acknowledgements, more than fit into one pie
   await readInput(fileOf(input), ledger);
   await readLetters(fileOf([[2, 7, 12, 'not_json', '1f']]), ledger);
   const said = (offset: number): string[] => (offset === 7 ? ['rejected', 'b', 'not_json'] : ['inserted', 'b', '']);
-  await readAcks(fileOf(offsets.map((offset) => [0, offset, 2, offset, ...said(offset), offset + 5])), ledger);
+  await readAcks(
+    fileOf(offsets.map((offset) => [0, offset, 2, offset, ...said(offset), offset + 5, 1_000 + offset])),
+    ledger,
+  );
   expect(ledger.counts).toMatchObject({ records: count, letters: 1, acks: count, secondAcks: 0 });
   const seen = new Map<number, unknown>();
-  ledger.forEach(({ place, id, key, expects: code, said: answer, letters }, partition, offset) => {
+  ledger.forEach(({ place, id, key, expects: code, said: answer, letters, firstAckAtMs }, partition, offset) => {
     expect(partition).toBe(2);
+    expect(firstAckAtMs).toBe(1_000 + offset);
     if ([3, 7].includes(offset)) seen.set(offset, { place, id, key, code, answer, letters });
   });
   expect(Object.fromEntries(seen)).toEqual({
