@@ -367,3 +367,20 @@ it('what names no table is known as skipped without acknowledgements, also if th
   expect(reconcile, reconcile.output).toMatchObject({ code: 0 });
   expect(JSON.parse(reconcile.output)).toMatchObject([{ records: 3, inserted: 1, skipped: 2, missing: [] }]);
 });
+
+it('setup makes the tables of all values from one reading, and says of how many records none is of a value', async () => {
+  fixture = await Fixture.create(stack(), { columns: 'id Int64', partitions: 2 });
+  const template = `${fixture.table}_{value}`;
+  const config = fixture.config({ table: { by: '/tenant', template, values: ['acme', 'globex', 'none'] } });
+  const values = ['{"tenant":"acme","a":1}', '{"tenant":"other"}', '{"tenant":"globex","g":"x"}'];
+  await fixture.produce(9, (id) => ({ value: values[id % 3]! }));
+  const { code, output } = await ktb(config, ['setup', '--from-sample', '3']);
+  expect(code, output).toBe(1);
+  expect(output).toMatch(/_acme: created from 3 records/);
+  expect(output).toMatch(/_globex: created from 3 records/);
+  expect(output).toContain('no JSON object that goes to this table among the last 9 records of');
+  const columns = await fixture.query<{ name: string }>(
+    `SELECT name FROM system.columns WHERE table = '${fixture.table}_globex' AND name NOT LIKE '\\_%' ORDER BY name`,
+  );
+  expect(columns.map(({ name }) => name)).toEqual(['g', 'tenant']);
+});

@@ -3,6 +3,9 @@ import type { PipelineConfig } from '../../config/config.js';
 import type { SchemaRegistry } from '../../formats/schemaRegistry.js';
 import type { KafkaAdmin } from '../../kafka/admin.js';
 
+/** So long are records read, if few of them become rows. */
+export const SAMPLE_WAIT_MS = 10_000;
+
 /** A table of a pipeline, and the topics whose records go to it. */
 export interface TableOfTopics {
   readonly pipeline: PipelineConfig;

@@ -2,18 +2,15 @@ import { opener } from '../../clickhouse/openedRecords.js';
 import { RowBlocks } from '../../clickhouse/rowBlocks.js';
 import { connectPayload } from '../../clickhouse/rows/jsonKeys.js';
 import { createRowBuilder } from '../../clickhouse/rows/rowBuilder.js';
-import { TableFinder } from '../../clickhouse/rows/tableFinder.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
 import { JsonObject } from '../../clickhouse/values/jsonObject.js';
 import type { RecordDecoder } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
-import { hasManyRows, isSkipped, type Destination } from '../../protocol/settings.js';
+import { hasManyRows, type Destination } from '../../protocol/settings.js';
 import { tellPassedOver } from '../shared/passedOver.js';
-import type { Sample, SampledParts, TableOfTopics } from './sample.js';
-
-export const SAMPLE_WAIT_MS = 10_000;
+import { SAMPLE_WAIT_MS, type Sample, type SampledParts, type TableOfTopics } from './sample.js';
 
 /**
  * Makes rows of the first records of some topics. If few of them become rows, it stops after some seconds.
@@ -22,10 +19,10 @@ export const SAMPLE_WAIT_MS = 10_000;
  */
 export async function sampleRows(
   { kafka, admin }: SampledParts,
-  { pipeline: { settings }, name, topics }: TableOfTopics,
+  { pipeline: { settings }, topics }: TableOfTopics,
   records: number,
 ): Promise<Sample> {
-  const { rows, add, key } = tableSample(settings.destination, name, records);
+  const { rows, add, key } = tableSample(settings.destination, records);
   const untilMs = performance.now() + SAMPLE_WAIT_MS;
   await readRanges(kafka, admin, await rangesOf(admin, topics), {
     record: (record, { topic, partition }) => {
@@ -37,46 +34,22 @@ export async function sampleRows(
   return { rows: textsOf(rows), key: key() };
 }
 
-/** Collects what a table is proposed from, of the records that go to it. Values and keys are JSON. */
+/** Collects what a table is proposed from, of records that go to it. Values and keys are JSON. */
 export function tableSample(
-  destination: Pick<Destination, 'columns' | 'mapping' | 'tablesOfValues'>,
-  table: string,
+  destination: Pick<Destination, 'columns' | 'mapping'>,
   rowsMax: number,
 ): {
   readonly rows: RowBlocks;
   readonly add: (source: RecordSource, record: KafkaRecord) => void;
   readonly key: () => Sample['key'];
 } {
-  const goesThere = testOfTable(destination, table);
   const maker = rowMaker(destination, rowsMax);
   let key: Sample['key'] = null;
   const add = (source: RecordSource, record: KafkaRecord): void => {
-    if (!goesThere(source, record)) return;
     if (destination.mapping.envelope !== undefined) key ??= keyColumns(record);
     maker.add(source, record);
   };
   return { rows: maker.rows, add, key: () => key };
-}
-
-/**
- * Tells which records go to a table of a pipeline. The others must not say how it is made: with their key, rows would
- * replace each other.
- *
- * @param decoder of values and keys. Default: they are JSON
- */
-export function testOfTable(
-  { mapping, tablesOfValues }: Pick<Destination, 'mapping' | 'tablesOfValues'>,
-  table: string,
-  decoder?: () => RecordDecoder,
-): (source: RecordSource, record: KafkaRecord) => boolean {
-  if (tablesOfValues === undefined) return () => true;
-  const open = opener(mapping, decoder);
-  const finder = new TableFinder(tablesOfValues, mapping);
-  return (source, record) => {
-    if (isSkipped(record, { mapping })) return false;
-    const opened = open === undefined ? record : open(source, record);
-    return !('code' in opened) && finder.of(opened) === table;
-  };
 }
 
 /**

@@ -14,8 +14,8 @@ import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { SourcedRecord } from '../../protocol/record.js';
 import { isDecoded, type Destination, type Mapping } from '../../protocol/settings.js';
 import { tellPassedOver } from '../shared/passedOver.js';
-import { keyColumns, rowMaker, SAMPLE_WAIT_MS, testOfTable, textsOf } from './sampleRows.js';
-import type { Sample, SampledParts, TableOfTopics } from './sample.js';
+import { keyColumns, rowMaker, textsOf } from './sampleRows.js';
+import { SAMPLE_WAIT_MS, type Sample, type SampledParts, type TableOfTopics } from './sample.js';
 
 /**
  * Finds the columns for values that have a schema: by the schemas of the topics' newest records, or, if there are no
@@ -28,53 +28,46 @@ import type { Sample, SampledParts, TableOfTopics } from './sample.js';
  */
 export async function sampleSchemas(
   parts: SampledParts,
-  { pipeline: { settings }, name, topics }: TableOfTopics,
+  { pipeline: { settings }, topics }: TableOfTopics,
   count: number,
 ): Promise<Sample> {
   const records = topics.length === 0 ? [] : await newestRecords(parts, topics, count);
-  return schemaSample(parts.registry, records, { topics, destination: settings.destination, table: name }, count);
+  return schemaSample(parts.registry, records, { topics, destination: settings.destination }, count);
 }
 
 /** What a registry is asked for. */
 type Schemas = Pick<SchemaRegistry, 'schema' | 'latest'>;
 
-/** A table, and what goes to it. */
+/** What goes to a table. */
 interface SampledTable {
-  readonly table: string;
+  /** Topics whose latest schemas count if there are no records. None if they have records for other tables, too. */
   readonly topics: readonly string[];
   readonly destination: Destination;
 }
 
 /**
- * The sample of records, of which those count that go to the table.
+ * The sample of records that go to a table.
  *
  * @throws RegistryError
  * @throws SchemaError
  */
 export async function schemaSample(
   registry: Schemas | null,
-  records: readonly SourcedRecord[],
-  { table, topics, destination }: SampledTable,
+  own: readonly SourcedRecord[],
+  { topics, destination }: SampledTable,
   count: number,
 ): Promise<Sample> {
-  const { mapping, tablesOfValues } = destination;
+  const { mapping } = destination;
   const decoders = registry === null ? undefined : new Decoders(registry);
-  const decoder = await prepareDecoding(records, mapping, decoders);
-  const goesThere = testOfTable(destination, table, decoder);
-  const own = records.filter(({ source, record }) => goesThere(source, record));
+  const decoder = await prepareDecoding(own, mapping, decoders);
   const values = own.flatMap(({ record: { value } }) => value ?? []);
-  // The latest schema of a topic may be one of the other tables.
-  const asked = tablesOfValues === undefined ? topics : [];
   const found =
-    registry === null || !isDecoded(mapping.format) ? NOTHING : await columnsOf(registry, asked, values, mapping);
+    registry === null || !isDecoded(mapping.format) ? NOTHING : await columnsOf(registry, topics, values, mapping);
   const isWhole = found.types.size > 0 && Object.keys(destination.columns).length === 0;
   const rows = isWhole ? [] : decodedRows(own, destination, count, decoder);
-  const key = mapping.envelope === undefined ? null : await keyNames(registry, asked, own, mapping);
+  const key = mapping.envelope === undefined ? null : await keyNames(registry, topics, own, mapping);
   const from = topics.length === 0 ? 'a topic that matches' : `topic ${topics.join(', ')}`;
-  const nothing =
-    tablesOfValues === undefined
-      ? `There is no schema of ${mapping.format} for ${from}`
-      : `No record with a schema of ${mapping.format} among the last ${count} of ${from} goes to table ${table}`;
+  const nothing = `There is no schema of ${mapping.format} for ${from}`;
   return { ...found, rows, key, ...(isDecoded(mapping.format) ? { nothing } : {}) };
 }
 

@@ -18,14 +18,13 @@ import { fetchLogOffsets } from '../../kafka/offsets.js';
 import { SchemaRegistry } from '../../formats/schemaRegistry.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { reachClickHouse } from '../../connections/openParts.js';
-import { hasManyRows, isDecoded, type Mapping } from '../../protocol/settings.js';
+import { hasManyRows } from '../../protocol/settings.js';
 import { tablesOf } from '../../protocol/tables.js';
 import { withKafka, withTables } from '../shared/connections.js';
 import { inferColumns } from '../../clickhouse/inferColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import type { Sample, SampledParts, TableOfTopics } from './sample.js';
-import { sampleRows } from './sampleRows.js';
-import { sampleSchemas } from './sampleSchemas.js';
+import { Samples } from './samples.js';
 
 export interface SetupOptions {
   readonly config: string;
@@ -67,8 +66,9 @@ async function setUpTables(
   const topics = await findInputTopics(connections.admin, pipeline);
   const inUse = tablesOf(pipeline.settings.destination, topics);
   if (inUse.size === 0) console.log(`pipeline ${pipeline.name}: no topic matches yet, and so it needs no table`);
+  const samples = new Samples(connections, pipeline, topics, [...inUse.keys()]);
   for (const [name, from] of inUse) {
-    const problem = await setUpTable(connections, { pipeline, name, topics: from }, options).catch(
+    const problem = await setUpTable(connections, { pipeline, name, topics: from }, samples, options).catch(
       (error: unknown) => `table ${name}: ${messageOf(error)}`,
     );
     if (problem !== null) problems.push(problem);
@@ -132,6 +132,7 @@ interface Connections extends SampledParts {
 async function setUpTable(
   connections: Connections,
   from: TableOfTopics,
+  samples: Samples,
   { dryRun, fromSample }: SetupOptions,
 ): Promise<string | null> {
   const { tables, clickhouse } = connections;
@@ -153,12 +154,10 @@ async function setUpTable(
     console.log(`  or let \`ktb setup --from-sample 1000\` propose the columns from records of ${topicsText(topics)}.`);
     return null;
   }
-  const sample = await sampleOf(connections, from, fromSample);
+  const sample = await samples.of(from, fromSample);
   const { rows, types = new Map<string, string>(), key, misfits = [] } = sample;
   if (rows.length === 0 && types.size === 0) {
-    const isOfValues = from.pipeline.settings.destination.tablesOfValues !== undefined;
-    const which = isOfValues ? 'JSON object that goes to this table' : 'JSON object';
-    const { nothing = `There is no ${which} in ${topicsText(topics)}` } = sample;
+    const { nothing = `There is no JSON object in ${topicsText(topics)}` } = sample;
     return `${nothing} to propose table ${table} from: produce some records first`;
   }
   if (envelope !== undefined && key === null)
@@ -211,15 +210,6 @@ async function proposeProjection(tables: ClickHouseTables, table: string, manyRo
   const statements = projectionStatements(table, facts.engine, manyRows).map((statement) => `  ${statement};`);
   console.log(`  It is not sorted by its identity columns. So that a repeated insert finds its rows fast:\n`);
   console.log(`${statements.join('\n')}\n`);
-}
-
-/** Of records whose values have a schema, what the schema says. Of others, rows of the records. */
-async function sampleOf(connections: Connections, from: TableOfTopics, records: number): Promise<Sample> {
-  const { format, key } = from.pipeline.settings.destination.mapping;
-  const formats: readonly Mapping['format'][] = [format, key?.format ?? 'bytes'];
-  if (formats.some(isDecoded)) return sampleSchemas(connections, from, records);
-  if (from.topics.length === 0) return { rows: [], key: null };
-  return sampleRows(connections, from, records);
 }
 
 function sampleText({ rows, schemas }: Sample, manyRows: boolean): string {

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import { DividedSample, newestFirst } from '../../../../src/commands/setup/recordsOfTables.js';
 import { tableSample, textsOf } from '../../../../src/commands/setup/sampleRows.js';
 import { schemaSample } from '../../../../src/commands/setup/sampleSchemas.js';
 import { skipTest } from '../../../../src/commands/shared/skippedRecords.js';
 import { Decoders } from '../../../../src/formats/decoders.js';
+import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import type { Destination, Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';
 import { record } from '../../../support/records.js';
 
@@ -74,30 +76,38 @@ it('commands know it too where the key, a header, or one of many rows says what 
 const ofDebezium = (table: string, row: object) =>
   Buffer.from(JSON.stringify({ op: 'c', before: null, after: row, source: { table, ts_ms: 1 } }));
 
-it('a table is proposed from the records that go to it', () => {
-  const { rows, add } = tableSample({ columns: {}, mapping: MAPPING, tablesOfValues: TABLES }, 'ta', 10);
+it('a table is proposed from the records that go to it', async () => {
+  const found = new DividedSample({ mapping: MAPPING, tablesOfValues: TABLES }, undefined, ['ta'], 10);
   for (const value of ['{"t":"a","x":1}', '{"t":"b","y":1}', '{"t":"a","z":1}', '{}'])
-    add(SOURCE, record(0, { value: Buffer.from(value) }));
+    await found.add({ source: SOURCE, record: record(0, { value: Buffer.from(value) }) });
+  await found.divide();
+  const { rows, add } = tableSample({ columns: {}, mapping: MAPPING }, 10);
+  for (const item of found.of('ta')) add(item.source, item.record);
   expect(textsOf(rows)).toEqual(['{"t":"a","x":1}', '{"t":"a","z":1}']);
+  expect(found.read).toBe(4);
 });
 
-it('the key of a table is that of its own records', () => {
+it('the key of a table is that of its own records', async () => {
   const mapping: Mapping = {
     ...MAPPING,
     tombstones: 'skip',
     envelope: { type: 'debezium', version: 'ts_ms', truncates: 'reject' },
   };
   const by = 'envelope:/source/table';
-  const keyOf = (table: string) => {
+  const keyOf = async (table: string) => {
     const tablesOfValues: TablesOfValues = { by, tables: [['lines', 'order_lines']], otherwise: { table: 'others' } };
-    const { add, key } = tableSample({ columns: {}, mapping, tablesOfValues }, table, 10);
-    add(SOURCE, record(0, { key: Buffer.from('{"gone":1}'), value: null }));
-    add(SOURCE, record(1, { key: Buffer.from('{"id":1}'), value: ofDebezium('orders', { id: 1 }) }));
-    add(SOURCE, record(2, { key: Buffer.from('{"id":1,"line":2}'), value: ofDebezium('lines', { id: 1, line: 2 }) }));
+    const found = new DividedSample({ mapping, tablesOfValues }, undefined, [table], 10);
+    const addOne = (item: KafkaRecord) => found.add({ source: SOURCE, record: item });
+    await addOne(record(0, { key: Buffer.from('{"gone":1}'), value: null }));
+    await addOne(record(1, { key: Buffer.from('{"id":1}'), value: ofDebezium('orders', { id: 1 }) }));
+    await addOne(record(2, { key: Buffer.from('{"id":1,"line":2}'), value: ofDebezium('lines', { id: 1, line: 2 }) }));
+    await found.divide();
+    const { add, key } = tableSample({ columns: {}, mapping }, 10);
+    for (const item of found.of(table)) add(item.source, item.record);
     return key();
   };
-  expect(keyOf('order_lines')).toEqual(['id', 'line']);
-  expect(keyOf('others')).toEqual(['id']);
+  expect(await keyOf('order_lines')).toEqual(['id', 'line']);
+  expect(await keyOf('others')).toEqual(['id']);
 });
 
 it('the columns and the key of a table with schemas are those of its own records', async () => {
@@ -138,9 +148,10 @@ it('the columns and the key of a table with schemas are those of its own records
     latest: () => Promise.resolve(schemas[0] ?? null),
   };
   const tables: [string, string][] = ['orders', 'lines', 'none'].map((table) => [table, table]);
+  const tablesOfValues: TablesOfValues = { by: 'envelope:/source/table', tables, otherwise: 'reject' };
   const destination: Destination = {
     table: null,
-    tablesOfValues: { by: 'envelope:/source/table', tables, otherwise: 'reject' },
+    tablesOfValues,
     columns: {},
     mapping: {
       ...MAPPING,
@@ -152,10 +163,39 @@ it('the columns and the key of a table with schemas are those of its own records
     deadLetterTopic: 'd',
   };
   const sample = async (table: string) => {
-    const { types, key } = await schemaSample(registry, records, { table, topics: ['t'], destination }, 10);
+    const found = new DividedSample({ ...destination, tablesOfValues }, new Decoders(registry), [table], 10);
+    for (const item of records) await found.add(item);
+    await found.divide();
+    const { types, key } = await schemaSample(registry, found.of(table), { topics: [], destination }, 10);
     return { columns: [...(types ?? new Map<string, string>()).keys()], key };
   };
   expect(await sample('lines')).toEqual({ columns: ['id', 'line'], key: ['id', 'line'] });
   expect(await sample('orders')).toEqual({ columns: ['id', 'customer'], key: ['id'] });
   expect(await sample('none')).toEqual({ columns: [], key: null });
+});
+
+it('of each table the newest records are kept, and the newest of a topic are read first', async () => {
+  const found = new DividedSample({ mapping: MAPPING, tablesOfValues: TABLES }, undefined, ['ta'], 2);
+  for (const timestampMs of [30, 10, 40, 20])
+    await found.add({ source: SOURCE, record: record(timestampMs, { value: Buffer.from('{"t":"a"}'), timestampMs }) });
+  await found.divide();
+  expect(found.of('ta').map((item) => item.record.timestampMs)).toEqual([30, 40]);
+  expect(found.isFull).toBe(true);
+
+  const topic = 't';
+  expect(
+    newestFirst(
+      [
+        { topic, partition: 0, from: 0, to: 1_000 },
+        { topic, partition: 1, from: 7, to: 17 },
+      ],
+      [100, 1_000],
+    ),
+  ).toEqual([
+    [
+      { topic, partition: 0, from: 950, to: 1_000 },
+      { topic, partition: 1, from: 7, to: 17 },
+    ],
+    [{ topic, partition: 0, from: 450, to: 950 }],
+  ]);
 });

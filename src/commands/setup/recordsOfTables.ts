@@ -1,0 +1,126 @@
+/*
+ * The records from which the missing tables of a pipeline are proposed whose records go to tables by a value. A topic is read
+ * once for all of them, from its end: the first records of a new table are the last ones of the topic.
+ */
+import { divideByValue } from '../../clickhouse/tablesByValue.js';
+import { Decoders } from '../../formats/decoders.js';
+import { rangesOf, readRanges, type PartitionRange } from '../../kafka/readRanges.js';
+import type { SourcedRecord } from '../../protocol/record.js';
+import { isSkipped, type Destination, type TablesOfValues } from '../../protocol/settings.js';
+import { tellPassedOver } from '../shared/passedOver.js';
+import { SAMPLE_WAIT_MS, type SampledParts } from './sample.js';
+
+/** What was found in the newest records of some topics. */
+export interface RecordsOfTables {
+  /** How many records were read. */
+  readonly read: number;
+  /** The records of a table, the newest last. Empty if none was found. */
+  of(table: string): readonly SourcedRecord[];
+}
+
+/** So many of the newest records are read, and then so many before them, if tables lack records. Together for all topics. */
+const WINDOWS = [5_000, 100_000];
+
+/** Records that are divided together. */
+const DIVIDED_TOGETHER = 1_000;
+
+/**
+ * Reads the newest records of some topics, and divides them among tables. It stops when each table has enough, and after
+ * some seconds.
+ *
+ * @param tables those that are missing
+ * @param count records of each table, at most
+ * @throws Error if the topics cannot be read
+ * @throws InsertError if schemas are needed that the registry does not tell
+ */
+export async function readRecordsOfTables(
+  { kafka, admin, registry }: SampledParts,
+  topics: readonly string[],
+  destination: Pick<Destination, 'mapping'> & { readonly tablesOfValues: TablesOfValues },
+  tables: readonly string[],
+  count: number,
+): Promise<RecordsOfTables> {
+  const decoders = registry === null ? undefined : new Decoders(registry);
+  const divided = new DividedSample(destination, decoders, tables, count);
+  const ranges = topics.length === 0 ? [] : await rangesOf(admin, topics);
+  let untilMs = Infinity;
+  for (const window of newestFirst(ranges, WINDOWS)) {
+    await readRanges(kafka, admin, window, {
+      record: async (record, { topic, partition }) => {
+        // To begin takes seconds, which do not count.
+        if (untilMs === Infinity) untilMs = performance.now() + SAMPLE_WAIT_MS;
+        await divided.add({ source: { topic, partition, epoch: '' }, record });
+        return divided.isFull || performance.now() >= untilMs;
+      },
+      passedOver: tellPassedOver,
+    });
+    await divided.divide();
+    if (divided.isFull || performance.now() >= untilMs) break;
+  }
+  return divided;
+}
+
+/** The newest records of all partitions, then those before them. Pure. */
+export function newestFirst(
+  ranges: readonly PartitionRange[],
+  windows: readonly number[],
+): readonly (readonly PartitionRange[])[] {
+  let left = ranges;
+  return windows.map((records) => {
+    const ofEach = Math.ceil(records / Math.max(1, ranges.length));
+    const window = left.map((range) => ({ ...range, from: Math.max(range.from, range.to - ofEach) }));
+    left = left.map((range, index) => ({ ...range, to: window[index]?.from ?? range.from }));
+    return window.filter(({ from, to }) => from < to);
+  });
+}
+
+/** Divides records among tables, and keeps the newest of each. */
+export class DividedSample implements RecordsOfTables {
+  readonly #destination: Pick<Destination, 'mapping'> & { readonly tablesOfValues: TablesOfValues };
+  readonly #decoders: Decoders | undefined;
+  readonly #count: number;
+  readonly #ofTables: ReadonlyMap<string, SourcedRecord[]>;
+  #undivided: SourcedRecord[] = [];
+  read = 0;
+  /** Whether each table has enough records, of those that are divided. */
+  isFull = false;
+
+  constructor(
+    destination: Pick<Destination, 'mapping'> & { readonly tablesOfValues: TablesOfValues },
+    decoders: Decoders | undefined,
+    tables: readonly string[],
+    count: number,
+  ) {
+    this.#destination = destination;
+    this.#decoders = decoders;
+    this.#count = count;
+    this.#ofTables = new Map(tables.map((table) => [table, []]));
+  }
+
+  /** @throws InsertError */
+  async add(item: SourcedRecord): Promise<void> {
+    this.read++;
+    if (!isSkipped(item.record, this.#destination)) this.#undivided.push(item);
+    if (this.#undivided.length >= DIVIDED_TOGETHER) await this.divide();
+  }
+
+  /** Divides what was added last. @throws InsertError */
+  async divide(): Promise<void> {
+    const { mapping, tablesOfValues } = this.#destination;
+    const records = this.#undivided;
+    this.#undivided = [];
+    const { ofTables } = await divideByValue(records, tablesOfValues, { mapping, decoders: this.#decoders });
+    for (const [table, own] of ofTables) {
+      const kept = this.#ofTables.get(table);
+      if (kept === undefined) continue;
+      kept.push(...own);
+      kept.sort((a, b) => a.record.timestampMs - b.record.timestampMs);
+      kept.splice(0, kept.length - this.#count);
+    }
+    this.isFull = [...this.#ofTables.values()].every((kept) => kept.length >= this.#count);
+  }
+
+  of(table: string): readonly SourcedRecord[] {
+    return this.#ofTables.get(table) ?? [];
+  }
+}
