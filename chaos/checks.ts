@@ -553,12 +553,15 @@ function acceptedWhenCommitted({ ledger, commits, deliberate, lost }: Observed):
   return verdictOf('what is committed was accepted before', checked, violations, `${commits.length} commits`);
 }
 
+/** How Temporal calls the ends that a termination, a reset or a cancellation brings. */
+const ENDS_BY_FAULTS = ['TERMINATED', 'CANCELLED'];
+
 /** No run of a batcher ended otherwise than by continuing as new, by the end of its layout, or by a fault. */
 function runsClosedByFaults({ runs, closedRuns, layoutChanged }: Observed): Verdict {
   const ownEnds = ['RUNNING', 'CONTINUED_AS_NEW', ...(layoutChanged ? ['COMPLETED'] : [])];
   const violations = new Violations();
   for (const { workflowId, runId, status } of runs)
-    if (!ownEnds.includes(status) && !closedRuns.has(runId))
+    if (!ownEnds.includes(status) && !(closedRuns.has(runId) && ENDS_BY_FAULTS.includes(status)))
       violations.add(() => `${workflowId}, run ${runId}: ${status}`);
   return verdictOf('runs of batchers end by continue-as-new, or by a fault', runs.length, violations);
 }

@@ -375,6 +375,10 @@ const PLANTED: Readonly<
     planted: { runs: changed(RIGHT.runs, 2, { status: 'FAILED' }) },
     found: ['runs of batchers end by continue-as-new, or by a fault'],
   },
+  'a run that failed although a fault has only tried to close it': {
+    planted: { runs: changed(RIGHT.runs, 1, { status: 'FAILED' }) },
+    found: ['runs of batchers end by continue-as-new, or by a fault'],
+  },
   'a run that somebody else terminated': {
     planted: { closedRuns: new Set() },
     found: ['runs of batchers end by continue-as-new, or by a fault'],
