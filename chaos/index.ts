@@ -8,7 +8,7 @@ import { pythonWith } from '../stack/python.js';
 import { VERSIONS } from '../stack/versions.js';
 import type { Verdict } from './checks.js';
 import { FAULT_KINDS, type FaultKind } from './plan.js';
-import { appendResult, commitNow, whyNotOfCommit, type ChaosResult } from './result.js';
+import { appendResult, brokenOff, commitNow, whyNotOfCommit, type ChaosResult } from './result.js';
 import { runChaos, type Outcome, type RunOptions } from './run.js';
 
 /**
@@ -73,7 +73,13 @@ const stack = await startStack({
   onProgress: report,
 });
 try {
-  const outcome = await runChaos(stack, python, { ...options, records, faults: !soak, gapSeconds: gap, soak });
+  const outcome = await runChaos(stack, python, { ...options, records, faults: !soak, gapSeconds: gap, soak }).catch(
+    (error: unknown) => {
+      // Else only runs that came to their end would be known.
+      if (options.result !== undefined) appendResult(options.result, brokenOff(ofRun(), error));
+      throw error;
+    },
+  );
   show(outcome);
   if (options.result !== undefined) appendResult(options.result, resultOf(outcome));
 } finally {
@@ -131,14 +137,8 @@ function longestOf(times: Outcome['observed']['quietTimes']): number | null {
   return times.reduce((longest, { tookMs = 0 }) => Math.max(longest, tookMs), 0) / 1_000;
 }
 
-function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult {
-  const { counts } = observed.ledger;
-  const counted = (list: Outcome['faults']): Record<string, number> => {
-    const kinds = [...new Set(list.map(({ kind }) => kind))].sort();
-    return Object.fromEntries(kinds.map((kind) => [kind, list.filter((fault) => fault.kind === kind).length]));
-  };
-  const peakOf = (of: 'bytes' | 'handles'): number =>
-    observed.samples.reduce((most, sample) => Math.max(most, sample[of] ?? 0), 0);
+/** What is known of a run before it begins. */
+function ofRun(): Pick<ChaosResult, 'seed' | 'commit' | 'date' | 'minutes' | 'slowness' | 'soak'> {
   return {
     seed: options.seed,
     commit,
@@ -146,6 +146,18 @@ function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult
     minutes: options.minutes,
     slowness: options.slowness,
     ...(options.soak === true ? { soak: true } : {}),
+  };
+}
+
+function resultOf({ observed, verdicts, faults }: Outcome): ChaosResult {
+  const { counts } = observed.ledger;
+  const counted = (list: Outcome['faults']): Record<string, number> => {
+    const kinds = [...new Set(list.map(({ kind }) => kind))].sort();
+    return Object.fromEntries(kinds.map((kind) => [kind, list.filter((fault) => fault.kind === kind).length]));
+  };
+  const peakBytes = observed.samples.reduce((most, { bytes = 0 }) => Math.max(most, bytes), 0);
+  return {
+    ...ofRun(),
     records: counts.records,
     rows: counts.rows,
     deadLetters: counts.letters,
@@ -153,16 +165,13 @@ function resultOf({ observed, verdicts, faults, judging }: Outcome): ChaosResult
     faults: counted(faults.filter(({ hits }) => hits > 0)),
     misses: counted(faults.filter(({ hits }) => hits === 0)),
     drainSeconds: observed.drainMs === undefined ? null : observed.drainMs / 1_000,
-    peakMemoryMiB: Math.round(peakOf('bytes') / 1024 ** 2),
-    peakHandles: peakOf('handles'),
+    peakMemoryMiB: Math.round(peakBytes / 1024 ** 2),
     ...(options.soak === true
       ? {}
       : {
           quietTimes: observed.quietTimes.length,
           longestQuietSeconds: longestOf(observed.quietTimes),
         }),
-    judgeSeconds: Math.round(judging.seconds),
-    judgeMiB: judging.mebibytes,
     violations: Object.fromEntries(verdicts.filter(({ wrong }) => wrong > 0).map(({ name, wrong }) => [name, wrong])),
   };
 }

@@ -28,13 +28,34 @@ export interface ChaosResult {
   readonly longestQuietSeconds?: number | null;
   readonly drainSeconds: number | null;
   readonly peakMemoryMiB: number;
-  readonly peakHandles?: number;
-  /** What it took to read and judge everything. */
-  readonly judgeSeconds?: number;
-  readonly judgeMiB?: number;
   /** By the name of the check; only those that found something. */
   readonly violations: Readonly<Record<string, number>>;
+  /** Why it did not come to its end. Then nothing was judged, and nothing is known of what it has done. */
+  readonly brokeOff?: string;
 }
+
+/** Of a run that broke off. */
+export function brokenOff(
+  run: Pick<ChaosResult, 'seed' | 'commit' | 'date' | 'minutes' | 'slowness' | 'soak'>,
+  error: unknown,
+): ChaosResult {
+  // Of a long text, such as what a client has printed, the begin says enough.
+  const [line = ''] = String(error).split('\n');
+  return {
+    ...run,
+    records: 0,
+    rows: 0,
+    deadLetters: 0,
+    acknowledgements: 0,
+    faults: {},
+    drainSeconds: null,
+    peakMemoryMiB: 0,
+    violations: {},
+    brokeOff: line.slice(0, REASON_LENGTH_MAX),
+  };
+}
+
+const REASON_LENGTH_MAX = 200;
 
 /** Adds a result to a file, which is made if it is not there. */
 export function appendResult(file: string, result: ChaosResult): void {

@@ -28,6 +28,7 @@ export function trustReference(results: readonly ChaosResult[]): string {
     rows: total(({ rows }) => rows),
     'dead letters': total(({ deadLetters }) => deadLetters),
     'violations found': total(violationsOf),
+    'broke off': number(results.filter(({ brokeOff }) => brokeOff !== undefined).length),
   };
   return [
     '## All runs together',
@@ -68,15 +69,18 @@ export function trustReference(results: readonly ChaosResult[]): string {
         // As if all records were still due at the end of the faults.
         `at most ${number(Math.round(60 + result.records / 10_000))}`,
         number(result.peakMemoryMiB),
-        violationsOf(result) === 0
-          ? 'none'
-          : Object.entries(result.violations)
-              .map(([name, count]) => `${name}: ${count}`)
-              .join('; '),
+        foundBy(result),
       ]),
     }),
     '',
   ].join('\n\n');
+}
+
+function foundBy({ violations, brokeOff }: ChaosResult): string {
+  // A cell of a table ends at this sign.
+  if (brokeOff !== undefined) return `broke off, nothing was judged: ${brokeOff.replaceAll('|', '/')}`;
+  const texts = Object.entries(violations).map(([name, count]) => `${name}: ${count}`);
+  return texts.length === 0 ? 'none' : texts.join('; ');
 }
 
 function faultsOf({ faults }: ChaosResult): number {
