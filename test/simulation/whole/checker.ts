@@ -18,6 +18,23 @@ interface Inserted {
   readonly batch: string;
 }
 
+interface FirstAck extends Inserted {
+  readonly id: string;
+  readonly partition: number;
+  readonly key: string;
+}
+
+/** An acknowledgement. */
+export interface Acknowledged {
+  readonly partition: number;
+  readonly offset: number;
+  readonly status: string;
+  readonly batch: string;
+  readonly code?: string;
+}
+
+const REFUSED = 'refused_by_clickhouse';
+
 /**
  * Judges what comes out by what was put in: what was written into the logs, what the table got, what was published, what
  * the group has committed. It knows nothing of how records get from one to the other, and shares no code with that.
@@ -28,7 +45,11 @@ export class Checker {
   /** By id, the epochs of its rows. */
   readonly #rows = new Map<string, Set<string>>();
   readonly #letters = new Set<string>();
-  readonly #acks = new Map<string, string>();
+  readonly #acks = new Map<string, { readonly status: string; count: number }>();
+  /** First acknowledgements of records with a row, in the order in which they came. */
+  readonly #firstAcks: FirstAck[] = [];
+  /** Batches of which ClickHouse has refused a row: then others of it come out of order. */
+  readonly #refusedBatches = new Set<string>();
   readonly #accepted: Set<number>[];
   readonly #committed: number[];
   /** By partition, from where on it was read again because a person wanted so, and how much was committed then. */
@@ -144,12 +165,16 @@ export class Checker {
     this.#letters.add(id);
   }
 
-  acknowledged(partition: number, offset: number, status: string): void {
+  acknowledged({ partition, offset, status, batch, code }: Acknowledged): void {
     const id = this.#logs[partition]?.[offset];
     if (id === undefined) throw new Violation(`${partition}/${offset} is acknowledged, and there is no such record`);
     const before = this.#acks.get(id);
-    if (before !== undefined && before !== status) throw new Violation(`${id} was ${before}, and now is ${status}`);
-    this.#acks.set(id, status);
+    if (before !== undefined && before.status !== status)
+      throw new Violation(`${id} was ${before.status}, and now is ${status}`);
+    this.#acks.set(id, { status, count: (before?.count ?? 0) + 1 });
+    if (code === REFUSED) this.#refusedBatches.add(batch);
+    if (before === undefined && status === 'inserted' && this.#rewinds[partition] === 0)
+      this.#firstAcks.push({ id, partition, offset, key: this.#record(id).key, batch });
     if (status === 'inserted' && !this.#rows.has(id)) throw new Violation(`${id} is acknowledged, and has no row`);
     if (status === 'rejected' && !this.#letters.has(id))
       throw new Violation(`${id} is acknowledged as rejected, and is no dead letter`);
@@ -160,12 +185,28 @@ export class Checker {
     for (const [id, record] of this.#produced) {
       if (!this.#acks.has(id)) return `${id} has no answer`;
       const rows = this.#rows.get(id)?.size ?? 0;
-      if (record.kind === 'good' && rows < this.#wanted(record).least) return `${id} has ${rows} rows`;
+      const { least } = this.#wanted(record);
+      if (record.kind === 'good' && rows < least) return `${id} has ${rows} rows`;
+      const answers = this.#acks.get(id)?.count ?? 0;
+      if (answers < least) return `${id} has ${answers} answers, and was read ${least} times`;
     }
     for (const [partition, log] of this.#logs.entries())
       if (this.#committed[partition]! < log.length)
         return `partition ${partition} is committed up to ${this.#committed[partition]} of ${log.length}`;
     return null;
+  }
+
+  /** Records of a key are acknowledged in their order. To be asked at the end, when all refused batches are known. */
+  answersKeepOrder(): void {
+    const last = new Map<string, FirstAck>();
+    for (const ack of this.#firstAcks) {
+      const name = `${ack.partition}/${ack.key}`;
+      const before = last.get(name);
+      const mayBeShuffled = before?.batch === ack.batch && this.#refusedBatches.has(ack.batch);
+      if (before !== undefined && before.offset > ack.offset && !mayBeShuffled)
+        throw new Violation(`${ack.id} is acknowledged after ${before.id}, which has the same key and comes later`);
+      if (before === undefined || before.offset < ack.offset) last.set(name, ack);
+    }
   }
 
   /** How many rows a record has, at least and at most. */

@@ -4,6 +4,7 @@ import { FoundRows } from '../../../src/clickhouse/foundRows.js';
 import { SentSets } from '../../../src/clickhouse/sentSets.js';
 import { GroupCommits } from '../../../src/consumer/partitions/groupCommits.js';
 import { PartitionTracker } from '../../../src/consumer/partitions/tracker.js';
+import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
 import { TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
@@ -111,6 +112,38 @@ export const PLANTED: readonly Planted[] = [
     seed: 5,
   },
   {
+    name: 'a batch is acknowledged from its end on',
+    plant: () =>
+      replaced(Publisher, 'publish', (original, self, topic, messages, amend) =>
+        original.call(self, topic, [...messages].reverse(), amend),
+      ),
+    breaks: /is acknowledged after r\d+, which has the same key and comes later/,
+    seed: 1,
+    story: [
+      { type: 'write', partition: 0, kinds: [...FOUR, ...FOUR] },
+      { type: 'wait', ms: 1_500 },
+    ],
+  },
+  {
+    name: 'a record that is read again as a new one is acknowledged only once',
+    plant: () => {
+      const answered = new Set<string>();
+      return replaced(Publisher, 'publish', async (original, self, topic, messages, amend) => {
+        const fresh = [...messages].filter(({ value }) => !answered.has(placeIn(value)));
+        await original.call(self, topic, fresh, amend);
+        for (const { value } of fresh) answered.add(placeIn(value));
+      });
+    },
+    breaks: /has 1 answers, and was read 2 times/,
+    seed: 1,
+    story: [
+      { type: 'write', partition: 0, kinds: ['good', 'good'] },
+      { type: 'wait', ms: 1_500 },
+      { type: 'rewind', to: 0, again: true },
+      { type: 'wait', ms: 1_500 },
+    ],
+  },
+  {
     name: 'an heir forgets the last batch that a closed run has left',
     plant: () =>
       replaced(BatcherState, 'leave', (original, self, batches, begun) =>
@@ -172,6 +205,12 @@ export const PLANTED: readonly Planted[] = [
     seed: 1,
   },
 ];
+
+/** Of the record that an acknowledgement is of. */
+function placeIn(acknowledgement: OutgoingMessage['value']): string {
+  const { partition, offset } = JSON.parse(String(acknowledgement)) as { partition: number; offset: number };
+  return `${partition}/${offset}`;
+}
 
 type Method<Self, Name extends keyof Self> = Extract<Self[Name], (...args: never[]) => unknown>;
 

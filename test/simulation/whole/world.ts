@@ -13,7 +13,7 @@ import type { Logger, StateLog } from '../../../src/telemetry/logging.js';
 import type { Metrics } from '../../../src/telemetry/metrics.js';
 import { TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
 import { RunHistories } from '../../../src/temporal/runHistories.js';
-import { Checker, Violation, type Kind } from './checker.js';
+import { Checker, Violation, type Acknowledged, type Kind } from './checker.js';
 import { SimulatedClickHouse } from './clickhouse.js';
 import { Clock, install, Process } from './clock.js';
 import { CLUSTER, PARTITIONS, SESSION_MS, SimulatedKafka, TOPIC } from './kafka.js';
@@ -295,6 +295,7 @@ export class World {
     if (missing !== null) throw new Violation(`${missing}, ${this.#settleMaxMs / 60_000} minutes after all was well`);
     // What was on its way.
     await this.pass(2 * SESSION_MS);
+    this.checker.answersKeepOrder();
   }
 
   // The parts
@@ -396,9 +397,9 @@ export class World {
       this.tell(`${id} is a dead letter`);
       this.checker.letter(id);
     } else if (topic === REPLY_TOPIC) {
-      const { partition, offset, status } = JSON.parse(text) as { partition: number; offset: number; status: string };
-      this.tell(`${partition}/${offset} is acknowledged as ${status}`);
-      this.checker.acknowledged(partition, offset, status);
+      const ack = JSON.parse(text) as Acknowledged;
+      this.tell(`${ack.partition}/${ack.offset} is acknowledged as ${ack.status}`);
+      this.checker.acknowledged(ack);
     } else throw new Violation(`somebody publishes on ${topic}`);
   }
 
