@@ -25,6 +25,8 @@ type Reader = Pick<Client, 'workflow' | 'workflowService' | 'options'>;
 /** A batcher with payloads that cannot be read here. */
 export interface UnreadableBatcher {
   readonly workflowId: string;
+  /** False: its last run has ended. The next one reads what that one had, and waits. */
+  readonly isOpen: boolean;
   readonly error: MissingKeyError;
 }
 
@@ -39,6 +41,7 @@ export class PartlyKnownError extends Error {
  *
  * Whoever lacks the key should send nothing: a batcher that requires encryption refuses it, and its offsets are committed.
  *
+ * @param options.closedToo looks also into the last run of each batcher that has ended. Default: no
  * @returns the first such batcher. Null if all open runs can be read, or none is open
  * @throws PartlyKnownError if Temporal does not answer for some of them, and the others can be read
  * @throws Error if it answers for none
@@ -46,9 +49,10 @@ export class PartlyKnownError extends Error {
 export async function unreadableBatcher(
   client: Reader,
   workflowIds: readonly string[],
+  { closedToo = false }: { readonly closedToo?: boolean } = {},
 ): Promise<UnreadableBatcher | null> {
   const ask = (workflowId: string): Promise<UnreadableBatcher | Error | null> =>
-    looks.ask(() => missingKey(client, workflowId)).catch(asError);
+    looks.ask(() => missingKey(client, workflowId, closedToo)).catch(asError);
   const found = await Promise.all(workflowIds.map(ask));
   const unreadable = found.find((one): one is UnreadableBatcher => one !== null && !(one instanceof Error));
   const failures = found.filter((one) => one instanceof Error);
@@ -58,23 +62,27 @@ export async function unreadableBatcher(
   throw new PartlyKnownError(`${failures.length} of ${found.length} batchers cannot be looked at: ${failure.message}`);
 }
 
-async function missingKey(client: Reader, workflowId: string): Promise<UnreadableBatcher | null> {
+async function missingKey(client: Reader, workflowId: string, closedToo: boolean): Promise<UnreadableBatcher | null> {
   const read = payloadReader(client, workflowId);
+  let isOpenRun = true;
   try {
-    for (const payload of await payloadsOfOpenRun(client, workflowId)) read(payload);
+    const { runId, status } = await client.workflow.getHandle(workflowId).describe();
+    isOpenRun = isOpen(status.name);
+    if (!isOpenRun && !closedToo) return null;
+    for (const payload of await payloadsOf(client, workflowId, runId)) read(payload);
   } catch (error) {
-    if (error instanceof MissingKeyError) return { workflowId, error };
+    if (error instanceof MissingKeyError) return { workflowId, isOpen: isOpenRun, error };
     if (!isNotFound(error)) throw error;
   }
   return null;
 }
 
-async function payloadsOfOpenRun(
-  { workflow, workflowService, options: { namespace } }: Reader,
+/** Those that a run began with, and those at its end. */
+async function payloadsOf(
+  { workflowService, options: { namespace } }: Reader,
   workflowId: string,
+  runId: string,
 ): Promise<Payload[]> {
-  const { runId, status } = await workflow.getHandle(workflowId).describe();
-  if (!isOpen(status.name)) return [];
   const execution = { workflowId, runId };
   const [first, last] = await Promise.all([
     workflowService.getWorkflowExecutionHistory({ namespace, execution, maximumPageSize: 1 }),

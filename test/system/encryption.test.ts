@@ -152,7 +152,13 @@ it('what somebody without the key sends, or moves from another batcher, is refus
   expect(await keyless.stop()).toBe(0);
   await Daemon.start(encrypted);
   await expectExactlyOnce(fixture);
-  expect((await ktb(encrypted, ['check', '--json'])).output).not.toContain('cannot be read');
+  const all = await ktb(encrypted, ['check', '--json']);
+  for (const said of ['cannot be read', 'takes only what is encrypted']) expect(all.output).not.toContain(said);
+  const onlyReads = await ktb(config({ keys: { k1 } }), ['check', '--json']);
+  expect(onlyReads).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('takes only what is encrypted') as string,
+  });
 }, 240_000);
 
 it('a batcher that somebody without the key has started, with rows in it, inserts none of them', async () => {

@@ -3,7 +3,7 @@ import { MissingKeyError } from '../../../src/codecs/payloadCipher.js';
 import { MissingKeyHold } from '../../../src/daemon/missingKeyHold.js';
 import { PartlyKnownError, type UnreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
 
-const UNREADABLE = { workflowId: 'ktb:orders:2-key:0', error: new MissingKeyError('k1:9f3a1c22', false) };
+const UNREADABLE = { isOpen: true, workflowId: 'ktb:orders:2-key:0', error: new MissingKeyError('k1:9f3a1c22', false) };
 
 function hold(answers: (UnreadableBatcher | null | Error)[]) {
   const lines: string[] = [];

@@ -1,7 +1,7 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { expect, it } from 'vitest';
 import { PayloadCipher } from '../../../src/codecs/payloadCipher.js';
-import { judgeEncryption } from '../../../src/commands/check/checkEncryption.js';
+import { judgeEncryption, judgeRequirement, requiringBatcher } from '../../../src/commands/check/checkEncryption.js';
 import { setCipher } from '../../../src/temporal/encryption.js';
 import { payloadsOf } from '../../../src/temporal/signalWithStart.js';
 import { PartlyKnownError, unreadableBatcher } from '../../../src/temporal/unreadableBatcher.js';
@@ -62,6 +62,36 @@ it.each([
   expect(found).toMatchObject({ workflowId: 'c', error: { key: expect.stringMatching(/^k1:/) as string } });
   expect(await unreadableBatcher(clientOf(runs), ['a', 'b', 'd'])).toBeNull();
   expect(await unreadableBatcher(clientOf(runs, KEYS), ['a', 'b', 'c', 'd'])).toBeNull();
+});
+
+it('a last run that has ended is looked into if that is asked for: the next one reads it', async () => {
+  const runs = {
+    b: { status: 'COMPLETED', events: [started(plain), signaled(sealed)] },
+    d: { status: 'RUNNING', events: [started(plain)] },
+  };
+  const found = await unreadableBatcher(clientOf(runs), ['a', 'b', 'd'], { closedToo: true });
+  expect(found).toMatchObject({ workflowId: 'b', isOpen: false });
+  expect(await unreadableBatcher(clientOf(runs, KEYS), ['a', 'b', 'd'], { closedToo: true })).toBeNull();
+  expect(judgeEncryption('orders', found)).toMatchObject([
+    { level: 'wrong', message: expect.stringMatching(/^the last run of its batcher b, which has ended/) as string },
+  ]);
+});
+
+it('a process that encrypts nothing finds a batcher that requires it', async () => {
+  const clientWith = (active: string | null, statuses: Readonly<Record<string, object | null>>): Client => {
+    const getHandle = (id: string) => ({
+      describe: () => Promise.resolve({ status: { name: id in statuses ? 'RUNNING' : 'COMPLETED' } }),
+      query: () => (statuses[id] ? Promise.resolve(statuses[id]) : Promise.reject(new Error('no worker'))),
+    });
+    return setCipher({ workflow: { getHandle } } as unknown as Client, new PayloadCipher({ keys: KEYS, active }));
+  };
+  const statuses = { a: null, b: {}, c: { requiresEncryption: true } };
+  const requiring = await requiringBatcher(clientWith(null, statuses), ['x', 'a', 'b', 'c']);
+  expect(requiring).toBe('c');
+  expect(await requiringBatcher(clientWith(null, statuses), ['x', 'a', 'b'])).toBeNull();
+  expect(await requiringBatcher(clientWith('k1', statuses), ['c'])).toBeNull();
+  expect(judgeRequirement('orders', null)).toEqual([]);
+  expect(judgeRequirement('orders', requiring)).toMatchObject([{ level: 'wrong', subject: 'pipeline orders' }]);
 });
 
 it('it is not known while Temporal gives no history, unless another batcher says it', async () => {
