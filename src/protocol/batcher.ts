@@ -56,6 +56,11 @@ export const BATCHER_FORMAT = 'ktb-batcher/1';
 export interface CarriedState {
   readonly chunks: readonly AcceptedChunk[];
   readonly coverage: CoverageState;
+  /**
+   * What was accepted and is not believed any more, since it had not come encrypted. Records of it that come again may be in
+   * the table. Absent if there is none.
+   */
+  readonly doubtful?: CoverageState;
   readonly counters: BatcherCounters;
   readonly paused: boolean;
   readonly draining: boolean;

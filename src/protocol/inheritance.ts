@@ -6,7 +6,7 @@ import type { BatcherSettings } from './settings.js';
  * later, batch by batch.
  */
 type InheritedField =
-  'coverage' | 'counters' | 'paused' | 'controls' | 'lastFlush' | 'estates' | 'requests' | 'confirmations';
+  'coverage' | 'doubtful' | 'counters' | 'paused' | 'controls' | 'lastFlush' | 'estates' | 'requests' | 'confirmations';
 
 /** What an heir takes over from a closed run at once. */
 export interface Inheritance extends Pick<CarriedState, InheritedField> {

@@ -27,6 +27,11 @@ export interface BatcherParts {
    * The coverage of what came encrypted. Null while nothing else has come: then it is {@link coverage}. See `trust.ts`.
    */
   encryptedCoverage: Coverage | null;
+  /**
+   * What was accepted and is not believed any more. Records of it that come again may have been inserted by any run: as long
+   * as this chain of runs lasts.
+   */
+  readonly doubtful: Coverage;
 }
 
 /** The parts of a batcher that begins with nothing. */
@@ -44,5 +49,6 @@ export function newParts(run: RunIdentity): BatcherParts {
     coverage: new Coverage(),
     foreignSignals: new ForeignSignals(),
     encryptedCoverage: new Coverage(),
+    doubtful: new Coverage(),
   };
 }

@@ -28,7 +28,7 @@ interface CarriedField<F extends Field> {
   /** The most bytes that the field may take. Absent: it is kept whole, whatever its size. */
   readonly bytesMax?: EncodedLimit | 'rest';
   /** Whether it is left out while it is empty. */
-  readonly absentIfEmpty?: F extends 'requests' | 'confirmations' | 'foreignSignals' ? true : never;
+  readonly absentIfEmpty?: F extends 'requests' | 'confirmations' | 'doubtful' | 'foreignSignals' ? true : never;
   write(parts: BatcherParts, bytesMax: number): CarriedState[F];
   /** Reads the field into the parts of a new run, or of an heir that has read its inheritance. */
   read(parts: BatcherParts, state: Value<F>, bodies: Uint8Array): void;
@@ -38,8 +38,8 @@ interface CarriedField<F extends Field> {
  * All fields that are handed on, in the order in which they get room within {@link LIMITS.inputBytes}:
  *
  * 1. Kept whole, because records depend on them: the buffer, what closed runs have left, what people have said.
- * 2. What keeps records from being accepted twice: names of requests, confirmations, then the coverage. If there is no
- *    room, each forgets its oldest entries.
+ * 2. What keeps records from being accepted or inserted twice: names of requests, confirmations, the coverage, then what is
+ *    doubtful. If there is no room, each forgets its oldest entries.
  * 3. Foreign signals get the rest. They are counted in any case.
  */
 const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
@@ -115,6 +115,13 @@ const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
     bytesMax: 'rest',
     write: ({ coverage }, bytesMax) => coverage.toState(bytesMax),
     read: (parts, state) => (parts.coverage = new Coverage(state)),
+  },
+  doubtful: {
+    forHeirs: true,
+    bytesMax: 'rest',
+    absentIfEmpty: true,
+    write: ({ doubtful }, bytesMax) => doubtful.toState(bytesMax),
+    read: ({ doubtful }, state) => doubtful.addAll(state),
   },
   foreignSignals: {
     forHeirs: false,

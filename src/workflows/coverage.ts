@@ -192,7 +192,8 @@ function openRange([from, to]: OffsetRange): OffsetRange[] {
   return from < to ? [[from, to]] : [];
 }
 
-function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boolean {
+/** Whether the ranges are one, which is this one. */
+export function isWhole(ranges: readonly OffsetRange[], [from, to]: OffsetRange): boolean {
   return ranges.length === 1 && ranges[0]?.[0] === from && ranges[0][1] === to;
 }
 

@@ -7,7 +7,7 @@ import type { Buffered } from './batchPlanning.js';
 import type { BatcherParts } from './batcherParts.js';
 import { Coverage } from './coverage.js';
 import { takeRequest } from './requestIntake.js';
-import { noteOrigin, takeInheritance } from './trust.js';
+import { isDoubtful, noteOrigin, takeInheritance } from './trust.js';
 
 /**
  * Applies signals to a batcher's state. Pure. An heir cannot judge a chunk before it knows what its closed run had
@@ -64,6 +64,7 @@ export class SignalIntake {
       progress.duplicateChunks++;
       return;
     }
+    if (isDoubtful(this.#parts, segments, keep)) this.#parts.buffer.doubt();
     const accepted = { acceptedAtMs: nowMs, ...(isDelay(waitedMs) ? { waitedMs } : {}) };
     const chunk = { segments, keep, records, bytes, bodyBytes: body.length, ...accepted };
     this.#append({ chunk: encrypted ? { ...chunk, encrypted } : chunk, body });

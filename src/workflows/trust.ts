@@ -8,13 +8,13 @@
  *     all encrypted ──anything else──► mixed ──settings require it──► all encrypted
  */
 import type { AcceptedChunk } from '../protocol/batcher.js';
-import type { Segment } from '../protocol/chunk.js';
+import type { OffsetRange, Segment } from '../protocol/chunk.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { Leftover } from '../protocol/leftover.js';
 import type { BatcherParts } from './batcherParts.js';
 import { restoreInherited } from './carriedState.js';
 import { addCounters, NO_COUNTERS } from './counters.js';
-import { Coverage } from './coverage.js';
+import { Coverage, isWhole } from './coverage.js';
 
 /** The run begins with nothing but what came encrypted. */
 export function trustAll(parts: BatcherParts): void {
@@ -42,24 +42,43 @@ export function noteOrigin(parts: BatcherParts, encrypted: boolean, segments: re
  */
 export function believeOnlyEncrypted(parts: BatcherParts, epoch: string): void {
   if (parts.encryptedCoverage === null) return;
+  parts.doubtful.addAll(parts.coverage.toState());
   parts.coverage = parts.encryptedCoverage;
   parts.encryptedCoverage = null;
   parts.requests = parts.requests.withoutNames(epoch);
   parts.controls.believeOnlyEncrypted();
   parts.leftovers.forgetBegun();
-  // Consumers may send once more what only the other part of the coverage had.
+  // What has come since is among it.
   parts.buffer.doubt();
 }
+
+/**
+ * Whether some of these ranges were accepted once, which is not believed any more. A consumer sends them again if their
+ * offsets were not committed, and they may have been inserted meanwhile.
+ */
+export function isDoubtful({ doubtful }: BatcherParts, segments: readonly Segment[], keep: Kept): boolean {
+  if (doubtful.size === 0) return false;
+  return segments.some((segment, index) => {
+    const ranges = keep[index] ?? [[segment.from, segment.to] as const];
+    return ranges.some((range) => !isWhole(doubtful.uncovered(segment, range), range));
+  });
+}
+
+/** Of each segment the ranges that are new. Null: all of it. */
+type Kept = readonly (readonly OffsetRange[] | null)[];
 
 /**
  * What two closed runs have left, of which the later one had not taken over what the earlier one had left. If only the
  * earlier one is known to have taken nothing but what came encrypted, it alone is believed.
  */
 export function joinInheritances(earlier: Inheritance, later: Inheritance): Inheritance {
-  const isDoubtful = earlier.trusted === true && later.trusted !== true;
-  const { trusted: _, settings = earlier.settings, ...believed } = isDoubtful ? earlier : later;
+  const onlyEarlier = earlier.trusted === true && later.trusted !== true;
+  const { trusted: _, settings = earlier.settings, ...believed } = onlyEarlier ? earlier : later;
   const coverage = new Coverage(earlier.coverage);
-  if (!isDoubtful) coverage.addAll(later.coverage);
+  if (!onlyEarlier) coverage.addAll(later.coverage);
+  const doubtful = new Coverage(earlier.doubtful);
+  doubtful.addAll(later.doubtful ?? []);
+  if (onlyEarlier) doubtful.addAll(later.coverage);
   const counters = { ...NO_COUNTERS };
   addCounters(counters, earlier.counters);
   addCounters(counters, later.counters);
@@ -67,8 +86,9 @@ export function joinInheritances(earlier: Inheritance, later: Inheritance): Inhe
   return {
     ...believed,
     coverage: coverage.toState(),
+    ...(doubtful.size === 0 ? {} : { doubtful: doubtful.toState() }),
     counters,
-    estates: [...earlier.estates, ...(isDoubtful ? later.estates.map(withoutBegun) : later.estates)],
+    estates: [...earlier.estates, ...(onlyEarlier ? later.estates.map(withoutBegun) : later.estates)],
     ...(earlier.trusted === true ? { trusted: true } : {}),
     ...(settings === undefined ? {} : { settings }),
     ...(lost > 0 ? { lost } : {}),
@@ -84,13 +104,15 @@ export function takeInheritance(parts: BatcherParts, inheritance: Inheritance, r
   const { coverage, encryptedCoverage } = parts;
   const isTrusted = inheritance.trusted === true;
   if (requiresEncryption && !isTrusted) {
-    const { counters, lastFlush, estates, confirmations } = inheritance;
+    const { counters, lastFlush, estates, confirmations, doubtful = [] } = inheritance;
     restoreInherited(parts, {
       counters,
       lastFlush,
       estates: estates.map(withoutBegun),
+      doubtful: [...inheritance.coverage, ...doubtful],
       ...(confirmations === undefined ? {} : { confirmations }),
     });
+    // Chunks that are in the buffer already may be among it.
     if (inheritance.coverage.length > 0) parts.buffer.doubt();
     return;
   }

@@ -48,6 +48,7 @@ const FULL: Required<CarriedState> = {
     },
   ],
   coverage: [{ topic: 'orders', partition: 0, epochs: [{ epoch: 'e1', ranges: [[-1, 4]] }] }],
+  doubtful: [{ topic: 'orders', partition: 1, epochs: [{ epoch: 'e1', ranges: [[-1, 7]] }] }],
   foreignSignals: [{ name: 'hello', value: '[]', size: 2, atMs: 3 }],
 };
 

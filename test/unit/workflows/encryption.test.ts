@@ -7,6 +7,7 @@ import { NO_COUNTERS } from '../../../src/workflows/counters.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
 import { applySignal } from '../../../src/workflows/signals.js';
+import { joinInheritances } from '../../../src/workflows/trust.js';
 import { chunkOf, input, settings } from '../../support/chunks.js';
 import { asCarried, asEncrypted, asRequest, asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
@@ -401,4 +402,66 @@ it('a batcher whose consumers encrypt keeps what it knows when encryption become
   applySignal(state, 'records', asSignal('records', ...chunk), 0);
   expect(state.status(QUIET)).toMatchObject({ paused: true, bufferedRecords: 3 });
   expect(state.report().duplicateChunks).toBe(1);
+});
+
+describe('what a batcher had got unencrypted, and no longer believes when encryption becomes required', () => {
+  const flushed = (state: BatcherState): void => {
+    const { spec } = state.takeBatch('delay', 1);
+    state.finishFlush({ inserted: 1, rejected: 0, skipped: 0 }, spec.id, 2);
+  };
+  /** Has got a chunk unencrypted, and then the requirement. Both are inserted. */
+  function migrated(): { readonly state: BatcherState; readonly again: ReturnType<typeof next> } {
+    const state = newBatcher();
+    const again = next();
+    applySignal(state, 'records', again, 0);
+    flushed(state);
+    applySignal(state, 'records', asSignal('records', ...next({ settings: required })), 0);
+    state.inherit(nothing);
+    flushed(state);
+    return { state, again };
+  }
+  const runsOf = (state: BatcherState, chunk: ReturnType<typeof next>) => {
+    expect(applySignal(state, 'records', asSignal('records', ...chunk), 3)).toBe(true);
+    return state.takeBatch('delay', 4).spec.runs;
+  };
+  /** The next run. */
+  const afterwards = (state: BatcherState, runId = 'r2', before = 'r1'): BatcherState => {
+    const { input: carried, bodies } = state.carryOver(3);
+    const run = { ...RUN, runId, continuedFromExecutionRunId: before };
+    const later = new BatcherState(run, ...asCarried(before, carried, bodies));
+    if (later.unreadRun !== null) later.inherit(nothing);
+    return later;
+  };
+
+  it('is looked for in the table if it comes again, also in a later run, and nothing else is', () => {
+    const { state, again } = migrated();
+    expect(runsOf(afterwards(state), next())).toEqual(['r2']);
+    expect(runsOf(afterwards(state), again)).toEqual(['']);
+    expect(runsOf(afterwards(afterwards(state), 'r3', 'r2'), again)).toEqual(['']);
+  });
+
+  it('is looked for by an heir, too, and by the runs after it', () => {
+    const { state, again } = migrated();
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });
+    const heir = new BatcherState({ ...RUN, runId: 'h1' }, start, asEncrypted(PURPOSES.input, NO_BODIES));
+    heir.inherit(state.handOn(null));
+    expect(runsOf(afterwards(heir, 'h2', 'h1'), next())).toEqual(['h2']);
+    expect(runsOf(afterwards(heir, 'h2', 'h1'), again)).toEqual(['']);
+  });
+
+  it('is looked for if a closed run had it, of which nobody knows who had sent it', () => {
+    const before = newBatcher();
+    const again = next();
+    applySignal(before, 'records', again, 0);
+    flushed(before);
+    const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r0' });
+    const heir = new BatcherState(RUN, start, asEncrypted(PURPOSES.input, NO_BODIES));
+    heir.inherit(before.handOn(null));
+    expect(runsOf(afterwards(heir), again)).toEqual(['']);
+    // The same where two closed runs have left something, and only the earlier one is believed.
+    const trusted: Inheritance = { ...nothing, trusted: true };
+    const joined = joinInheritances(trusted, before.handOn(null));
+    expect(joined).toMatchObject({ coverage: [], doubtful: [{ topic: 'orders', partition: 0 }] });
+    expect(joinInheritances(joined, trusted).doubtful).toEqual(joined.doubtful);
+  });
 });
