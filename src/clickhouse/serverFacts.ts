@@ -1,8 +1,11 @@
 /*
  * Which server answers, and what it lets this user see.
  */
+import { text } from 'node:stream/consumers';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { askedNames, namedTable, NO_UUID, partsToAsk, tableKey } from './namedTables.js';
+import { QUERY_SETTINGS } from '../config/insertSettings.js';
+import { classifyInsertError } from './insertErrors.js';
+import { askedNames, namedTable, NO_UUID, partsToAsk, quoted, tableKey, type NamedTable } from './namedTables.js';
 import { queryRows, unlessDenied, unlessRefused } from './queries.js';
 
 /**
@@ -36,6 +39,26 @@ export async function deniedSystemTables(client: ClickHouseClient): Promise<stri
     ),
   );
   return denied.flat();
+}
+
+/**
+ * Whether the user may add columns to a table. Null if the server does not tell: older ones do not know `CHECK GRANT`.
+ *
+ * @throws InsertError
+ */
+export async function mayAddColumns(client: ClickHouseClient, table: NamedTable): Promise<boolean | null> {
+  const answer = await unlessRefused(checkGrant(client, `ALTER ADD COLUMN ON ${quoted(table)}`), null);
+  return answer === '1' || (answer === '0' ? false : null);
+}
+
+/** The answer to `CHECK GRANT`, which takes no FORMAT, so the client's `query` cannot ask it. @throws InsertError */
+async function checkGrant(client: ClickHouseClient, grant: string): Promise<string> {
+  try {
+    const { stream } = await client.exec({ query: `CHECK GRANT ${grant}`, clickhouse_settings: QUERY_SETTINGS });
+    return (await text(stream)).trim();
+  } catch (error) {
+    throw classifyInsertError(error);
+  }
 }
 
 /** Ids that no other ClickHouse has. */

@@ -19,7 +19,7 @@ import { namedTable, type NamedTable } from './namedTables.js';
 import type { TableColumns } from './tableColumns.js';
 import { caughtUp, type CatchUpOptions } from './replicas.js';
 import { isInserting, RowSender, type RowsToInsert } from './rowSender.js';
-import { uniqueIds, type UniqueIds } from './serverFacts.js';
+import { mayAddColumns, uniqueIds, type UniqueIds } from './serverFacts.js';
 import { eachServer } from './servers.js';
 import { ServerLimits } from './serverLimits.js';
 import { knowsTokens, mayLoseKnownRows, rememberedBy, tokenWindows, type TokenWindow } from './tokenWindows.js';
@@ -193,6 +193,11 @@ export class ClickHouseTables {
     manyRows = false,
   ): Promise<RowsOfRecord[]> {
     return rowsByOffset(this.#lookUps, this.#named(table), columns, partition, asked, manyRows);
+  }
+
+  /** Whether the user may add columns to a table, see `mayAddColumns` in serverFacts.ts. */
+  mayAddColumns(table: string): Promise<boolean | null> {
+    return mayAddColumns(this.#client, this.#named(table));
   }
 
   /** What ClickHouse says about a table now. Undefined if there is no such table. */

@@ -86,3 +86,8 @@ it('what tells an installation apart is asked with few questions', async () => {
   expect(asked).toBeLessThanOrEqual(4);
   expect(new Set(ids.ofTables.values()).size).toBe(TABLES);
 });
+
+it('the server tells whether the user may add columns', async () => {
+  const tables = new ClickHouseTables(client, 'default');
+  expect(await tables.mayAddColumns(name(7))).toBe(true);
+});

@@ -216,7 +216,10 @@ function latin1Of(name: string): string {
 }
 
 /** Why columns are only proposed. Undefined if they are added. */
-function whyNotAltered({ engine, hasViews }: TableToAlter, { mode, withViews }: Evolution): string | undefined {
+export function whyNotAltered(
+  { engine, hasViews }: Pick<TableToAlter, 'engine' | 'hasViews'>,
+  { mode, withViews }: Evolution,
+): string | undefined {
   if (mode === 'propose') return 'evolve is propose';
   // In others, such as Distributed and Buffer, the rows are elsewhere, where the column is needed too.
   if (!engine.endsWith('MergeTree')) return `tables of the engine ${engine} are not altered`;

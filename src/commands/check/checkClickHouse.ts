@@ -46,7 +46,7 @@ export function checkTables(
       filled,
       async ({ pipeline, table }) => {
         try {
-          return judgeTable(pipeline, await examined(tables, table, isManyRows(pipeline)));
+          return judgeTable(pipeline, await examined(tables, table, pipeline));
         } catch (error) {
           // Then the other tables need not be asked.
           if (isWithoutAnswer(error)) throw error;
@@ -117,16 +117,12 @@ async function outcomeOf(trying: Promise<void>): Promise<{ refused: string | nul
   }
 }
 
-function isManyRows({ settings }: PipelineConfig): boolean {
-  return hasManyRows(settings.destination.mapping.format);
-}
-
-/** @param manyRows whether a record may hold many rows */
-async function examined(tables: ClickHouseTables, table: string, manyRows: boolean): Promise<CheckedTable> {
+async function examined(tables: ClickHouseTables, table: string, { settings }: PipelineConfig): Promise<CheckedTable> {
+  const { format, evolve } = settings.destination.mapping;
   const columns = await tables.columns(table);
   const facts = await tables.facts(table);
   const insert = await outcomeOf(tables.probe(table, columns));
-  const lookUp = await outcomeOf(tryLookUps(tables, table, columns, manyRows));
+  const lookUp = await outcomeOf(tryLookUps(tables, table, columns, hasManyRows(format)));
   return {
     name: table,
     columns,
@@ -140,10 +136,15 @@ async function examined(tables: ClickHouseTables, table: string, manyRows: boole
     slowInsert: insert.slow,
     lookUpRefusal: lookUp.refused,
     slowLookUp: lookUp.slow,
+    mayAddColumns: evolve?.mode === 'apply' ? await tables.mayAddColumns(table) : null,
   };
 }
 
-/** Looks up a record that cannot exist, in the same way as a repeated insert and a rewind. */
+/**
+ * Looks up a record that cannot exist, in the same way as a repeated insert and a rewind.
+ *
+ * @param manyRows whether a record may hold many rows
+ */
 async function tryLookUps(
   tables: ClickHouseTables,
   table: string,

@@ -1,6 +1,7 @@
 import type { ColumnSource } from '../../protocol/columnSource.js';
 import { identityFaults, missingColumns, REWIND_COLUMNS, ROW_COLUMN } from '../../clickhouse/identityColumns.js';
 import { changeProblems } from '../../clickhouse/changeColumns.js';
+import { whyNotAltered } from '../../clickhouse/evolve/tableEvolution.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import { rowColumnProblem } from '../../clickhouse/rowColumnRepair.js';
 import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
@@ -8,7 +9,7 @@ import type { TableColumns } from '../../clickhouse/tableColumns.js';
 import { quoteTable } from '../../clickhouse/sqlNames.js';
 import type { TokenWindow } from '../../clickhouse/tokenWindows.js';
 import type { PipelineConfig } from '../../config/config.js';
-import { hasManyRows } from '../../protocol/settings.js';
+import { hasManyRows, type Evolution } from '../../protocol/settings.js';
 import { judges, type Finding } from './finding.js';
 
 export interface CheckedTable {
@@ -36,6 +37,8 @@ export interface CheckedTable {
   readonly slowInsert: string | null;
   /** How long a look-up waited in vain for its answer; null if it was quick enough. */
   readonly slowLookUp: string | null;
+  /** Whether the user may add columns. Null if that is not known, or not asked. */
+  readonly mayAddColumns: boolean | null;
 }
 
 /** Judges a table of a pipeline. */
@@ -46,6 +49,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
     ...judgeInserts(table),
     ...judgeIntegersOfJson(table),
     ...judgeMapped(table, destination.columns),
+    ...judgeEvolution(table, destination.mapping.evolve),
     ...judgeIdentityColumns(table),
     ...(manyRows ? judgeRowColumn(table) : []),
     ...(destination.mapping.envelope === undefined ? [] : judgeChanges(table)),
@@ -64,6 +68,18 @@ function judgeInserts({ name, refusal, slowInsert }: CheckedTable): Finding[] {
   if (slowInsert !== null)
     findings.push(warning(`is slow to take inserts: ${slowInsert}`, 'see whether ClickHouse is busy'));
   return findings;
+}
+
+/** Whether the user may do what `evolve` needs. */
+function judgeEvolution(table: CheckedTable, evolve: Evolution | undefined): Finding[] {
+  if (evolve === undefined || table.mayAddColumns !== false) return [];
+  if (whyNotAltered({ engine: table.engine, hasViews: table.dependents > 0 }, evolve) !== undefined) return [];
+  return [
+    judges(`table ${table.name}`).wrong(
+      'may not be altered by the user, and evolve is apply: the first batch with a field that has no column would be held',
+      `GRANT ALTER ADD COLUMN ON ${quoteTable(table.name)} to the user, or set evolve: propose`,
+    ),
+  ];
 }
 
 /** The columns that the pipeline's mapping names. */

@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import { uniqueIds, type UniqueIds } from '../../../src/clickhouse/serverFacts.js';
+import { mayAddColumns, uniqueIds, type UniqueIds } from '../../../src/clickhouse/serverFacts.js';
+import { namedTable } from '../../../src/clickhouse/namedTables.js';
 import { startHttpServer } from '../../support/httpServer.js';
 
 /** The ids that are found on a server that answers one of the two questions, or both, with an error. */
@@ -38,4 +39,34 @@ it('ids that could not be read for a moment are not taken for none: an installat
   });
   // UNKNOWN_FUNCTION, ACCESS_DENIED: they stay away.
   for (const code of [46, 497]) expect(await idsIf(() => true, code)).toEqual({ places: [], ofTables: new Map() });
+});
+
+it('whether the user may add columns is asked, and not known of a server that does not know the question', async () => {
+  const asked: string[] = [];
+  let answer: string | number = '1\n';
+  const url = await startHttpServer((request, response) => {
+    let query = '';
+    request.on('data', (part: Buffer) => (query += part.toString()));
+    request.on('end', () => {
+      asked.push(query);
+      response.setHeader('X-ClickHouse-Summary', '{}');
+      if (typeof answer === 'string') response.end(answer);
+      else
+        response
+          .setHeader('X-ClickHouse-Exception-Code', answer)
+          .writeHead(500)
+          .end(`Code: ${answer}. DB::Exception: no. (SOME_ERROR)`);
+    });
+  });
+  const client = createClient({ url, log: { level: ClickHouseLogLevel.OFF } });
+  onTestFinished(() => client.close());
+  const table = namedTable('shop.`my orders`', 'default');
+  expect(await mayAddColumns(client, table)).toBe(true);
+  expect(asked).toEqual(['CHECK GRANT ALTER ADD COLUMN ON `shop`.`my orders`']);
+  answer = '0\n';
+  expect(await mayAddColumns(client, table)).toBe(false);
+  answer = 62; // SYNTAX_ERROR
+  expect(await mayAddColumns(client, table)).toBeNull();
+  answer = 202; // TOO_MANY_SIMULTANEOUS_QUERIES
+  await expect(mayAddColumns(client, table)).rejects.toMatchObject({ code: '202' });
 });

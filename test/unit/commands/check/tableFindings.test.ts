@@ -33,6 +33,7 @@ const SOUND: CheckedTable = {
   lookUpRefusal: null,
   slowInsert: null,
   slowLookUp: null,
+  mayAddColumns: null,
 };
 const table = (facts: Partial<CheckedTable> = {}, customerFrom = '/who') =>
   summary(judgeTable(pipeline('', customerFrom), { ...SOUND, ...facts })).join('\n');
@@ -238,4 +239,20 @@ it.each([
   'DateTime',
 ])('a timestamp for a column of %s is well', (type) => {
   expect(table({ columns: new Map([...columnsOf(...IDENTITY), ['customer', type]]) }, 'timestamp')).toBe('');
+});
+
+it('who evolves a table has to be allowed to add columns, if it is one that is altered', () => {
+  const evolving = (evolve: string, facts: Partial<CheckedTable> = { mayAddColumns: false }) =>
+    judgeTable(pipeline(`, evolve: ${evolve}`), { ...SOUND, ...facts })
+      .filter(({ level }) => level === 'wrong')
+      .map(({ message, todo }) => `${message}: ${todo}`)
+      .join('\n');
+  expect(evolving('apply')).toMatch(
+    /may not be altered.*would be held: GRANT ALTER ADD COLUMN ON `orders` to the user/,
+  );
+  for (const mode of ['propose', 'off']) expect(evolving(mode)).toBe('');
+  for (const mayAddColumns of [true, null]) expect(evolving('apply', { mayAddColumns })).toBe('');
+  expect(evolving('apply', { mayAddColumns: false, dependents: 1 })).toBe('');
+  expect(evolving('{ mode: apply, withViews: true }', { mayAddColumns: false, dependents: 1 })).toContain('GRANT');
+  expect(evolving('apply', { mayAddColumns: false, engine: 'Distributed' })).toBe('');
 });
