@@ -9,6 +9,7 @@ import { isSkipped } from '../protocol/settings.js';
 export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination' | 'reason'> {
   /** The chunks that contain all records of the batch, also those that are taken out of `records`. */
   readonly packed: PackedChunks;
+  /** A rewind may bring a record more than once, see {@link withoutSkipped}. */
   readonly records: readonly SourcedRecord[];
   /** True if these records may have been inserted before. */
   readonly repeated: boolean;
@@ -18,12 +19,25 @@ export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination'
   readonly parking?: Parking;
 }
 
-/** Takes out the records that the pipeline skips. */
+/** Takes out the records that the pipeline skips, and what comes more than once: it has one row, and one answer. */
 export function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
-  const skipped = batch.records.filter(({ record }) => isSkipped(record, batch.destination));
-  if (skipped.length === 0) return { skipped, toInsert: batch };
-  const records = batch.records.filter(({ record }) => !isSkipped(record, batch.destination));
-  return { skipped, toInsert: { ...batch, records } };
+  const once = withoutRepetitions(batch);
+  const skipped = once.filter(({ record }) => isSkipped(record, batch.destination));
+  if (skipped.length === 0) return { skipped, toInsert: { ...batch, records: once } };
+  return {
+    skipped,
+    toInsert: { ...batch, records: once.filter(({ record }) => !isSkipped(record, batch.destination)) },
+  };
+}
+
+/** A rewind may bring a record that the batch has already. */
+function withoutRepetitions({ records, fill }: Pick<Batch, 'records' | 'fill'>): readonly SourcedRecord[] {
+  if (fill === undefined) return records;
+  const seen = new Map(Array.from(fill.sources, (source) => [source, new Set<number>()]));
+  return records.filter(({ source, record: { offset } }) => {
+    const offsets = seen.get(source);
+    return offsets === undefined || offsets.size < offsets.add(offset).size;
+  });
 }
 
 /**

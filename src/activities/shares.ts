@@ -32,12 +32,12 @@ export interface Shares {
 export async function sharesOf(batch: Batch, decoders: ActivityDependencies['decoders']): Promise<Shares> {
   const { tablesOfValues, mapping } = batch.destination;
   if (tablesOfValues === undefined) return byTopic(batch);
-  const { records, fill } = batch;
+  const { records } = batch;
   const { ofTables, withoutTable, decoder } = await divideByValue(records, tablesOfValues, { mapping, decoders });
   return {
     ofTables: Array.from(ofTables, ([table, own]) => new ShareOfValues(table, own)),
     withoutTable,
-    reject: (some) => rejectWithoutTable(some, tablesOfValues, { mapping, decoder, fill }),
+    reject: (some) => rejectWithoutTable(some, tablesOfValues, { mapping, decoder }),
   };
 }
 

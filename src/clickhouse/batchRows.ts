@@ -2,13 +2,7 @@ import type { ColumnSource } from '../protocol/columnSource.js';
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
-import {
-  recordBytes,
-  type KafkaRecord,
-  sourceName,
-  type RecordSource,
-  type SourcedRecord,
-} from '../protocol/record.js';
+import { recordBytes, sourceName, type RecordSource, type SourcedRecord } from '../protocol/record.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
 import type { NewFields } from './evolve/newFields.js';
@@ -82,7 +76,7 @@ export interface LinesMadeAgain {
 const YIELD_AFTER_MS = 20;
 
 /**
- * Makes the rows of records. In a rewind a record may come more than once. It gets one row.
+ * Makes the rows of records.
  *
  * @param options.judgedBytesMax for batches that are not sent: records of more bytes are not judged, and no bytes of
  *   lines are kept. Of a record with many rows, each row counts by itself. Default: all are judged
@@ -96,7 +90,6 @@ export async function buildRows(
   {
     columns,
     mapping,
-    fill,
     judgedBytesMax,
     pieceBytes = PIECE_BYTES,
     decoder,
@@ -104,7 +97,6 @@ export async function buildRows(
   }: {
     readonly columns: Readonly<Record<string, ColumnSource>>;
     readonly mapping: Mapping;
-    readonly fill?: Fill;
     readonly judgedBytesMax?: number;
     readonly pieceBytes?: number | undefined;
     readonly decoder?: (() => RecordDecoder) | undefined;
@@ -126,11 +118,9 @@ export async function buildRows(
   const lines = new RowBlocks();
   const rejected: (RejectedRecord & BatchRow)[] = [];
   const isSent = judgedBytesMax === undefined;
-  const isRepetition = fill === undefined ? () => false : repetitions(fill);
   let yieldedAt = performance.now();
   for (let recordIndex = 0; recordIndex < records.length; recordIndex++) {
     const { source, record } = records[recordIndex] as SourcedRecord;
-    if (isRepetition(source, record)) continue;
     if (many !== undefined) {
       const { rejection, ...found } = await writeMany(many, lines, { source, record }, open);
       if (rejection === undefined) rows.push({ source, record, recordIndex, ...found });
@@ -169,17 +159,6 @@ export async function buildRows(
     return { lines: made, firstOf: (row) => firsts.get(row) ?? NO_ROW };
   };
   return { rows, lines, makeAgain, rejected, ignored };
-}
-
-/** Tells of each record, in order, whether it has come before. */
-function repetitions({ sources }: Fill): (source: RecordSource, record: KafkaRecord) => boolean {
-  const seen = new Map<RecordSource, Set<number>>();
-  return (source, { offset }) => {
-    if (!sources.has(source)) return false;
-    const offsets = seen.get(source) ?? new Set();
-    seen.set(source, offsets);
-    return offsets.size === offsets.add(offset).size;
-  };
 }
 
 /** The deduplication token: 128 bits of a hash of the identities of exactly these rows. */

@@ -43,8 +43,7 @@ export interface BatchInsertOptions {
   /** True if these records may have been inserted before. Then the table is asked first. */
   readonly repeated: boolean;
   /**
-   * Set if a rewind fills holes. Rows of these sources are looked up first, whatever their epoch, and a record may come
-   * more than once.
+   * Set if a rewind fills holes. Rows of these sources are looked up first, whatever their epoch.
    */
   readonly fill?: Fill;
   /** True if attempts have failed for so long that a row may be the reason, whatever the error says. */

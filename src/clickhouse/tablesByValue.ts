@@ -8,7 +8,7 @@ import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { isStub, type SourcedRecord } from '../protocol/record.js';
 import type { Mapping, TablesOfValues } from '../protocol/settings.js';
-import { buildRows, type Fill } from './batchRows.js';
+import { buildRows } from './batchRows.js';
 import type { BatchInsertOptions } from './insertOptions.js';
 import { decodingOf } from './insertRecords.js';
 import { opener } from './openedRecords.js';
@@ -70,17 +70,12 @@ export async function divideByValue(
 export async function rejectWithoutTable(
   records: readonly SourcedRecord[],
   { by, otherwise }: TablesOfValues,
-  {
-    mapping,
-    decoder,
-    fill,
-  }: { readonly mapping: Mapping; readonly fill?: Fill | undefined } & Pick<DividedRecords, 'decoder'>,
+  { mapping, decoder }: { readonly mapping: Mapping } & Pick<DividedRecords, 'decoder'>,
 ): Promise<readonly RejectedRecord[]> {
   const rejection = otherwise === 'skip' ? leftOut() : noSuchTable(by);
   const { rows, rejected } = await buildRows(records, new Map(), {
     columns: {},
     mapping: { ...mapping, unknownFields: 'ignore' },
-    ...(fill === undefined ? {} : { fill }),
     decoder,
     // Nothing is sent.
     judgedBytesMax: Infinity,

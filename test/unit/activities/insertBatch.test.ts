@@ -147,6 +147,11 @@ function batch(
   return [{ ...spec, format: BATCH_FORMATS.withBodies }, body];
 }
 
+/** A chunk whose records a rewind has brought. */
+function filling(chunk: BatchSpec['chunks'][number]): BatchSpec['chunks'][number] {
+  return { ...chunk, segments: chunk.segments.map((segment) => ({ ...segment, fill: true as const })) };
+}
+
 /** @param ageMs all of it ClickHouse has answered with errors; that and what was noted is what Temporal keeps for an attempt */
 function attempt(
   { activities, noted }: ReturnType<typeof worker>,
@@ -275,6 +280,7 @@ function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
     undefined,
     {
       foundOffsets: (name, ...rest) => of(name).tables.foundOffsets(name, ...rest),
+      foundRecords: () => Promise.resolve(new Set<string>()),
       send: (name, rows) => of(name).tables.send(name, rows),
       probe: (name, columns) => of(name).tables.probe(name, columns),
       caughtUp: (name) => {
@@ -296,10 +302,13 @@ function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
       otherwise = 'reject',
       topics = ['orders'],
       format = 'json',
+      fills = false,
       ...giving
     }: Giving &
       Partial<Pick<TablesOfValues, 'otherwise'> & Pick<Mapping, 'format'>> & {
         readonly topics?: readonly string[];
+        /** Whether a rewind has brought the records. */
+        readonly fills?: boolean;
       } = {},
   ) => {
     const [spec, bodies] = batch(values, giving, topics);
@@ -311,7 +320,8 @@ function byValue(wasReset = false, inserted = new Map<string, FakeTable>()) {
       tablesOfValues: { by: '/t', tables: Object.entries(tables), otherwise },
       reply: { topic: 'replies', copyHeaders: [], allowTopics: [] },
     };
-    return attemptOf(() => made.activities.insertBatch({ ...spec, destination }, bodies), {
+    const chunks = fills ? spec.chunks.map(filling) : spec.chunks;
+    return attemptOf(() => made.activities.insertBatch({ ...spec, chunks, destination }, bodies), {
       attempt: number,
       ...(made.noted.last === undefined ? {} : { notes: made.noted.last }),
     });
@@ -714,12 +724,35 @@ it('a rewind rejects nothing that is in the table, though it could not become a 
   const everything = { has: () => true } as unknown as Set<string>;
   const made = worker(undefined, { foundRecords: () => Promise.resolve(everything) });
   const [spec, bodies] = batch(['no JSON', 'none either']);
-  const chunks = spec.chunks.map((chunk) => ({
-    ...chunk,
-    segments: chunk.segments.map((segment) => ({ ...segment, fill: true as const })),
-  }));
-  const filling = attemptOf(() => made.activities.insertBatch({ ...spec, chunks }, bodies), { attempt: 1 });
-  expect(await filling).toMatchObject({ inserted: 2, rejected: 0 });
+  const chunks = spec.chunks.map(filling);
+  const outcome = await attemptOf(() => made.activities.insertBatch({ ...spec, chunks }, bodies), { attempt: 1 });
+  expect(outcome).toMatchObject({ inserted: 2, rejected: 0 });
+});
+
+it.each([
+  ['one table', ['{"t":"a"}', '{"t":"a"}']],
+  ['two tables', ['{"t":"a"}', '{"t":"b"}']],
+  ['a table, and some without', ['{"t":"a"}', '{"t":"x"}']],
+  ['none', ['{"t":"x"}', '{']],
+  ['a table, and some without a value', ['{"t":"a"}', '']],
+])('a record that a rewind brings twice within a batch has one row and one answer: of %s', async (_, values) => {
+  const own = byValue();
+  const twice = { topics: ['orders', 'orders'], fills: true };
+  const outcome = await own.run(1, values, { a: 'ta', b: 'tb' }, twice);
+  expect(outcome.inserted + outcome.rejected + outcome.skipped).toBe(2);
+  expect(outcome.verdicts).toHaveLength(outcome.rejected);
+  expect(Object.values(own.rows()).flat()).toHaveLength(outcome.inserted);
+  expect(own.answers()).toHaveLength(outcome.inserted + outcome.skipped);
+  // The attempt after one that could only not acknowledge goes by what that has noted.
+  const away = byValue();
+  away.refusing.publish = new PublishError('replies', 'away');
+  const first = away.run(1, values, { a: 'ta', b: 'tb' }, twice);
+  if (outcome.inserted === 0) expect(await first).toMatchObject({ rejected: 2 });
+  else await expect(first).rejects.toThrow('topic replies takes no messages');
+  away.refusing.publish = undefined;
+  expect(await away.run(2, values, { a: 'ta', b: 'tb' }, twice)).toMatchObject({
+    ...{ inserted: outcome.inserted, rejected: outcome.rejected, skipped: outcome.skipped },
+  });
 });
 
 it('a record that its table has, since an attempt before, is inserted, though it could not become a row any more', async () => {
