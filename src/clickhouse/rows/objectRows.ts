@@ -5,6 +5,7 @@ import type { RowBlocks } from '../rowBlocks.js';
 import { hasHalfCharacter } from '../values/json.js';
 import type { JsonObject } from '../values/jsonObject.js';
 import type { ValueCheck } from '../values/valueCheck.js';
+import { ChangedRow } from './debeziumEnvelope.js';
 import type { IgnoredFields } from './ignoredFields.js';
 import type { Field } from './knownFields.js';
 import type { LeadingFields } from './leadingFields.js';
@@ -82,7 +83,7 @@ export class ObjectRows {
     if (this.#rules === undefined || !value.set(record)) return undefined;
     value.passOverMark();
     if (this.#object.read(value.bytes, value.from, value.to) !== 'object') return undefined;
-    return this.#rules.hold(value.text) ? undefined : leftOut();
+    return this.#rules.hold(value.text, isDeletion(record)) ? undefined : leftOut();
   }
 
   /** Writes the row of a record. Returns a rejection if it can become none, and writes nothing. */
@@ -92,7 +93,7 @@ export class ObjectRows {
     const kind = this.#object.read(value.bytes, value.from, value.to);
     if (kind === undefined) return notJson(value.text, this.#object);
     if (kind !== 'object') return notObject(kind);
-    if (this.#rules?.hold(value.text) === false) return leftOut();
+    if (this.#rules?.hold(value.text, isDeletion(record)) === false) return leftOut();
     const misplaced = this.#judge();
     if (typeof misplaced !== 'number') return misplaced;
     if (misplaced > 0) return this.#writeRearranged(into, source, record);
@@ -197,6 +198,14 @@ export class ObjectRows {
     row.push(`${quote(fields.column)}:${json}`);
     return undefined;
   }
+}
+
+/**
+ * Whether a record deletes a row of the source. It may say no more of the row than its primary key. If it were left out for
+ * that, the deleted row would stay in the table; and the deletion of a row that never came hides nothing.
+ */
+function isDeletion(record: KafkaRecord): boolean {
+  return record instanceof ChangedRow && record.isDeleted;
 }
 
 /** What names mean is kept for so many members. A value may have millions. */

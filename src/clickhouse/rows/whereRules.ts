@@ -13,12 +13,16 @@ export class WhereRules {
     this.#rules = rules.map((rule) => ({ place: this.#pointers.add(rule.pointer), holds: testOf(rule) }));
   }
 
-  /** @param text of a JSON value, one character per byte */
-  hold(text: string): boolean {
+  /**
+   * @param text of a JSON value, one character per byte
+   * @param isPart whether it may be only a part of what there was. Then what is not there speaks against no rule
+   */
+  hold(text: string, isPart = false): boolean {
     this.#pointers.read(text);
     return this.#rules.every(({ place, holds }) => {
-      const found = this.#pointers.textAt(place);
-      return holds(found === 'null' ? undefined : found);
+      const json = this.#pointers.textAt(place);
+      const found = json === 'null' ? undefined : json;
+      return (isPart && found === undefined) || holds(found);
     });
   }
 }

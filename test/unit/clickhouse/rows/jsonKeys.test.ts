@@ -128,6 +128,38 @@ it.each<[string, Buffer | string, Partial<Mapping>, string]>([
   });
 });
 
+it('a deletion that does not say what the rules ask for is no other row’s: it is not left out', async () => {
+  const envelope = { type: 'debezium', version: 'ts_ms', truncates: 'reject' } as const;
+  const change = (op: string, row: object) =>
+    JSON.stringify({ op, before: op === 'd' ? row : null, after: op === 'd' ? null : row, source: { ts_ms: 1 } });
+  const fates = async (where: NonNullable<Mapping['where']>, values: readonly string[]) => {
+    const records = values.map((value, offset) => ({
+      source: SOURCE,
+      record: record(offset, { value: Buffer.from(value) }),
+    }));
+    const { rejected } = await buildRows(records, TABLE, {
+      columns: {},
+      mapping: { ...DEFAULT_MAPPING, envelope, where },
+    });
+    return rejected.map(({ recordIndex, rejection }) => `${recordIndex} ${rejection.code}`);
+  };
+  const values = [
+    change('d', { id: 1, type: null }),
+    change('d', { id: 1 }),
+    change('d', { id: 1, type: 'order' }),
+    change('d', { id: 1, type: 'other' }),
+    change('u', { id: 1, type: null }),
+    change('u', { id: 1, type: 'other' }),
+  ];
+  const leftOut = ['3 left_out', '4 left_out', '5 left_out'];
+  expect(await fates([{ pointer: '/type', equals: 'order' }], values)).toEqual(leftOut);
+  const two = [
+    { pointer: '/type', in: ['order'] },
+    { pointer: '/type', exists: true },
+  ];
+  expect(await fates(two, values)).toEqual(leftOut);
+});
+
 it('in the key of a change its schema is left out', async () => {
   const envelope = { type: 'debezium', version: 'ts_ms', truncates: 'reject' } as const;
   const value = '{"op":"c","after":{"id":1},"source":{"ts_ms":1}}';
