@@ -62,8 +62,7 @@ function shardKey(
   if (keyFunction === 'partition') return null;
   const pointer = pointerOf(keyFunction);
   if (pointer !== null) {
-    const document = pointer.into === 'key' ? record.key : record.value;
-    return (pointed === undefined ? scalarAt(document, pointer.pointer) : pointed) ?? record.key;
+    return (pointed === undefined ? scalarIn(record, pointer) : pointed) ?? record.key;
   }
   return lastHeader(record.headers, keyFunction.slice('header:'.length)) ?? null;
 }
@@ -72,18 +71,40 @@ function shardKey(
 export type PointedValue = Buffer | null;
 
 /**
- * The text, number or boolean that a pointer leads to, as bytes. Null if there is none, or if the value is too large to
- * be parsed on this thread. Such a record becomes no row, so it has no order to keep.
+ * The text, number or boolean that a pointer leads to in a record whose value, or key, is JSON, as bytes. Null if there is
+ * none, or if the value is too large to be parsed on this thread. Such a record becomes no row, so it has no order to keep.
  */
-export function scalarAt(value: Buffer | null, pointer: string): PointedValue {
-  if (value === null || value.length > RECORD_MEMORY_BYTES_MAX) return null;
+export function scalarIn(
+  record: Pick<KafkaRecord, 'key' | 'value'>,
+  { into, pointer }: NonNullable<ReturnType<typeof pointerOf>>,
+): PointedValue {
+  // A packed record makes a buffer of each that it is asked for.
+  const document = into === 'key' ? record.key : record.value;
+  if (document === null || document.length > RECORD_MEMORY_BYTES_MAX) return null;
+  const tokens = pointerTokens(pointer);
+  let parsed: unknown;
   try {
-    const scalar = valueAtPointer(JSON.parse(withoutMark(value).toString()), pointerTokens(pointer));
-    return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
+    parsed = JSON.parse(withoutMark(document).toString());
   } catch {
     // It is no JSON. The record will be rejected, in the order of its key.
     return null;
   }
+  const inner = into === 'key' ? payloadOf(parsed) : undefined;
+  return scalarAt(inner, tokens) ?? scalarAt(parsed, tokens);
+}
+
+/**
+ * The key itself, of one that Kafka Connect's JSON converter has written with its schema around it. Tables by a part of the
+ * key leave the schema out, too, see `JsonKeys`. Undefined if it has none.
+ */
+function payloadOf(key: unknown): unknown {
+  if (typeof key !== 'object' || key === null || Object.keys(key).length !== 2) return undefined;
+  return 'schema' in key && 'payload' in key ? key.payload : undefined;
+}
+
+function scalarAt(value: unknown, tokens: readonly string[]): PointedValue {
+  const scalar = valueAtPointer(value, tokens);
+  return SCALARS.has(typeof scalar) ? Buffer.from(String(scalar)) : null;
 }
 
 const SCALARS: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);

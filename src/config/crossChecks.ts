@@ -1,6 +1,7 @@
 import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
 import { pointerOf, type PointedAt } from '../protocol/columnSource.js';
 import { collidingTopics, fixedTables, parseTableName } from '../protocol/tables.js';
+import { pointerTokens } from '../lib/jsonPointer.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
 import { tablesOfValues } from './destinationTable.js';
@@ -249,6 +250,12 @@ function formatOfValues({ format, key, unknownFields, evolve, columns, shardBy, 
   return problems;
 }
 
+/** What Debezium's envelopes have, and the schema around them. */
+const IN_ENVELOPE: ReadonlySet<string> = new Set([
+  ...['before', 'after', 'source', 'op', 'transaction', 'ts_ms', 'ts_us', 'ts_ns'],
+  ...['schema', 'payload'],
+]);
+
 /** The keys of an envelope, and what does not go together with one. */
 function envelopeOfValues({
   format,
@@ -258,6 +265,7 @@ function envelopeOfValues({
   tombstones,
   columns,
   unknownFields,
+  shardBy,
 }: Pipeline): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const add = (path: ConfigProblem['path'], message: string): void => void problems.push({ path, message });
@@ -270,6 +278,11 @@ function envelopeOfValues({
   if (avro?.unions === 'named') add(['avro', 'unions'], 'must be plain with an envelope, whose parts are unions');
   if (tombstones === 'insert')
     add(['tombstones'], 'cannot be insert: Debezium writes one after each deletion, and they are skipped');
+  if (shardBy.startsWith('/') && !IN_ENVELOPE.has(pointerTokens(shardBy)[0] ?? ''))
+    add(
+      ['shardBy'],
+      'leads into the envelope, where there is nothing of this name; the row is in /after and /before. Use key:/POINTER, or key',
+    );
   const into = typeof unknownFields === 'object' ? unknownFields.into : undefined;
   for (const column of ['_version', '_is_deleted']) {
     const message = 'is filled from the envelope';

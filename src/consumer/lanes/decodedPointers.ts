@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { scalarAt, type PointedValue } from '../../codecs/laneIndex.js';
+import { scalarIn, type PointedValue } from '../../codecs/laneIndex.js';
 import type { Decoders } from '../../formats/decoders.js';
 import { prepareDecoding, type BatchSize } from '../../formats/recordDecoder.js';
 import { RegistryError } from '../../formats/schemaRegistry.js';
@@ -37,8 +37,8 @@ export class DecodedPointers {
   /** Whether values or keys have to be decoded to find the batchers of their records. */
   areNeededFor({ keyFunction }: Layout): boolean {
     const { format, key } = this.#mapping;
-    const { part } = pointedPart(keyFunction);
-    if (part === null) return false;
+    const { part } = pointedPart(keyFunction) ?? {};
+    if (part === undefined) return false;
     return isDecoded(part === KEY ? (key?.format ?? 'bytes') : format);
   }
 
@@ -55,8 +55,8 @@ export class DecodedPointers {
     { keyFunction }: Layout,
     { askMs, decodeMs }: { readonly askMs: number; readonly decodeMs: number } = NO_LIMITS,
   ): Promise<readonly PointedValue[]> {
-    const { part, pointer } = pointedPart(keyFunction);
-    if (part === null) throw new Error(`there is no pointer in ${keyFunction}`);
+    const { part, pointed } = pointedPart(keyFunction) ?? {};
+    if (part === undefined || pointed === undefined) throw new Error(`there is no pointer in ${keyFunction}`);
     const { key, ...values } = this.#mapping;
     const parts = part === VALUE ? values : { format: 'bytes' as const, ...(key === undefined ? {} : { key }) };
     const sourced = records.map((record) => ({ source, record }));
@@ -71,7 +71,7 @@ export class DecodedPointers {
       // Each is decoded as if it were alone.
       size.documentBytes = 0;
       const decoded = part.lengthOf(record) > RECORD_MEMORY_BYTES_MAX ? TOO_LARGE : decode(source, record);
-      found.push('code' in decoded ? null : scalarAt(decoded[part.name], pointer));
+      found.push('code' in decoded ? null : scalarIn(decoded, pointed));
       if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
         await setImmediate();
         yieldedAt = performance.now();
@@ -81,11 +81,13 @@ export class DecodedPointers {
   }
 }
 
-/** The part of a record that a pointer leads into, and the pointer. */
-function pointedPart(keyFunction: KeyFunction): { readonly part: PayloadPart | null; readonly pointer: string } {
+/** The part of a record that a layout's pointer leads into, and the pointer. Null if it has none. */
+function pointedPart(keyFunction: KeyFunction): {
+  readonly part: PayloadPart;
+  readonly pointed: NonNullable<ReturnType<typeof pointerOf>>;
+} | null {
   const pointed = pointerOf(keyFunction);
-  if (pointed === null) return { part: null, pointer: '' };
-  return { part: pointed.into === 'key' ? KEY : VALUE, pointer: pointed.pointer };
+  return pointed && { part: pointed.into === 'key' ? KEY : VALUE, pointed };
 }
 
 const NO_LIMITS = { askMs: Infinity, decodeMs: Infinity };

@@ -45,6 +45,19 @@ it('goes by what a pointer leads to in the key, and else by the whole key', () =
   expect(laneOf('key:/id', { key: null, value })).toBe(PARTITION);
 });
 
+it('goes by a part of the key where Kafka Connect has written a schema around it, too', () => {
+  const lane = (text: string, by: KeyFunction = 'key:/id') => laneOf(by, { key: Buffer.from(text), value: null });
+  expect(lane('{"schema":{"type":"struct"},"payload":{"id":42}}')).toBe(hash('42'));
+  expect(lane('{"payload":{"id":42},"schema":null}')).toBe(hash('42'));
+  expect(lane('{"schema":"s","payload":{"id":42}}', 'key:/payload/id')).toBe(hash('42'));
+  expect(lane('{"schema":7,"payload":{"id":42}}', 'key:/schema')).toBe(hash('7'));
+  // These are members of a key like any other.
+  const other = '{"schema":{},"payload":{"id":42},"x":1}';
+  expect(lane(other)).toBe(hash(other));
+  const value = json({ schema: {}, payload: { id: 42 } });
+  expect(laneOf('/id', { key, value })).toBe(hash('key'));
+});
+
 it('goes by the key, without parsing, where a value is larger than a record may be', () => {
   const of = (bytes: number) => Buffer.from(JSON.stringify({ id: 'by value' }).padEnd(bytes, ' '));
   expect(laneOf('/id', { key, value: of(RECORD_MEMORY_BYTES_MAX) })).toBe(hash('by value'));

@@ -892,6 +892,7 @@ it('changes in an envelope travel in a form that version 0.1.0 does not insert, 
     [', format: avro, avro: { unions: named }', 'avro.unions: must be plain'],
     [', tombstones: insert', 'tombstones: cannot be insert'],
     [', columns: { _version: /v }', 'columns._version: is filled from the envelope'],
+    [', shardBy: /tenant', 'shardBy: leads into the envelope, where there is nothing of this name'],
     [', unknownFields: { into: _is_deleted }', 'unknownFields.into: is filled from the envelope'],
   ] as const)
     expect(problems(text(more)).join()).toContain(message);
