@@ -18,18 +18,16 @@ import { layoutName, type Layout } from '../protocol/layout.js';
 import { isWithin } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
-import { hasManyRows } from '../protocol/settings.js';
-import { tablesOfTopic } from '../protocol/tables.js';
 import { reachTemporal } from '../connections/openParts.js';
 import { UsageError } from '../lib/usageError.js';
 import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
 import { expectedRows, skipTest } from './shared/skippedRecords.js';
-import { withDecoders, withKafka, withTables } from './shared/connections.js';
-import { columnsOfOne } from './shared/columnsOfOne.js';
+import { withDecoders, withKafka } from './shared/connections.js';
 import { pointedFinder, type FindPointed } from './shared/pointedValues.js';
 import { recordTexts } from './shared/recordTexts.js';
 import { partitionsText } from './shared/chosen.js';
 import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
+import { rowsInTables, tableNamed } from './shared/tablesOfRecord.js';
 import { unflushedAt } from './shared/unflushedAt.js';
 import {
   isAcceptedNow,
@@ -44,7 +42,6 @@ import {
   type Known,
   type RecordFacts,
   type RecordState,
-  type RowsInTable,
 } from './shared/recordFacts.js';
 
 /** States of a record that are errors. Exit code 1. */
@@ -118,13 +115,15 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
     const accepted = await known(() =>
       acceptedBy(temporal(), { pipeline, place, record, epoch: log.epoch, findPointed }),
     );
-    const rows = await known(() => rowsOf(config, pipeline, place));
+    const inTables = await known(() => rowsInTables(config, pipeline, place));
+    const rows = 'error' in inTables ? inTables : inTables.rows;
     // It has no answer yet if a batcher still holds it, or if none has it and it is not committed.
     const isWaiting =
       !('error' in accepted) &&
       (accepted.some(({ unflushed }) => unflushed) ||
         (!isAcceptedNow({ log, acceptances: accepted }) && place.offset >= (log.committed ?? 0)));
     const ofEpochs = { log, record, acceptances: accepted, rows };
+    const table = record === null ? undefined : await tableOf(place, record, search);
     const rowsExpected = record === null ? undefined : expectedRows(settings.destination)?.(record);
     const isInserted = !('error' in rows) && areRowsOf(ofEpochs, rows, rowsExpected);
     const answers = await answersTo(place, record, search, {
@@ -150,16 +149,30 @@ async function factsOf(place: RecordPlace, search: Search): Promise<RecordFacts>
         batcher: await batcherOf(pipeline.name, { place, record, layout, findPointed }).catch(
           (error: unknown) => `not known: ${messageOf(error)}`,
         ),
+        ...(table === undefined ? {} : { table }),
         ...(values ? { content: await recordTexts({ ...place, epoch: '' }, record, mapping, decoders) } : {}),
         ...(rowsExpected === undefined ? {} : { rows: rowsExpected }),
       },
       unreadable,
       acceptances,
       rows,
+      ...('error' in inTables || inTables.missingTables.length === 0 ? {} : { missingTables: inTables.missingTables }),
       acks: answers.acks.map(({ atMs: _, ...ack }) => ack),
       deadLetters: answers.deadLetters,
     };
   });
+}
+
+/** See {@link tableNamed}. */
+function tableOf(
+  place: RecordPlace,
+  record: KafkaRecord,
+  { pipeline, decoders }: Pick<Search, 'pipeline' | 'decoders'>,
+): Promise<string | null | undefined> {
+  const item = { source: { ...place, epoch: '' }, record };
+  return tableNamed(item, pipeline.settings.destination, decoders).catch(
+    (error: unknown) => `not known: ${messageOf(error)}`,
+  );
 }
 
 async function logOf(
@@ -299,24 +312,6 @@ async function runsBefore(client: Client, workflowId: string, atMs: number | und
     if (runs.push(runId) >= RUNS_MAX) break;
   }
   return runs;
-}
-
-/** The rows of a record in all tables that it may have gone to. */
-function rowsOf(config: Config, { settings }: PipelineConfig, place: RecordPlace): Promise<RowsInTable[]> {
-  const { destination } = settings;
-  const names = tablesOfTopic(destination, place.topic);
-  const manyRows = hasManyRows(destination.mapping.format);
-  return withTables(config, async (tables) => {
-    const found: RowsInTable[] = [];
-    for (const table of names) {
-      const columns = await columnsOfOne(tables, table, destination);
-      if (columns === null) continue;
-      const range = { from: place.offset, to: place.offset };
-      const rows = await tables.rowsByOffset(table, columns, place, range, manyRows);
-      found.push(...(names.length === 1 ? rows : rows.map((row) => ({ ...row, table }))));
-    }
-    return found;
-  });
 }
 
 /** The record's acknowledgement and dead letter. The topics are read from the record's own time on first. */

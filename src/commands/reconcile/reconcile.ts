@@ -83,13 +83,13 @@ export async function reconcile(name: string, options: ReconcileOptions): Promis
       const findPointed = pointedFinder(pipeline.settings.destination.mapping, decoders);
       await markHeld(ledgers, kafka, admin, batchers, findPointed);
     });
-    await markRows(ledgers, config, pipeline);
+    const missingTables = await markRows(ledgers, config, pipeline);
     await markAnswers(ledgers, kafka, admin, pipeline);
     const reports = ledgers.entries.map(({ range, epoch, ledger, unreadable, locked }): Report => {
       return { ...range, epoch, ...ledger.summary(), unreadable, locked };
     });
     if (options.json) console.log(JSON.stringify(reports, null, 2));
-    else print(reports);
+    else print(reports, missingTables);
     const isWhole = reports.every(
       ({ start, missing, incomplete = [], doubled, unanswered, unreadable, locked }) =>
         start !== 'unknown' &&
@@ -233,15 +233,20 @@ async function markHeld(
   }
 }
 
-async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<void> {
+/** @returns tables of values that do not exist */
+async function markRows(ledgers: Ledgers, config: Config, { settings }: PipelineConfig): Promise<readonly string[]> {
   const { destination } = settings;
   const manyRows = hasManyRows(destination.mapping.format);
-  await withTables(config, async (tables) => {
+  return withTables(config, async (tables) => {
     const topics = new Set(ledgers.entries.map(({ range }) => range.topic));
     const columns = new Map<string, TableColumns>();
+    const missingTables: string[] = [];
     for (const table of tablesOf(destination, [...topics]).keys()) {
       const found = await columnsOfOne(tables, table, destination);
-      if (found === null) continue;
+      if (found === null) {
+        missingTables.push(table);
+        continue;
+      }
       columns.set(table, found);
       const lacking = missingColumns(found, manyRows ? [...LOOKUP_COLUMNS, ROW_COLUMN] : LOOKUP_COLUMNS);
       if (lacking.length > 0)
@@ -265,6 +270,7 @@ async function markRows(ledgers: Ledgers, config: Config, { settings }: Pipeline
         for await (const found of inParts(offsets, ask)) for (const rows of found) ledger.rows(rows);
       }
     }
+    return missingTables;
   });
 }
 
@@ -291,7 +297,7 @@ async function markAnswers(ledgers: Ledgers, kafka: Kafka, admin: KafkaAdmin, pi
 const OTHER_EPOCHS =
   'accepted under the committed epoch, with rows of other epochs only: so `ktb rewind` leaves what the table has; but if the offsets were reset to ingest them again, their new rows are missing';
 
-function print(reports: readonly Report[]): void {
+function print(reports: readonly Report[], missingTables: readonly string[]): void {
   const table = new Table({
     head: [
       'partition',
@@ -313,6 +319,7 @@ function print(reports: readonly Report[]): void {
     table.push([partitionName(report), offsets, ...numbers.map((number) => number.toLocaleString('en'))]);
   }
   console.log(table.toString());
+  for (const missing of missingTables) console.log(`table ${missing} does not exist: records for it are held`);
   printStarts(reports);
   for (const report of reports) {
     printGaps(partitionName(report), report.missing, 'missing: neither a row nor a dead letter');

@@ -77,6 +77,8 @@ export interface RecordFacts {
     readonly skipped: boolean;
     /** Workflow id of the record's batcher by the present configuration. */
     readonly batcher: string;
+    /** The table that its value names by the present configuration, null if it names none. Missing if no value decides. */
+    readonly table?: string | null;
     /** Its key and value. Missing if they were not asked for. */
     readonly content?: RecordTexts;
     /** How many rows it holds. Missing if each record is one row. */
@@ -86,6 +88,8 @@ export interface RecordFacts {
   readonly unreadable: string | null;
   readonly acceptances: Known<readonly Acceptance[]>;
   readonly rows: Known<readonly RowsInTable[]>;
+  /** Tables that it may be in, and that do not exist. Missing if there are none. */
+  readonly missingTables?: readonly string[];
   readonly acks: readonly FoundAck[];
   readonly deadLetters: readonly FoundDeadLetter[];
 }
@@ -227,7 +231,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   ];
   if (record !== null) {
     const written = record.timestampMs === NO_TIMESTAMP ? '' : `written ${timeText(record.timestampMs)}, `;
-    lines.push(['record', `${written}for batcher ${record.batcher}`]);
+    lines.push(['record', `${written}for batcher ${record.batcher}${tableText(record)}`]);
     lines.push(...contentLines(record.content));
   }
   if (unreadable !== null) lines.push(['record', unreadable]);
@@ -235,6 +239,7 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   else for (const acceptance of acceptances) lines.push(...acceptanceLines(acceptance));
   if ('error' in rows) lines.push(['row', `not known: ${rows.error}`]);
   else for (const row of rows) lines.push(['row', rowText(row, facts)]);
+  for (const table of facts.missingTables ?? []) lines.push(['row', `none in table ${table}, which does not exist`]);
   const ofWhich = mayHaveEarlier(facts, place) ? `; ${MAY_BE_OF_EARLIER}` : '';
   for (const ack of acks) lines.push(['ack', `${ack.status}, at ${placeName(ack)}, batch ${ack.batch}${ofWhich}`]);
   for (const letter of deadLetters)
@@ -245,6 +250,11 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
   const wasRead = wasInserted || (!('error' in acceptances) && acceptances.some(isOfRecord));
   const head = `${placeName(place)} in pipeline ${pipeline}: ${state === 'missing' && !wasRead ? NO_BATCHER_KNOWS : DESCRIPTIONS[state]}`;
   return [head, ...lines.map(([what, text]) => `  ${what.padEnd(11)} ${text}`)].join('\n');
+}
+
+function tableText({ table }: NonNullable<RecordFacts['record']>): string {
+  if (table === undefined) return '';
+  return table === null ? ', for no table' : `, for table ${table}`;
 }
 
 /** In one line, and without what a terminal would obey. */

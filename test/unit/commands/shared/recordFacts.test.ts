@@ -265,3 +265,18 @@ it('a record that is written, but within or after an open transaction, is not sa
     /a transaction is open[^]*10 to 39, then to 59 not to be read yet: a transaction is open that began at 40/,
   );
 });
+
+it('where a value decides, the table of a record is named, and each table that does not exist', () => {
+  const of = (table?: string | null) =>
+    whereText(
+      place,
+      'p',
+      facts({ record: { timestampMs: 0, skipped: false, batcher: 'b', ...(table === undefined ? {} : { table }) } }),
+    );
+  expect(of('acme.orders')).toContain('for batcher b, for table acme.orders');
+  expect(of(null)).toContain('for batcher b, for no table');
+  expect(of()).not.toContain('table');
+  expect(whereText(place, 'p', facts({ missingTables: ['acme.orders'] }))).toContain(
+    'none in table acme.orders, which does not exist',
+  );
+});

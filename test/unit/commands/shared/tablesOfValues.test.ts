@@ -3,6 +3,7 @@ import { DividedSample, newestFirst } from '../../../../src/commands/setup/recor
 import { tableSample, textsOf } from '../../../../src/commands/setup/sampleRows.js';
 import { schemaSample } from '../../../../src/commands/setup/sampleSchemas.js';
 import { skipTest } from '../../../../src/commands/shared/skippedRecords.js';
+import { tableNamed } from '../../../../src/commands/shared/tablesOfRecord.js';
 import { Decoders } from '../../../../src/formats/decoders.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import type { Destination, Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';
@@ -198,4 +199,15 @@ it('of each table the newest records are kept, and the newest of a topic are rea
     ],
     [{ topic, partition: 0, from: 450, to: 950 }],
   ]);
+});
+
+it('the table is named that the value of a record leads to, if a value decides', async () => {
+  const of = (value: string, own: Partial<Pick<Destination, 'mapping' | 'tablesOfValues'>> = {}) => {
+    const item = { source: SOURCE, record: record(0, { value: Buffer.from(value) }) };
+    return tableNamed(item, { mapping: MAPPING, tablesOfValues: TABLES, ...own }, decoders);
+  };
+  expect(await of('{"t":"a"}')).toBe('ta');
+  expect(await of('{"t":"b"}')).toBeNull();
+  expect(await of('{')).toBeNull();
+  expect(await tableNamed({ source: SOURCE, record: record(0) }, { mapping: MAPPING }, decoders)).toBeUndefined();
 });
