@@ -372,14 +372,24 @@ class ChaosRun {
         await this.#clients.run('remake', what, COMMAND_MS * 2);
         return this.#sendToRemade(records, whileRead);
       },
-      loseOffsets: (partition) => {
-        const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, seconds: 30 };
-        return this.#clients.run('group', { ...what, ...(partition === undefined ? {} : { partition }) }, 60_000).then(
+      loseOffsets: (partition) =>
+        this.#loseOffsets(partition).then(
           () => true,
           () => false,
-        );
-      },
+        ),
     };
+  }
+
+  async #loseOffsets(partition: number | undefined): Promise<void> {
+    let stays: Awaited<ReturnType<InputTopic['commitsBeside']>> = [];
+    if (partition !== undefined) {
+      // Partitions may have been added.
+      const topic = await this.#topic?.again();
+      stays = (await topic?.commitsBeside(partition)) ?? [];
+      await topic?.disconnect();
+    }
+    const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, stays, seconds: 30 };
+    await this.#clients.run('group', what, COMMAND_MS);
   }
 
   async #daemon(name: string, role: Role): Promise<ChaosDaemon> {

@@ -1,29 +1,21 @@
 """
-Deletes a consumer group with its offsets, once it has no members: {"brokers", "group", "topic", "partition", "seconds"}.
+Deletes a consumer group with its offsets, once it has no members: {"brokers", "group", "topic", "stays", "seconds"}.
 
-With "partition" only what is committed of that one is lost, as if it had expired: the rest is committed again as it was, with
-its metadata. Kafka's clients have no request for it that librdkafka knows in Python.
+What is in "stays" is committed again as it was, as [partition, offset, metadata]: then only what is not in it is lost, as if it
+had expired. Kafka's clients have no request for that which librdkafka knows in Python. Nor can the metadata be read here: a
+byte of what follows it in memory may come with it.
 """
 
 import sys
 import time
 
-from common import arguments, consumer, partitions_of
+from common import arguments
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 options = arguments()
-group, topic, lost = options["group"], options["topic"], options.get("partition")
+group = options["group"]
 admin = AdminClient({"bootstrap.servers": options["brokers"]})
-
-
-def committed():
-    """What is to stay."""
-    if lost is None:
-        return []
-    client = consumer(options["brokers"], **{"group.id": group})
-    asked = [TopicPartition(topic, partition) for partition in partitions_of(client, topic) if partition != lost]
-    return [each for each in client.committed(asked, timeout=5) if each.offset >= 0]
 
 
 def until_done(act):
@@ -37,9 +29,8 @@ def until_done(act):
             time.sleep(0.5)
 
 
-stays = until_done(committed)
 until_done(lambda: admin.delete_consumer_groups([group], request_timeout=5)[group].result(10))
-if stays:
-    again = [TopicPartition(topic, each.partition, each.offset, each.metadata) for each in stays]
+if options["stays"]:
+    again = [TopicPartition(options["topic"], *committed) for committed in options["stays"]]
     request = ConsumerGroupTopicPartitions(group, again)
     until_done(lambda: admin.alter_consumer_group_offsets([request], request_timeout=5)[group].result(10))
