@@ -15,17 +15,24 @@ export class WhereRules {
 
   /**
    * @param text of a JSON value, one character per byte
-   * @param isPart whether it may be only a part of what there was. Then what is not there speaks against no rule
+   * @param isPart whether it may be only a part of what there was. Then what may stand for something unknown speaks against no
+   *   rule
    */
   hold(text: string, isPart = false): boolean {
     this.#pointers.read(text);
     return this.#rules.every(({ place, holds }) => {
       const json = this.#pointers.textAt(place);
       const found = json === 'null' ? undefined : json;
-      return (isPart && found === undefined) || holds(found);
+      return (isPart && (found === undefined || UNKNOWN.has(found))) || holds(found);
     });
   }
 }
+
+/**
+ * What Debezium writes for a column that it does not know, if the column can be neither null nor has a default
+ * (`JdbcValueConverters`, 3.0).
+ */
+const UNKNOWN: ReadonlySet<string> = new Set(['""', '0', '0.0', 'false']);
 
 function testOf({ equals, notEquals, in: some, notIn, exists }: WhereRule): (found: string | undefined) => boolean {
   const tests: ((found: string | undefined) => boolean)[] = [];
