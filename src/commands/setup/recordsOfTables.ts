@@ -43,19 +43,21 @@ export async function readRecordsOfTables(
   const decoders = registry === null ? undefined : new Decoders(registry);
   const divided = new DividedSample(destination, decoders, tables, count);
   const ranges = topics.length === 0 ? [] : await rangesOf(admin, topics);
-  let untilMs = Infinity;
+  let leftMs = SAMPLE_WAIT_MS;
   for (const window of newestFirst(ranges, WINDOWS)) {
+    let untilMs = Infinity;
     await readRanges(kafka, admin, window, {
       record: async (record, { topic, partition }) => {
         // To begin takes seconds, which do not count.
-        if (untilMs === Infinity) untilMs = performance.now() + SAMPLE_WAIT_MS;
+        if (untilMs === Infinity) untilMs = performance.now() + leftMs;
         await divided.add({ source: { topic, partition, epoch: '' }, record });
         return divided.isFull || performance.now() >= untilMs;
       },
       passedOver: tellPassedOver,
     });
     await divided.divide();
-    if (divided.isFull || performance.now() >= untilMs) break;
+    if (untilMs !== Infinity) leftMs = untilMs - performance.now();
+    if (divided.isFull || leftMs <= 0) break;
   }
   return divided;
 }
@@ -67,11 +69,27 @@ export function newestFirst(
 ): readonly (readonly PartitionRange[])[] {
   let left = ranges;
   return windows.map((records) => {
-    const ofEach = Math.ceil(records / Math.max(1, ranges.length));
-    const window = left.map((range) => ({ ...range, from: Math.max(range.from, range.to - ofEach) }));
+    const shares = sharesOf(
+      left.map(({ from, to }) => to - from),
+      records,
+    );
+    const window = left.map((range, index) => ({ ...range, from: range.to - (shares[index] ?? 0) }));
     left = left.map((range, index) => ({ ...range, to: window[index]?.from ?? range.from }));
     return window.filter(({ from, to }) => from < to);
   });
+}
+
+/** Divides a number among partitions with so many records. What short ones leave over goes to the others. */
+function sharesOf(sizes: readonly number[], records: number): readonly number[] {
+  const shares = sizes.map(() => 0);
+  let left = records;
+  const shortestFirst = [...sizes.entries()].sort(([, one], [, other]) => one - other);
+  for (const [place, [partition, size]] of shortestFirst.entries()) {
+    const share = Math.min(size, Math.ceil(left / (sizes.length - place)));
+    shares[partition] = share;
+    left -= share;
+  }
+  return shares;
 }
 
 /** Divides records among tables, and keeps the newest of each. */

@@ -190,14 +190,14 @@ it('of each table the newest records are kept, and the newest of a topic are rea
         { topic, partition: 0, from: 0, to: 1_000 },
         { topic, partition: 1, from: 7, to: 17 },
       ],
-      [100, 1_000],
+      [100, 500],
     ),
   ).toEqual([
     [
-      { topic, partition: 0, from: 950, to: 1_000 },
+      { topic, partition: 0, from: 910, to: 1_000 },
       { topic, partition: 1, from: 7, to: 17 },
     ],
-    [{ topic, partition: 0, from: 450, to: 950 }],
+    [{ topic, partition: 0, from: 410, to: 910 }],
   ]);
 });
 
