@@ -147,7 +147,8 @@ function resolveReferences(
       if (isFile !== undefined) return readSecret(name, read, complain);
       const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
       if (text !== undefined) return text;
-      if (match !== value && mayBeSecret(path, value)) return complain(BRACES_OR_VARIABLE);
+      const isReference = match === value && VARIABLE.test(name);
+      if (!isReference && mayBeSecret(path, value)) return complain(BRACES_OR_VARIABLE);
       return complain(`names the environment variable ${name}, which is not set`);
     });
   }
@@ -162,6 +163,9 @@ function resolveReferences(
   }
   return value;
 }
+
+/** The usual name of a variable. A secret that happens to have braces around it has mostly other signs, too. */
+const VARIABLE = /^[A-Za-z_]\w*$/;
 
 const BRACES_OR_VARIABLE =
   'has ${…} with the name of an environment variable that is not set; for a text with braces of its own, such as a password, write $${ instead of ${';

@@ -360,6 +360,7 @@ it('quotes nothing of a secret that has braces of its own, and says how to write
     expect(problem).toMatch(/^line 2: .*: has \$\{…\} .*write \$\$\{ instead/);
     expect(problem).not.toContain('s3cr3t');
   }
+  expect(written('${p4ss!word}', "clickhouse: { password: 'SECRET' }")).not.toContain('p4ss');
   // A reference, and what is no secret, are named.
   expect(written('${NOT_SET}', "clickhouse: { password: 'SECRET' }")).toContain('variable NOT_SET');
   expect(written('http://${NOT_SET}:8123', "clickhouse: { url: 'SECRET' }")).toContain('variable NOT_SET');
