@@ -64,7 +64,8 @@ export async function beQuiet({ samples, daemons, maxMs, signal }: Quiet): Promi
     if (end !== undefined)
       return { ...found, tookMs: end.atMs - fromMs, stoodMs: longestStand(noted, begin as WaitingSample) };
     const within = begin === undefined ? FIRST_SAMPLE_WITHIN_MS : maxMs(due);
-    if (Date.now() - fromMs > within) return { ...found, tookMs: undefined, stoodMs: within };
+    if (Date.now() - fromMs > within)
+      return { ...found, tookMs: undefined, stoodMs: begin === undefined ? 0 : longestStand(noted, begin) };
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }

@@ -33,4 +33,7 @@ until_done(lambda: admin.delete_consumer_groups([group], request_timeout=5)[grou
 if options["stays"]:
     again = [TopicPartition(options["topic"], *committed) for committed in options["stays"]]
     request = ConsumerGroupTopicPartitions(group, again)
-    until_done(lambda: admin.alter_consumer_group_offsets([request], request_timeout=5)[group].result(10))
+    answer = until_done(lambda: admin.alter_consumer_group_offsets([request], request_timeout=5)[group].result(10))
+    failed = [each for each in answer.topic_partitions if each.error is not None]
+    if failed:
+        sys.exit(f"not committed again: {failed}")
