@@ -44,6 +44,10 @@ export class Disks {
     return new Disks(disks);
   }
 
+  static none(): Disks {
+    return new Disks(new Map());
+  }
+
   get owners(): DiskOwner[] {
     return [...this.#disks.keys()];
   }

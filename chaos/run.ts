@@ -103,7 +103,9 @@ const BURST_IDS = 100_000;
 const FIRST_REMADE_ID = 1_500_000_000;
 /** Beside the time that they are given. */
 const PRODUCER_MORE_MS = 400_000;
-const READ_MS = 600_000;
+/** Beside the time for so many records. */
+const READ_MORE_MS = 300_000;
+const READ_RECORDS_PER_SECOND = 20_000;
 const COMMAND_MS = 60_000;
 /** After the time for the drain, so that the other checks see what does come. */
 const LATE_MS = 180_000;
@@ -297,7 +299,8 @@ class ChaosRun {
   }
 
   async #setUp(): Promise<Victims> {
-    const disks = (this.#disks = await Disks.mount(this.#stack));
+    // A disk that is never full need not be one of its own, in memory.
+    const disks = (this.#disks = this.#options.faults ? await Disks.mount(this.#stack) : Disks.none());
     const topics = {
       ...Object.fromEntries([...Object.values(TOPICS), FOREIGN].map((topic) => [topic, PARTITIONS])),
       [REMADE]: REMADE_PARTITIONS,
@@ -587,7 +590,7 @@ class ChaosRun {
   async #readPartition(partition: number, name: string, more: object = {}) {
     const out = this.#file(name);
     const what = { brokers: this.#brokers, topic: TOPICS.input, kind: 'input', out, partition, ...more };
-    await this.#clients.run('read', what, READ_MS);
+    await this.#clients.run('read', what, this.#readMs);
     return { file: out, offsets: await offsetsIn(out) };
   }
 
@@ -629,14 +632,14 @@ class ChaosRun {
   async #read(kind: keyof typeof TOPICS): Promise<void> {
     const out = this.#file(`${kind}.tsv`);
     const what = { brokers: this.#brokers, topic: TOPICS[kind], kind, of: TOPICS.input, out };
-    await this.#clients.run('read', what, READ_MS);
+    await this.#clients.run('read', what, this.#readMs);
   }
 
   /** All that the group has committed, with the times, from Kafka's own topic. */
   async #commits(): Promise<Commit[]> {
     const out = this.#file('commits.tsv');
     const what = { topic: '__consumer_offsets', kind: 'commits', group: GROUP, of: TOPICS.input };
-    await this.#clients.run('read', { brokers: this.#brokers, ...what, out }, READ_MS);
+    await this.#clients.run('read', { brokers: this.#brokers, ...what, out }, this.#readMs);
     return readCommits(out);
   }
 
@@ -820,6 +823,11 @@ class ChaosRun {
 
   #file(name: string): string {
     return join(this.#directory, name);
+  }
+
+  /** How long a topic may be read. */
+  get #readMs(): number {
+    return READ_MORE_MS + (this.#options.records / READ_RECORDS_PER_SECOND) * 1_000;
   }
 
   get #brokers(): string {
