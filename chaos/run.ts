@@ -384,15 +384,19 @@ class ChaosRun {
   }
 
   async #loseOffsets(partition: number | undefined): Promise<void> {
-    let stays: Awaited<ReturnType<InputTopic['commitsBeside']>> = [];
-    if (partition !== undefined) {
-      // Partitions may have been added.
-      const topic = await this.#topic?.again();
-      stays = (await topic?.commitsBeside(partition)) ?? [];
-      await topic?.disconnect();
-    }
+    const stays = partition === undefined ? [] : await this.#commitsBeside(partition);
     const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, stays, seconds: 30 };
     await this.#clients.run('group', what, COMMAND_MS);
+  }
+
+  /** By a new client: partitions may have been added. */
+  async #commitsBeside(partition: number): ReturnType<InputTopic['commitsBeside']> {
+    const topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input, GROUP);
+    try {
+      return await topic.commitsBeside(partition);
+    } finally {
+      await topic.disconnect();
+    }
   }
 
   async #daemon(name: string, role: Role): Promise<ChaosDaemon> {

@@ -23,11 +23,8 @@ export interface Batch extends Pick<BatchSpec, 'pipeline' | 'id' | 'destination'
 export function withoutSkipped(batch: Batch): { skipped: readonly SourcedRecord[]; toInsert: Batch } {
   const once = withoutRepetitions(batch);
   const skipped = once.filter(({ record }) => isSkipped(record, batch.destination));
-  if (skipped.length === 0) return { skipped, toInsert: { ...batch, records: once } };
-  return {
-    skipped,
-    toInsert: { ...batch, records: once.filter(({ record }) => !isSkipped(record, batch.destination)) },
-  };
+  const records = skipped.length === 0 ? once : once.filter(({ record }) => !isSkipped(record, batch.destination));
+  return { skipped, toInsert: { ...batch, records } };
 }
 
 /** A rewind may bring a record that the batch has already. */
