@@ -3,7 +3,8 @@ Deletes a consumer group with its offsets, once it has no members: {"brokers", "
 
 What is in "stays" is committed again as it was, as [partition, offset, metadata]: then only what is not in it is lost, as if it
 had expired. Kafka's clients have no request for that which librdkafka knows in Python. Nor can the metadata be read here: a
-byte of what follows it in memory may come with it.
+byte of what follows it in memory may come with it. And what is written here is not quite what it was: daemons take it for
+metadata of another cluster, and begin new epochs. So what was accepted and not committed becomes rows twice.
 """
 
 import sys
