@@ -28,6 +28,7 @@ import { doFaults } from './doFaults.js';
 import { countRemoved } from './due.js';
 import { Elections } from './elections.js';
 import type { ProcessSample } from './flatness.js';
+import { loseOffsets } from './groupOffsets.js';
 import { Histories, replay } from './histories.js';
 import { healAll, inject, type Changes, type Victims } from './inject.js';
 import { Journal, type DoneFault } from './journal.js';
@@ -376,27 +377,11 @@ class ChaosRun {
         return this.#sendToRemade(records, whileRead);
       },
       loseOffsets: (partition) =>
-        this.#loseOffsets(partition).then(
-          () => true,
-          () => false,
-        ),
+        loseOffsets({ brokers: this.#stack.kafka.brokers, topic: TOPICS.input, group: GROUP }, partition, {
+          directory: this.#directory,
+          watchdog: this.#watchdog,
+        }),
     };
-  }
-
-  async #loseOffsets(partition: number | undefined): Promise<void> {
-    const stays = partition === undefined ? [] : await this.#commitsBeside(partition);
-    const what = { brokers: this.#brokers, group: GROUP, topic: TOPICS.input, stays, seconds: 30 };
-    await this.#clients.run('group', what, COMMAND_MS);
-  }
-
-  /** By a new client: partitions may have been added. */
-  async #commitsBeside(partition: number): ReturnType<InputTopic['commitsBeside']> {
-    const topic = await InputTopic.connect(this.#stack.kafka.brokers, TOPICS.input, GROUP);
-    try {
-      return await topic.commitsBeside(partition);
-    } finally {
-      await topic.disconnect();
-    }
   }
 
   async #daemon(name: string, role: Role): Promise<ChaosDaemon> {

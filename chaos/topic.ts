@@ -58,14 +58,6 @@ export class InputTopic {
     return (topics[0]?.partitions ?? []).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
   }
 
-  /** What the group has committed of each partition but one, with its metadata. */
-  async commitsBeside(partition: number): Promise<readonly (readonly [number, number, string])[]> {
-    const topics = await this.#admin.fetchOffsets({ groupId: this.#group, topics: [this.#name] });
-    return (topics[0]?.partitions ?? [])
-      .filter((each) => each.partition !== partition && Number(each.offset) >= 0)
-      .map((each) => [each.partition, Number(each.offset), each.metadata ?? '']);
-  }
-
   /** Where the logs of a topic end, all together. */
   async endOf(topic: string): Promise<number> {
     const offsets = await this.#admin.fetchTopicOffsets(topic);
