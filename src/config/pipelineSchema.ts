@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { fitsIntoWorkflowId } from '../protocol/batcherId.js';
 import { TIME_UNITS } from '../protocol/columnSource.js';
 import { isKeyFunction, type KeyFunction } from '../protocol/layout.js';
+import { BATCH_RECORDS_DEFAULT } from '../protocol/settings.js';
 import { tableByValue, tableName } from './tableSchemas.js';
 import { isReadableName, isTopicPattern, NAME_OF_ALL_OBJECTS, topicPattern } from './topics.js';
 import { constant, count, duration, durationOrForever, findable, nonEmpty, size } from './valueSchemas.js';
@@ -32,7 +33,7 @@ function isNoPath(name: string): boolean {
 
 const batch = z.strictObject({
   maxRecords: count({ min: 1, max: 1_000_000 })
-    .prefault(50_000)
+    .prefault(BATCH_RECORDS_DEFAULT)
     .describe('Flush when this many records are buffered, however many rows each of them holds.'),
   maxBytes: size({ min: '1KiB', max: '64MiB' })
     .prefault('8MiB')

@@ -54,6 +54,9 @@ export interface BatchLimits {
   readonly storesOnce?: true;
 }
 
+/** `batch.maxRecords` of a pipeline that does not configure it. */
+export const BATCH_RECORDS_DEFAULT = 50_000;
+
 /** Where a batch goes: rows, acknowledgements, dead letters. */
 export interface Destination {
   /**

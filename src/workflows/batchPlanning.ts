@@ -11,7 +11,7 @@ import {
   type BatchSpec,
 } from '../protocol/flush.js';
 import { isRequestSource } from '../protocol/request.js';
-import type { BatchLimits } from '../protocol/settings.js';
+import { BATCH_RECORDS_DEFAULT, type BatchLimits } from '../protocol/settings.js';
 import { encodedLimit } from './limits.js';
 
 /**
@@ -21,6 +21,22 @@ import { encodedLimit } from './limits.js';
 export function planBatches(chunks: readonly Buffered[], limits: BatchLimits): number[] {
   return [...batchSizes(chunks, limits)];
 }
+
+/**
+ * The limits for batches that a closed run has not begun. Its own ones may have been tiny for a while, as
+ * `batch.maxRecords: 1`. Then its heir would insert thousands of batches, one after the other. Within these limits a
+ * worker has room for a batch in any case: a single record may have as many bytes.
+ */
+export function inheritedLimits(limits: BatchLimits): BatchLimits {
+  return {
+    ...limits,
+    maxRecords: Math.max(limits.maxRecords, BATCH_RECORDS_DEFAULT),
+    maxBytes: Math.max(limits.maxBytes, INHERITED_BYTES_MIN),
+  };
+}
+
+/** Bytes of a record that every topic takes by default. Less than the default of `batch.maxBytes`, which bounds memory. */
+const INHERITED_BYTES_MIN = 1024 * 1024;
 
 /** A chunk in the buffer. */
 export type Buffered = ChunkWithBody<AcceptedChunk>;

@@ -3,7 +3,7 @@ import type { BegunBatch, InheritedBatch, FlushOutcome } from '../protocol/lefto
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { BatchSpec, InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
-import { batchId, planBatches, type Buffered } from './batchPlanning.js';
+import { batchId, inheritedLimits, planBatches, type Buffered } from './batchPlanning.js';
 import { BatcherState } from './batcherState.js';
 import type { RunIdentity } from './runIdentity.js';
 import { applySignal, checkInput } from './signals.js';
@@ -136,7 +136,8 @@ export class ClosedRun {
       ...(state.parking === null ? {} : { parking: state.parking }),
     };
     const own = current?.type === 'own' ? current.chunks.length : 0;
-    const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, state.settings.batch)];
+    // A batch that had begun keeps its chunks: their rows may be in the table under its tokens.
+    const batches = [...(own > 0 ? [own] : []), ...planBatches(state.buffered, inheritedLimits(state.settings.batch))];
     return state.handOn(batches.length === 0 ? null : state.leave(batches, own > 0 ? begun : null));
   }
 

@@ -12,9 +12,9 @@ import {
   type Unconfirmed,
 } from '../../../src/protocol/request.js';
 import type { BufferedChunk } from '../../../src/protocol/chunk.js';
-import type { BatcherSettings, Destination } from '../../../src/protocol/settings.js';
+import type { BatcherSettings, BatchLimits, Destination } from '../../../src/protocol/settings.js';
 import { tableOf } from '../../../src/protocol/tables.js';
-import { batchId } from '../../../src/workflows/batchPlanning.js';
+import { batchId, inheritedLimits } from '../../../src/workflows/batchPlanning.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { IDLE_CONTINUATIONS_MAX, type HistoryView } from '../../../src/workflows/continuation.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
@@ -422,6 +422,7 @@ export class World {
         this.#checkSize(
           leftover.map(({ chunk }) => chunk),
           bytes,
+          inheritedLimits(settings().batch),
         );
         const records = leftover.flatMap(({ chunk, body }) => this.#decode(chunk, body));
         if (parking !== undefined) {
@@ -540,13 +541,16 @@ export class World {
   }
 
   /** By the largest limits that were ever configured. */
-  #checkSize(chunks: readonly { readonly records: number; readonly bytes: number }[], encodedBytes: number): void {
+  #checkSize(
+    chunks: readonly { readonly records: number; readonly bytes: number }[],
+    encodedBytes: number,
+    limits: BatchLimits = settings().batch,
+  ): void {
     if (chunks.length === 0) throw new Error('a batch of nothing');
     if (encodedBytes > LIMITS.batchEncodedBytes - 250_000) this.#met('a batch as large as its encoded size may be');
     if (chunks.length === 1) return;
     const records = chunks.reduce((sum, chunk) => sum + chunk.records, 0);
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-    const { batch: limits } = settings();
     if (records > limits.maxRecords || bytes > limits.maxBytes || encodedBytes > LIMITS.batchEncodedBytes + 1_000)
       throw new Error(`a batch of ${records} records, ${bytes} bytes, ${encodedBytes} encoded`);
   }

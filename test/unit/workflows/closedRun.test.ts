@@ -1,10 +1,12 @@
+import crc32 from 'crc-32';
 import { expect, it } from 'vitest';
 import type { BatcherInput } from '../../../src/protocol/batcher.js';
 import { decodeRequest } from '../../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT, REQUEST_LIMITS } from '../../../src/protocol/request.js';
+import type { BatchLimits } from '../../../src/protocol/settings.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun } from '../../../src/workflows/closedRun.js';
-import { chunkOf, input, settings } from '../../support/chunks.js';
+import { chunk, chunkOf, input, settings } from '../../support/chunks.js';
 import { asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
 
@@ -115,4 +117,41 @@ it('a batch is not done by a result that its run refused: one that is not for it
   expect(left(requiringRun('afterTheInsert'), false)).toBe(0);
   const repeated = requiringRun('beforeTheInsert');
   expect([left(repeated, false), left(repeated, true)]).toEqual([1, 0]);
+});
+
+/**
+ * The batches that a run leaves which has got chunks of so many records, ten bytes each, and was inserting a batch of the
+ * first `begun` chunks.
+ */
+function planOf(batch: Partial<BatchLimits>, chunks: readonly number[], begun = 0, bodyBytes = 10): readonly number[] {
+  const started = input(batch);
+  const living = new BatcherState({ workflowId, runId: 'r1' }, started, NO_BODIES);
+  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  closed.apply({ type: 'started', input: started, bodies: NO_BODIES });
+  let from = 0;
+  for (const [index, records] of chunks.entries()) {
+    const body = new Uint8Array(bodyBytes);
+    const meta = { ...chunk({ from, to: (from += records) }), crc32: crc32.buf(body) };
+    closed.apply({ type: 'signaled', name: 'records', args: [meta, body], atMs: 0 });
+    if (index < begun) living.accept(meta, body, 0);
+  }
+  if (begun > 0) closed.apply({ type: 'insertScheduled', spec: living.takeBatch('records', 1).spec, atMs: 1 });
+  return closed.inheritance().estates[0]?.batches ?? [];
+}
+
+it('what a run with tiny batches leaves is divided into batches of the usual size, after the one that had begun', () => {
+  const fifties = Array<number>(3_000).fill(50);
+  expect(planOf({ maxRecords: 50 }, fifties)).toEqual([1_000, 1_000, 1_000]);
+  expect(planOf({ maxRecords: 50, maxBytes: 1_024 }, fifties, 1)).toEqual([1, 1_000, 1_000, 999]);
+});
+
+it('larger limits of its own hold for what a run leaves, and so do those of payloads', () => {
+  const chunks = [40_000, 40_000, 40_000];
+  expect(planOf({ maxRecords: 100_000, maxBytes: 900_000 }, chunks)).toEqual([2, 1]);
+  expect(planOf({ maxRecords: 100_000, maxBytes: 8_000_000 }, chunks)).toEqual([2, 1]);
+  expect(planOf({ maxRecords: 200_000, maxBytes: 8_000_000 }, chunks)).toEqual([3]);
+  expect(planOf({ maxRecords: 1, maxBytes: 1 }, [60_000, 60_000])).toEqual([1, 1]);
+  const large = 600_000;
+  expect(planOf({ maxRecords: 1 }, [1, 1, 1, 1, 1], 0, large)).toEqual([2, 2, 1]);
+  expect(planOf({ maxRecords: 1, payloadBytesMax: 1024 * 1024 }, [1, 1, 1], 0, large)).toEqual([1, 1, 1]);
 });
