@@ -36,11 +36,11 @@ const CONFIRM_ROUNDS_MAX = 10;
  *   rejected.
  * - An insert over a limit is halved.
  * - A transient error that is not overdue ends the attempt. The batch is held.
+ * - Any other error of which no row can be the reason, such as a full disk, ends the attempt, too.
  * - Doubtful errors (a structural one, an unknown one, or an overdue transient one) start a search if a probe, an
- *   insert without rows, shows that the table can be written. It shows no more: on a full disk it succeeds, too. A row
- *   is rejected only if a single row can be the reason of the error, if it is refused alone again and again, and if the
- *   table has taken other rows since this attempt was refused first. Otherwise the batch is held: a broken ClickHouse
- *   must not send good rows to the dead-letter topic. More than {@link DOUBTFUL_MAX} rows are rejected only if the
+ *   insert without rows, shows that the table can be written. It shows no more: on a broken disk it succeeds, too. A row
+ *   is rejected only if it is refused alone again and again, and if the table has taken other rows since this attempt was
+ *   refused first. Otherwise the batch is held: a broken ClickHouse must not send good rows to the dead-letter topic. More than {@link DOUBTFUL_MAX} rows are rejected only if the
  *   error can come from a value, and other rows, of this batch or another one, went in between.
  */
 export class Refusals {
@@ -81,6 +81,8 @@ export class Refusals {
     }
     const isTooLarge = error.kind === 'oversized';
     if (error.kind === 'transient' && !overdue) throw error;
+    // Parts are refused by the same disk. If it had room again in the middle of a search, the later rows would go in first.
+    if (!error.mayBeOfRow) throw error;
     if (isTooLarge) this.#tooLargeSinceMs ??= performance.now();
     else this.#refusedSinceMs ??= performance.now();
     // Without look-ups, a held batch would insert again what its search has inserted. Too many partitions never end

@@ -758,8 +758,21 @@ it('134 rows of 400 with a structural error that a value can give are rejected, 
     const half = new FakeTable();
     const options = { tables: refusingOdd(half, ofShard), overdue: true };
     await expect(insert(half, everyThirdOdd, options)).rejects.toBe(ofShard);
-    expect(half.rows).toHaveLength(266);
+    expect(half.rows).toEqual([]);
   }
+});
+
+it('a full disk holds a batch whole, also if it has room again at the second try', async () => {
+  const full = new InsertError('structural', { code: '243', message: 'no room' });
+  const table = new FakeTable();
+  let tries = 0;
+  const send: FakeTable['tables']['send'] = (...insertion) =>
+    ++tries === 1 ? Promise.reject(full) : table.tables.send(...insertion);
+  const options = { tables: { ...table.tables, send } };
+  await expect(insert(table, many(400, 'good'), options)).rejects.toBe(full);
+  expect(table.rows).toEqual([]);
+  await insert(table, many(400, 'good'), { ...options, repeated: true });
+  expect(table.rows).toHaveLength(400);
 });
 
 it('300 odd rows at the end of a batch, or left over by an earlier attempt, hold it until other batches go in meanwhile', async () => {
