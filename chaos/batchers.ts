@@ -14,6 +14,9 @@ export type HowToClose = 'terminate' | 'cancel' | 'reset to the first task' | 'r
 
 const NAMESPACE = 'default';
 const CALL_MS = 10_000;
+const PILED_AT_ONCE = 64;
+/** Temporal is away, has 10,000 signals, or the run is closed. */
+const PILED_REFUSALS_MAX = 200;
 const PROBE_TIMEOUT_MS = 60_000;
 const PROBE_MS = 3_000;
 /** Temporal takes two megabytes at most. */
@@ -78,19 +81,27 @@ export class Batchers {
     return runs.filter(({ workflowId }) => isOfLayout(workflowId.slice(this.#prefix.length), batchers)).length;
   }
 
-  /** Events of the longest history of a run that is open. */
-  async longestHistory(): Promise<number> {
-    const lengths = this.#client.workflow.list({
-      query: `WorkflowId STARTS_WITH "${this.#prefix}" AND ExecutionStatus = 'Running'`,
-    });
-    return this.#within(async () => {
-      let longest = 0;
-      for await (const { workflowId, runId } of lengths) {
-        const { historyLength } = await this.#client.workflow.getHandle(workflowId, runId).describe();
-        longest = Math.max(longest, historyLength);
-      }
-      return longest;
-    });
+  /**
+   * Sends signals that nobody knows to an open run, many at once, until Temporal takes no more of them or the time is over.
+   *
+   * @returns how many it has taken
+   */
+  async pileUp(withinMs: number): Promise<number> {
+    const until = Date.now() + withinMs;
+    const open = await this.#within(() => this.runs()).catch(() => []);
+    const run = open.find(({ status }) => status === 'RUNNING');
+    if (run === undefined) return 0;
+    const handle = this.#client.workflow.getHandle(run.workflowId, run.runId);
+    let [taken, refused] = [0, 0];
+    const sendMany = async (): Promise<void> => {
+      while (Date.now() < until && refused < PILED_REFUSALS_MAX)
+        await this.#within(() => handle.signal('nobody', taken)).then(
+          () => taken++,
+          () => refused++,
+        );
+    };
+    await Promise.all(Array.from({ length: PILED_AT_ONCE }, sendMany));
+    return taken;
   }
 
   /** Runs that have continued as new. */

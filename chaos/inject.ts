@@ -17,8 +17,6 @@ export interface Changes {
   readonly batchers?: number;
   /** Batchers continue as new as often as can be configured. */
   readonly shortHistories?: true;
-  /** Each record has a signal of its own. */
-  readonly smallSignals?: true;
 }
 
 /** What faults are done to. */
@@ -33,8 +31,6 @@ export interface Victims {
   readonly topic: InputTopic;
   readonly rereads: Rereads;
   readonly elections: Elections;
-  /** What produces at an even pace. It makes up for the time in which it stood. */
-  readonly producer: Pick<StackPart, 'suspend' | 'resume'>;
   readonly disks: Disks;
   /** Configures the daemons, from their next start on. */
   readonly configure: (changes: Changes) => void;
@@ -62,8 +58,8 @@ const LOOK_EVERY_MS = 500;
 const FIRST_LINE_WITHIN_MS = 20_000;
 const ROWS_WITHIN_MS = 30_000;
 const MIB = 1024 ** 2;
-/** Above 8,000 a consumer sends no more to a batcher: docs/internals/flow-control.md. Temporal takes 10,000 signals. */
-const MANY_EVENTS = 7_500;
+/** Above 8,000 events a consumer sends no more to a batcher: docs/internals/flow-control.md. */
+const MANY_SIGNALS = 8_000;
 /** A heap is tight if so much of it is taken. */
 const HEAP_TIGHT_SHARE = 0.7;
 const READ_FOR_MS = 6_000;
@@ -161,7 +157,7 @@ export async function inject(
     case 'workers away':
       return keepWorkersAway(victims, fault.burst, patience);
     case 'signals piled up':
-      return pileUpSignals(victims, fault.burst, lastsMs, patience, signal);
+      return pileUpSignals(victims, lastsMs);
     case 'burst':
       return victims.send(fault.burst);
     case 'memory tight':
@@ -305,34 +301,12 @@ async function keepWorkersAway(victims: Victims, burst: Burst, { wait, retry }: 
   return hits;
 }
 
-/**
- * Nothing else is produced meanwhile: with a signal for each record, what waits would be far more than these.
- *
- * @returns how many events the longest history of a batcher got, if they are about as many as a sender allows
- */
-async function pileUpSignals(
-  victims: Victims,
-  burst: Burst,
-  lastsMs: number,
-  { retry }: Patience,
-  signal: AbortSignal,
-): Promise<number> {
-  let longest = 0;
-  await victims.producer.suspend();
-  try {
-    victims.configure({ smallSignals: true });
-    await restartAll(victims, false, { role: 'consumer' });
-    await victims.send(burst);
-    for (const until = Date.now() + lastsMs; longest < MANY_EVENTS && Date.now() < until;) {
-      await sleep(LOOK_EVERY_MS, undefined, { signal });
-      longest = Math.max(longest, await retry(() => victims.batchers.longestHistory()));
-    }
-    victims.configure({});
-    await restartAll(victims, false);
-  } finally {
-    await victims.producer.resume();
-  }
-  return longest < MANY_EVENTS ? 0 : longest;
+/** @returns how many signals a batcher got, if they are about as many as its history may have */
+async function pileUpSignals(victims: Victims, lastsMs: number): Promise<number> {
+  await restartAll(victims, false, { role: 'consumer' });
+  const taken = await victims.batchers.pileUp(lastsMs);
+  await restartAll(victims, false);
+  return taken < MANY_SIGNALS ? 0 : taken;
 }
 
 /** @returns how often it has ended for it, or had most of what it may have when somebody looked */

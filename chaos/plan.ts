@@ -56,7 +56,7 @@ export type Fault =
   | { readonly kind: 'view failing'; readonly rows: 'all' | 'some' }
   | { readonly kind: 'burst'; readonly burst: Burst }
   | { readonly kind: 'short histories' | 'workers away'; readonly burst: Burst }
-  | { readonly kind: 'signals piled up'; readonly burst: Burst }
+  | { readonly kind: 'signals piled up' }
   /** While no daemon runs, or under the daemons that read it. */
   | { readonly kind: 'topic made again' | 'topic made again while read'; readonly records: number }
   | {
@@ -86,8 +86,6 @@ export interface Burst {
   readonly badEvery: number;
   /** About the most bytes of a value. Small ones are as frequent as large ones, down to a byte. 0: all are as usual. */
   readonly bytesMax: number;
-  /** Different keys, if others than usual. */
-  readonly keys?: number;
 }
 
 /** What a run is reset to: its last workflow task, or its first one. */
@@ -267,11 +265,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
   },
   'signals piled up': {
     weight: 1,
-    draw: (random) => ({
-      // All for one batcher, each in a signal of its own.
-      fault: { kind: 'signals piled up', burst: { records: 12_000, badEvery: 1_000, bytesMax: 0, keys: 1 } },
-      lastsMs: random.between(30_000, 90_000),
-    }),
+    draw: (random) => ({ fault: { kind: 'signals piled up' }, lastsMs: random.between(30_000, 90_000) }),
   },
   'topic made again': {
     weight: 1,
@@ -377,7 +371,7 @@ export function overlap(one: Fault, other: Fault): boolean {
 
 /** Who stops all daemons wants none to be started meanwhile. */
 function isPartOf(thing: string, all: string): boolean {
-  return all === EVERYTHING || (all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST));
+  return all === ALL_DAEMONS && (thing.startsWith('daemon ') || thing === GUEST);
 }
 
 /** The names of what a fault is done to: one after the other, as what was killed takes its time to come back. */
@@ -391,7 +385,6 @@ function thingsOf(fault: Fault): readonly string[] {
   return THINGS[fault.kind];
 }
 
-const EVERYTHING = 'everything';
 const ALL_DAEMONS = 'all daemons';
 const GUEST = 'guest';
 const REMADE = 'remade topic';
@@ -415,8 +408,8 @@ const THINGS: Readonly<
   'encryption key changed': [ALL_DAEMONS],
   'short histories': [ALL_DAEMONS],
   'workers away': [ALL_DAEMONS],
-  // Nothing else would hit anything meanwhile.
-  'signals piled up': [EVERYTHING],
+  // What is signalled has to be there, and to answer.
+  'signals piled up': [ALL_DAEMONS, 'temporal'],
   'topic made again': [ALL_DAEMONS, REMADE],
   'topic made again while read': [REMADE],
   // What is deliberately read again would be read of the lost log, or of what comes in its place.

@@ -358,7 +358,6 @@ class ChaosRun {
       topic: this.#topic,
       rereads: this.#rereads(this.#topic),
       elections: this.#elections(this.#topic),
-      producer: this.#steadyLoad,
       disks,
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
@@ -769,7 +768,7 @@ class ChaosRun {
   }
 
   /** Of every daemon, without addresses. */
-  #configuration({ batchers = BATCHERS, shortHistories, smallSignals }: Changes = {}): DaemonConfiguration {
+  #configuration({ batchers = BATCHERS, shortHistories }: Changes = {}): DaemonConfiguration {
     const encryption = this.#keys.configuration;
     return {
       // The daemons are one installation, though each has other addresses of the same parts.
@@ -785,7 +784,6 @@ class ChaosRun {
           batchers,
           columns: MAPPING,
           ...(shortHistories === undefined ? USUAL_HISTORIES : SHORT_HISTORIES),
-          ...(smallSignals === undefined ? {} : { signal: { maxRecords: 1 } }),
           insert: { views: this.#insert.views },
           reply: { topic: TOPICS.replies, copyHeaders: ['id'] },
           deadLetter: { topic: TOPICS.letters },

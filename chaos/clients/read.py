@@ -68,7 +68,8 @@ def reply_line(message):
 
 def letter_line(message):
     headers = headers_of(message)
-    said = lambda name: headers[PREFIX + name].decode()
+    said = lambda name: headers.get(PREFIX + name, b"").decode()
+    # A signal that nobody knows has no topic.
     if said("topic") != options["of"]:
         return None
     number = id_in(message.value() or b"", headers)

@@ -62,7 +62,7 @@ class Letters:
                 for message in self.client.consume(1_000, 0.1):
                     if message.error() is None:
                         said = {name: data for name, data in message.headers() or []}
-                        if said[PREFIX + "topic"].decode() == options["of"]:
+                        if said.get(PREFIX + "topic", b"").decode() == options["of"]:
                             self.places.add((int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"])))
         except KafkaException:
             pass

@@ -132,7 +132,6 @@ function noted(step: number): { victims: Victims; log: string[] } {
     send: ({ records }: { records: number }) => note(`send ${records}`)().then(() => records * step),
     keys: { add: () => void log.push('add a key'), activate: () => void log.push('activate it') },
     signalsByKey: () => Promise.resolve(step),
-    producer: { suspend: note('suspend'), resume: note('resume') },
     disks: { fill: note('fill'), free: note('free') },
     stack: { parts: { temporal: part, clickhouse: part } },
     replies: 'replies',
@@ -152,7 +151,7 @@ function noted(step: number): { victims: Victims; log: string[] } {
     batchers: {
       runsOfLayout: count,
       continuedRuns: count,
-      longestHistory: () => Promise.resolve(step * 9_000),
+      pileUp: () => note('pile up')().then(() => step * 9_000),
       canWrite: () => Promise.resolve(step === 0),
     },
     leaders: { move: note('move'), giveBack: note('give back'), moved: () => Promise.resolve(step) },
@@ -191,11 +190,10 @@ it.each<[PlannedFault['fault'], string[]]>([
     ],
   ],
   [
-    { kind: 'signals piled up', burst: BURST },
+    { kind: 'signals piled up' },
     [
-      ...['suspend', 'configure {"smallSignals":true}', 'end 1', '1 under {"role":"consumer"}', 'start 1'],
-      ...['end 2', '2 under {"role":"consumer"}', 'start 2', 'send 9', 'configure {}'],
-      ...['end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2', 'resume'],
+      ...['end 1', '1 under {"role":"consumer"}', 'start 1', 'end 2', '2 under {"role":"consumer"}', 'start 2'],
+      ...['pile up', 'end 1', '1 under {}', 'start 1', 'end 2', '2 under {}', 'start 2'],
     ],
   ],
   [
@@ -237,7 +235,7 @@ it.each<PlannedFault['fault']>([
   { kind: 'layout changed', batchers: 5, kills: true },
   { kind: 'short histories', burst: BURST },
   { kind: 'workers away', burst: BURST },
-  { kind: 'signals piled up', burst: BURST },
+  { kind: 'signals piled up' },
   { kind: 'burst', burst: BURST },
   { kind: 'memory tight', daemon: 0, heapMiB: 40 },
   { kind: 'clock wrong', daemon: 0, shiftMs: 5_000 },
