@@ -82,7 +82,7 @@ export class Batchers {
   }
 
   /**
-   * Sends signals that nobody knows to an open run, many at once, until Temporal takes no more of them or the time is over.
+   * Sends signals that nobody knows to one batcher, many at once, until Temporal takes no more of them or the time is over.
    *
    * @returns how many it has taken
    */
@@ -91,7 +91,8 @@ export class Batchers {
     const open = await this.#within(() => this.runs()).catch(() => []);
     const run = open.find(({ status }) => status === 'RUNNING');
     if (run === undefined) return 0;
-    const handle = this.#client.workflow.getHandle(run.workflowId, run.runId);
+    // Whatever run it has by now: the list may be late.
+    const handle = this.#client.workflow.getHandle(run.workflowId);
     let [taken, refused] = [0, 0];
     const sendMany = async (): Promise<void> => {
       while (Date.now() < until && refused < PILED_REFUSALS_MAX)
