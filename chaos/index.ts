@@ -108,12 +108,12 @@ function show({ verdicts, observed, faults, judging, directory }: Outcome): void
   for (const verdict of failed) console.log(excerptOf(verdict));
   const count = (value: number): string => value.toLocaleString('en');
   const { records, rows, letters, acks } = observed.ledger.counts;
+  const missed = faults.filter(({ hits }) => hits === 0);
   console.log(
-    `${count(observed.faults)} faults, and ${count(observed.misses)} that hit nothing. ` +
+    `${count(faults.length - missed.length)} faults, and ${count(missed.length)} that hit nothing. ` +
       `${count(records)} records: ${count(rows)} rows, ${count(letters)} dead letters, ${count(acks)} acknowledgements. ` +
       `Judged in ${judging.seconds.toFixed(0)} s, with ${count(judging.mebibytes)} MiB.`,
   );
-  const missed = faults.filter(({ hits }) => hits === 0);
   if (missed.length > 0) console.log(`Hit nothing: ${missed.map(({ text }) => text).join('; ')}.`);
   if (failed.length === 0) {
     console.log(`Passed: seed ${options.seed}.`);

@@ -711,9 +711,8 @@ class ChaosRun {
       quietTimes: this.#quietTimes,
       samples: this.#samples,
       wrongEnds: this.#daemons.flatMap(({ wrongEnds }) => wrongEnds),
-      faults: this.#done.filter(({ hits }) => hits > 0).length,
+      faults: this.#done,
       waitingAtFaults: this.#done.map(({ fromMs, toMs }) => mostWaiting(waiting, fromMs, toMs)),
-      misses: this.#done.filter(({ hits }) => hits === 0).length,
     };
   }
 

@@ -86,9 +86,8 @@ const RIGHT: Read = {
   quietTimes: [{ fromMs: 0, tookMs: 900, stoodMs: 500, due: 2, restarted: [] }],
   samples: [{ atMs: 0, name: 'daemon-1', bytes: 400, handles: 40 }],
   wrongEnds: [],
-  faults: 1,
+  faults: [{ kind: 'burst', hits: 1 }],
   waitingAtFaults: [9],
-  misses: 0,
 };
 
 function ack(changes: Partial<Ack>): Ack {
@@ -156,7 +155,7 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     backlog: 0,
     quietTimes: [],
     samples: [],
-    faults: 0,
+    faults: [],
     waitingAtFaults: [],
   });
   for (const isSoak of [true, false]) {
@@ -447,7 +446,16 @@ const PLANTED: Readonly<
     found: ['daemons end only when they are told'],
   },
   'too few faults that have hit something': {
-    planted: { faults: 0, misses: 5 },
+    planted: { faults: [{ kind: 'burst', hits: 0 }] },
+    found: ['there was enough to go wrong'],
+  },
+  'a kind of fault that never hits anything': {
+    planted: {
+      faults: [
+        { kind: 'burst', hits: 1 },
+        ...Array.from({ length: 8 }, () => ({ kind: 'link reset', hits: 0 }) as const),
+      ],
+    },
     found: ['there was enough to go wrong'],
   },
 };
