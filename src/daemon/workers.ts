@@ -32,6 +32,13 @@ import {
 } from './role.js';
 import { UnwatchedWorker } from './unwatchedWorker.js';
 
+/**
+ * How long a workflow task waits for the worker that has its batcher in memory. If that was killed, its batchers stand
+ * still for so long. The SDK's default of 10 s is twice as long as those for Go and Java. A task that waits because the
+ * worker is busy loses nothing: if the same worker takes it later, it still has the batcher in memory.
+ */
+const WAIT_FOR_OWN_WORKER = '5 seconds';
+
 /** Calls of `openBatcher` that a worker answers at the same time. */
 const OPENINGS_AT_ONCE = 50;
 
@@ -201,6 +208,7 @@ function flushWorkers(options: Shared, activities: FlushActivities, sinks: Retur
     {
       taskQueue,
       workflowBundle: { codePath: WORKFLOW_BUNDLE },
+      stickyQueueScheduleToStartTimeout: WAIT_FOR_OWN_WORKER,
       sinks,
       ...(taskQueues.includes(taskQueue) ? flushing : {}),
     },

@@ -39,6 +39,23 @@ describe('SIGTERM under load', () => {
   });
 });
 
+/** How long workflow tasks have waited for the workers that had the batchers in memory, in vain. In milliseconds, to the second. */
+async function waitsForWorkers(): Promise<number[]> {
+  const waits: number[] = [];
+  for (let index = 0; index < fixture.batchers; index++) {
+    const { events } = await fixture.batcher(index).fetchHistory();
+    for (const { eventTime, workflowTaskTimedOutEventAttributes: timedOut } of events ?? []) {
+      if (!timedOut || Number(timedOut.timeoutType) !== SCHEDULE_TO_START) continue;
+      const scheduled = events?.find(({ eventId }) => Number(eventId) === Number(timedOut.scheduledEventId));
+      waits.push(1_000 * (Number(eventTime?.seconds) - Number(scheduled?.eventTime?.seconds)));
+    }
+  }
+  return waits;
+}
+
+/** `TimeoutType` in `temporal/api/enums/v1/workflow.proto`. */
+const SCHEDULE_TO_START = 2;
+
 describe('SIGKILL under load: nothing is lost or doubled', () => {
   const rounds = async (recordsPerSecond: number, each: number) => {
     const load = steadyLoad(fixture, recordsPerSecond);
@@ -77,6 +94,22 @@ describe('SIGKILL under load: nothing is lost or doubled', () => {
     await load.stop();
     await expectExactlyOnce(fixture);
     expect(consumer.running).toBe(true);
+  });
+
+  it('of a worker in a quiet time: its batchers wait 5 s for it, then another worker goes on with them', async () => {
+    await create();
+    await startDaemon(['--role', 'consumer']);
+    const victim = await startDaemon(['--role', 'worker']);
+    await fixture.produce(400);
+    await untilAcks(400);
+    await startDaemon(['--role', 'worker']);
+    await victim.kill();
+    await fixture.produce(400);
+    await expectExactlyOnce(fixture);
+    const waits = await waitsForWorkers();
+    expect(waits.length).toBeGreaterThan(0);
+    // Timers fire up to a second late. Without the setting they wait 10 s.
+    expect(Math.max(...waits)).toBeLessThan(10_000);
   });
 
   it('of a consumer, while another one takes its partitions over', async () => {
