@@ -1,5 +1,5 @@
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
-import type { Mapping } from '../protocol/settings.js';
+import type { Destination, Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { INFERENCE_SETTINGS } from '../config/insertSettings.js';
 import { checkOfType } from './values/checkOfType.js';
@@ -11,6 +11,8 @@ import { INT64_MIN, integerType, UINT64_MAX } from './integerTypes.js';
 import { queryRows, unlessRefused } from './queries.js';
 import { withoutNull } from './schemaColumns/fieldType.js';
 import { ServerLimits } from './serverLimits.js';
+import { defaultRows, namedColumns, typesBeforeRecords, typeWithRecords } from './namedColumns.js';
+import type { ColumnTypes } from './schemaColumns/schemaColumns.js';
 import { quoteName, withoutQuoted } from './sqlNames.js';
 
 /** Definitions of columns with quoted names, and reasons why some fields have none. */
@@ -19,35 +21,51 @@ export interface InferredColumns {
   readonly left: readonly string[];
 }
 
+/** What decides on columns beside records. */
+export interface ColumnsWanted {
+  readonly columns: Destination['columns'];
+  /** Says which identity columns there are, and whether a column takes the fields that have none. */
+  readonly mapping: Pick<Mapping, 'format' | 'envelope' | 'unknownFields'>;
+}
+
+const FIELDS_ALONE: ColumnsWanted = { columns: {}, mapping: { format: 'json', unknownFields: 'ignore' } };
+
 /**
  * Proposes columns for rows with ClickHouse's own inference. Fields that it cannot infer become texts. Integers over 64
- * bits get a type that holds them.
+ * bits get a type that holds them. Every column that the configuration names is among them, with the type that its source
+ * always has, if it has one.
  *
  * @param rows lines of JSON, one character per byte
- * @param mapping says which identity columns there are
  * @param key columns that must not be nullable, since the table is sorted by them
- * @param known types of columns that are not inferred, by their names
+ * @param ofSchema types of fields that are not inferred, by their names
  */
 export async function inferColumns(
   clickhouse: ClickHouseClient,
   rows: readonly string[],
-  mapping: Pick<Mapping, 'format' | 'envelope'> = { format: 'json' },
+  wanted = FIELDS_ALONE,
   key: readonly string[] = [],
-  known: ReadonlyMap<string, string> = new Map(),
+  ofSchema: ColumnTypes = new Map(),
 ): Promise<InferredColumns> {
-  const identity = identityColumnsOf(mapping);
-  const fields = fieldsOf(rows);
-  const names = new Set([...known.keys(), ...fields.keys()]);
-  const left = [...names].flatMap((name) => {
+  const identity: readonly string[] = identityColumnsOf(wanted.mapping);
+  const known = typesBeforeRecords(wanted, ofSchema);
+  const sampled = [...rows, ...defaultRows(wanted.columns)];
+  const fields = fieldsOf(sampled);
+  const named = namedColumns(wanted);
+  const left = [...new Set([...known.keys(), ...fields.keys()])].flatMap((name) => {
     if (name === '') return ['a field without a name gets no column'];
-    const isReserved = identity.some((own) => own === name);
+    const isReserved = identity.includes(name) && !named.includes(name);
     return isReserved ? [`records with the field ${name}, which is the name of an identity column, are rejected`] : [];
   });
   const missing = [...fields.keys()].some((name) => !known.has(name));
-  const inferred = missing ? await inferTypes(clickhouse, rows, fields) : [];
+  const inferred = missing ? await inferTypes(clickhouse, sampled, fields) : [];
   const types = new Map([...known, ...inferred.filter(({ name }) => !known.has(name)).map(pairOf)]);
+  for (const name of named.filter((name) => !known.has(name) && !identity.includes(name))) {
+    const type = typeWithRecords(wanted.columns[name], types.get(name));
+    if (!types.has(name)) left.push(`no record of the sample has a value for column ${name}: it becomes ${type}`);
+    types.set(name, type);
+  }
   const columns = [...types]
-    .filter(([name]) => name !== '' && !identity.some((own) => own === name))
+    .filter(([name]) => name !== '' && !identity.includes(name))
     .map(([name, type]) => `${quoteName(name)} ${key.includes(name) ? withoutNull(type) : type}`);
   return { columns, left };
 }

@@ -137,7 +137,8 @@ async function setUpTable(
 ): Promise<string | null> {
   const { tables, clickhouse } = connections;
   const { name: table, topics } = from;
-  const { mapping } = from.pipeline.settings.destination;
+  const { destination } = from.pipeline.settings;
+  const { mapping } = destination;
   const { format, envelope } = mapping;
   const manyRows = hasManyRows(format);
   const existing = await columnsIfAny(tables, table);
@@ -162,7 +163,7 @@ async function setUpTable(
   }
   if (envelope !== undefined && key === null)
     return `Table ${table} cannot be proposed: no record of ${topicsText(topics)} has a key that names the columns to sort by. Create it`;
-  const { columns, left } = await inferColumns(clickhouse, rows, mapping, key ?? [], types);
+  const { columns, left } = await inferColumns(clickhouse, rows, destination, key ?? [], types);
   for (const reason of [...left, ...misfits]) console.log(`table ${table}: ${reason}`);
   const statement = tableStatement(table, columns, mapping, key);
   if (!dryRun) await clickhouse.command({ query: statement });

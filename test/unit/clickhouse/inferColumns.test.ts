@@ -76,3 +76,35 @@ it('no column becomes a text because the server refused the question about its t
   for (const code of [636, 306, 117, 36, 15, 62])
     expect([code, ...(await infer(code)).columns]).toEqual([code, '`a` Nullable(String)']);
 });
+
+it('every column that the pipeline names is proposed, also one that no sampled record has a value for', async () => {
+  const server = new FakeServer(() => [
+    { name: 'id', type: 'Nullable(Int64)' },
+    { name: 'at', type: 'Nullable(Int64)' },
+    { name: 'hs', type: 'Tuple(a Nullable(String))' },
+  ]);
+  const { columns, left } = await inferColumns(server.client, ['{"at":5,"hs":{"a":"x"},"id":1}'], {
+    columns: {
+      ...{ old: 'envelope:/before/name', at: { first: ['envelope:/source/ts_ms'], unit: 'ms' }, hs: 'headers' },
+      ...{ _key: 'header:none' },
+    },
+    mapping: { format: 'json', unknownFields: { into: 'extra' } },
+  });
+  expect(columns.toSorted()).toEqual([
+    "`at` Nullable(DateTime64(3, 'UTC'))",
+    '`extra` Map(String, String)',
+    '`hs` Map(String, String)',
+    '`id` Nullable(Int64)',
+    '`old` Nullable(String)',
+  ]);
+  expect(left).toEqual(['no record of the sample has a value for column old: it becomes Nullable(String)']);
+});
+
+it('columns are named also if there is a schema and no record becomes a row', async () => {
+  const server = new FakeServer(() => {
+    throw failure(636);
+  });
+  const wanted = { columns: { old: '/old' }, mapping: { format: 'avro', unknownFields: 'ignore' } } as const;
+  const { columns } = await inferColumns(server.client, [], wanted, ['id'], new Map([['id', 'Nullable(Int64)']]));
+  expect(columns).toEqual(['`id` Int64', '`old` Nullable(String)']);
+});
