@@ -11,10 +11,12 @@ import {
   identityFaults,
   mergeFault,
   misfitOf,
+  missingColumns,
   ROW_COLUMN,
   rowColumnFault,
   unfitColumns,
 } from './identityColumns.js';
+import { namedColumns } from './namedColumns.js';
 import { InsertError } from './insertErrors.js';
 import { FoundRows } from './foundRows.js';
 import { Insertion } from './insertion.js';
@@ -257,7 +259,7 @@ function missedIfGivenUp(found: FoundRows, sent: SentSets): MissedByViews | null
 }
 
 function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }: BatchInsertOptions): void {
-  const { unknownFields, format } = mapping;
+  const { format } = mapping;
   const fault = hasManyRows(format) ? rowColumnFault(tableColumns) : undefined;
   if (fault !== undefined)
     throw new InsertError('structural', {
@@ -276,10 +278,9 @@ function mustHaveColumns(tableColumns: TableColumns, { table, columns, mapping }
       code: NO_SUCH_COLUMN_IN_TABLE,
       message: `table ${table} ${changeFault}: \`ktb check\` says how to alter it`,
     });
-  const into = typeof unknownFields === 'object' ? [unknownFields.into] : [];
-  const missing = [...Object.keys(columns), ...into].find((column) => !tableColumns.has(column));
+  const [missing] = missingColumns(tableColumns, namedColumns({ columns, mapping }));
   if (missing === undefined) return;
-  const named = into.includes(missing) ? 'unknownFields names' : 'columns name';
+  const named = Object.hasOwn(columns, missing) ? 'columns name' : 'unknownFields names';
   const message = `table ${table} has no column ${missing}, which the pipeline's ${named}: add it, or take it out there`;
   throw new InsertError('structural', { code: NO_SUCH_COLUMN_IN_TABLE, message });
 }

@@ -9,6 +9,7 @@ import {
   rowColumnFault,
   unfitColumns,
 } from '../clickhouse/identityColumns.js';
+import { namedColumns } from '../clickhouse/namedColumns.js';
 import { InsertError } from '../clickhouse/insertErrors.js';
 import type { TableColumns } from '../clickhouse/tableColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
@@ -21,7 +22,7 @@ import { findInputTopics } from '../kafka/inputTopics.js';
 import { messageOf } from '../lib/messageOf.js';
 import { within } from '../lib/within.js';
 import { partitionName } from '../protocol/record.js';
-import { hasManyRows, type Destination } from '../protocol/settings.js';
+import { hasManyRows } from '../protocol/settings.js';
 import {
   collidingPipelines,
   collidingTopics,
@@ -165,11 +166,6 @@ export async function checkClickHouseAnew(
 ): Promise<void> {
   for (const { table } of await tablesInUse(admin, config)) tables.forget(table);
   await checkClickHouse(client, tables, admin, config);
-}
-
-/** The columns that a pipeline names. */
-function namedColumns({ columns, mapping: { unknownFields } }: Destination): string[] {
-  return [...Object.keys(columns), ...(typeof unknownFields === 'object' ? [unknownFields.into] : [])];
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { ColumnSource } from '../../protocol/columnSource.js';
 import { identityFaults, missingColumns, REWIND_COLUMNS, ROW_COLUMN } from '../../clickhouse/identityColumns.js';
 import { changeProblems } from '../../clickhouse/changeColumns.js';
 import { whyNotAltered } from '../../clickhouse/evolve/tableEvolution.js';
+import { namedColumns, type Naming } from '../../clickhouse/namedColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import { rowColumnProblem } from '../../clickhouse/rowColumnRepair.js';
 import { unfitMappings } from '../../clickhouse/rows/columnSources.js';
@@ -48,7 +48,7 @@ export function judgeTable({ settings: { destination } }: PipelineConfig, table:
   const findings = [
     ...judgeInserts(table),
     ...judgeIntegersOfJson(table),
-    ...judgeMapped(table, destination.columns),
+    ...judgeNamed(table, destination),
     ...judgeEvolution(table, destination.mapping.evolve),
     ...judgeIdentityColumns(table),
     ...(manyRows ? judgeRowColumn(table) : []),
@@ -82,14 +82,19 @@ function judgeEvolution(table: CheckedTable, evolve: Evolution | undefined): Fin
   ];
 }
 
-/** The columns that the pipeline's mapping names. */
-function judgeMapped(table: CheckedTable, mapped: Readonly<Record<string, ColumnSource>>): Finding[] {
+/** The columns that the pipeline names. */
+function judgeNamed(table: CheckedTable, naming: Naming): Finding[] {
   const { wrong } = judges(`table ${table.name}`);
   const findings: Finding[] = [];
-  const unmapped = missingColumns(table.columns, Object.keys(mapped));
-  if (unmapped.length > 0)
-    findings.push(wrong(`has no column ${unmapped.join(', ')}, which is mapped`, 'add it, or change columns'));
-  for (const { column, from, why } of unfitMappings(table.columns, mapped)) {
+  const missing = missingColumns(table.columns, namedColumns(naming));
+  if (missing.length > 0)
+    findings.push(
+      wrong(
+        `has no column ${missing.join(', ')}, which the pipeline names`,
+        'add it, or change columns or unknownFields',
+      ),
+    );
+  for (const { column, from, why } of unfitMappings(table.columns, naming.columns)) {
     const refuses = `refuses all that has a value for column ${column}: it is ${table.columns.get(column)}`;
     findings.push(
       why === 'json'

@@ -66,6 +66,16 @@ it('for records that may hold many rows a table needs _row, where merges look at
   expect(table({ engine: merging, sortingKey: key })).toBe('');
 });
 
+it('a table needs the column for fields that have none', () => {
+  const gathering = (...more: string[]) =>
+    summary(
+      judgeTable(pipeline(', unknownFields: { into: extra }'), { ...SOUND, columns: columnsOf(...IDENTITY, ...more) }),
+    ).join();
+  expect(gathering('customer')).toContain('wrong table orders has no column extra, which the pipeline names');
+  expect(gathering()).toContain('wrong table orders has no column customer, extra, which the pipeline names');
+  expect(gathering('customer', 'extra')).toBe('');
+});
+
 it('for changes a table needs _version and _is_deleted, and should replace rows by them', () => {
   const changes = (facts: Partial<CheckedTable>) =>
     judgeTable(pipeline(', envelope: debezium'), {
