@@ -14,8 +14,8 @@ export class InsertReports {
   /** By pipeline, the names that have a series of their own. */
   readonly #ignored = new Map<string, Set<string>>();
 
-  /** By table, the fields without a column that were logged. */
-  readonly #evolved = new Map<string, Set<string>>();
+  /** By table, the fields that get no column and were logged. */
+  readonly #refused = new Map<string, Set<string>>();
 
   constructor(dependencies: Pick<ActivityDependencies, 'metrics' | 'logger' | 'stateLog'>) {
     this.#dependencies = dependencies;
@@ -44,23 +44,17 @@ export class InsertReports {
     }
   }
 
-  /** Something is decided about a field without a column. Of a table, only the first such fields are logged. */
+  /**
+   * Something is decided about a field without a column. Columns are added and proposed only so many, and each is logged. Of
+   * the fields that a table has refused, only the first ones are.
+   */
   evolved(pipeline: string, table: string, field: EvolvedField): void {
     const { metrics, logger } = this.#dependencies;
     const { outcome } = field;
     metrics.evolvedFields.inc({ pipeline, outcome });
     const name = shownName(Buffer.from(field.name).toString('latin1'));
-    const told = this.#told(table);
-    if (told.has(`${outcome} ${name}`)) return;
-    if (told.size === EVOLVED_TOLD_MAX) {
-      told.add('');
-      logger.warn({ pipeline, table }, 'No more fields without a column are logged, see ktb_evolved_fields_total');
-    }
-    if (told.size > EVOLVED_TOLD_MAX) return;
-    told.add(`${outcome} ${name}`);
-    if (outcome === 'added') logger.info({ pipeline, table, field: name, type: field.type }, 'A column was added');
-    else if (outcome === 'refused')
-      logger.warn({ pipeline, table, field: name, why: field.why }, 'A field gets no column');
+    if (outcome === 'refused') this.#fieldRefused(pipeline, table, name, field.why);
+    else if (outcome === 'added') logger.info({ pipeline, table, field: name, type: field.type }, 'A column was added');
     else
       logger.warn(
         { pipeline, table, field: name, statement: field.statement, why: field.why },
@@ -68,10 +62,18 @@ export class InsertReports {
       );
   }
 
-  #told(table: string): Set<string> {
-    let told = this.#evolved.get(table);
-    if (told === undefined) this.#evolved.set(table, (told = new Set()));
-    return told;
+  #fieldRefused(pipeline: string, table: string, field: string, why: string): void {
+    const { logger } = this.#dependencies;
+    let told = this.#refused.get(table);
+    if (told === undefined) this.#refused.set(table, (told = new Set()));
+    if (told.has(field) || told.size > REFUSED_TOLD_MAX) return;
+    if (told.size === REFUSED_TOLD_MAX) {
+      told.add('');
+      logger.warn({ pipeline, table }, 'No more fields without a column are logged, see ktb_evolved_fields_total');
+      return;
+    }
+    told.add(field);
+    logger.warn({ pipeline, table, field, why }, 'A field gets no column');
   }
 
   /** An insert was over a limit and is divided. */
@@ -175,8 +177,8 @@ export class InsertReports {
   }
 }
 
-/** Fields of a table that are logged because they have no column. */
-const EVOLVED_TOLD_MAX = 200;
+/** Fields of a table that are logged because they get no column. */
+const REFUSED_TOLD_MAX = 200;
 
 /** Names of fields that a pipeline has a series for. */
 const IGNORED_NAMES_MAX = 100;

@@ -35,7 +35,7 @@ export interface FieldsToPlace {
 
 /** For so long a field without a column is not looked at again, nor a table that has as many as it may get. */
 const DECIDED_MS = 10 * 60_000;
-/** Fields of all tables that this is known of. */
+/** Fields of all tables that this is known of, and fields that columns were proposed for. */
 const DECIDED_MAX = 10_000;
 
 /**
@@ -49,8 +49,10 @@ export class TableEvolution {
   readonly #decided = new Map<string, number>();
   /** Until when a table gets no more columns or proposals. */
   readonly #fullUntilMs = new Map<string, number>();
-  /** How many columns were proposed to a table that is not full. */
+  /** How many columns were proposed to a table since it was full. */
   readonly #proposals = new Map<string, number>();
+  /** Fields of tables that columns were proposed for. Each counts once, however often it is looked at. */
+  readonly #proposed = new Set<string>();
   /** Of each table, the batches whose fields are placed one after the other. */
   readonly #turns = new Map<string, Turns>();
 
@@ -98,13 +100,21 @@ export class TableEvolution {
     const whyNot = whyNotAltered(found, request.evolution);
     const had = whyNot === undefined ? found.added : (this.#proposals.get(keyOfTable(request)) ?? 0);
     const room = Math.max(0, request.evolution.columnsMax - had);
-    const fitting = new Map([...distinct].slice(0, room));
+    const wanted = whyNot === undefined ? distinct : this.#withoutProposed(distinct, request);
+    const fitting = new Map([...wanted].slice(0, room));
     const types = fitting.size === 0 ? NO_TYPES : await typesOf(fitting, request);
     const added = whyNot === undefined ? await this.#add(named, types, request) : [];
     if (whyNot !== undefined) this.#propose(named, types, whyNot, request);
     // Only now: if the batch was held before, its fields have to be looked at again.
-    if (distinct.size > room) this.#noteFull([...distinct.keys()].slice(room), whyNot, request);
+    if (wanted.size > room) this.#noteFull([...wanted.keys()].slice(room), whyNot, request);
     return [...there, ...added];
+  }
+
+  /** Without the fields that a column was proposed for. They are not looked at for some time again. */
+  #withoutProposed(fields: ColumnTypes, request: FieldsToPlace): ColumnTypes {
+    const isProposed = (name: string): boolean => this.#proposed.has(keyOf(request, latin1Of(name)));
+    for (const name of fields.keys()) if (isProposed(name)) this.#decide(request, latin1Of(name));
+    return new Map([...fields].filter(([name]) => !isProposed(name)));
   }
 
   #propose(named: NamedTable, types: ColumnTypes, why: string, request: FieldsToPlace): void {
@@ -116,6 +126,9 @@ export class TableEvolution {
         why,
       });
       this.#decide(request, latin1Of(name));
+      this.#proposed.add(keyOf(request, latin1Of(name)));
+      const [oldest] = this.#proposed;
+      if (this.#proposed.size > DECIDED_MAX && oldest !== undefined) this.#proposed.delete(oldest);
     }
     const key = keyOfTable(request);
     this.#proposals.set(key, (this.#proposals.get(key) ?? 0) + types.size);

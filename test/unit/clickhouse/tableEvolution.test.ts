@@ -1,11 +1,15 @@
 import { ClickHouseError, type ClickHouseClient } from '@clickhouse/client';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { ofAlter } from '../../../src/clickhouse/evolve/addColumns.js';
 import { TableEvolution, type EvolvedField } from '../../../src/clickhouse/evolve/tableEvolution.js';
 import { classifyInsertError } from '../../../src/clickhouse/insertErrors.js';
 import type { Evolution } from '../../../src/protocol/settings.js';
 
 const failure = (code: number) => new ClickHouseError({ code: String(code), type: 'SOME', message: 'no' });
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** A server with tables in memory. It fails as it is told to. */
 class FakeServer {
@@ -127,6 +131,33 @@ it('ever new names are no longer looked at once as many columns are proposed or 
     }
     expect([mode, server.columns.size]).toEqual([mode, mode === 'apply' ? 61 : 1]);
   }
+});
+
+it('a field counts once among those that columns are proposed for, however long it is without one', async () => {
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const evolution = new TableEvolution(new FakeServer().client, 'default');
+  const propose = (...names: string[]) => place(evolution, names, { mode: 'propose', columnsMax: 2 });
+  expect((await propose('a')).outcomes).toEqual({ a: 'proposed' });
+  for (let round = 0; round < 5; round++) {
+    now += 11 * 60_000;
+    expect([round, (await propose('a')).reported]).toEqual([round, []]);
+  }
+  expect((await propose('a', 'b', 'c')).outcomes).toEqual({ b: 'proposed', c: 'refused' });
+  now += 11 * 60_000;
+  expect((await propose('a', 'b', 'c', 'd', 'e')).outcomes).toEqual({ c: 'proposed', d: 'proposed', e: 'refused' });
+});
+
+it('a column that was proposed is added once the table may be altered', async () => {
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const server = new FakeServer();
+  server.hasViews = true;
+  const evolution = new TableEvolution(server.client, 'default');
+  expect((await place(evolution, ['a'])).outcomes).toEqual({ a: 'proposed' });
+  server.hasViews = false;
+  now += 11 * 60_000;
+  expect((await place(evolution, ['a'])).outcomes).toEqual({ a: 'added' });
 });
 
 it('a table is not full before its last columns are added: fields of a batch that was held would get none', async () => {
