@@ -2,6 +2,7 @@
  * The records from which the missing tables of a pipeline are proposed whose records go to tables by a value. A topic is read
  * once for all of them, from its end: the first records of a new table are the last ones of the topic.
  */
+import { leftOutTest, type LeftOutTest } from '../../clickhouse/leftOutRecords.js';
 import { divideByValue } from '../../clickhouse/tablesByValue.js';
 import { Decoders } from '../../formats/decoders.js';
 import { rangesOf, readRanges, type PartitionRange } from '../../kafka/readRanges.js';
@@ -92,13 +93,14 @@ function sharesOf(sizes: readonly number[], records: number): readonly number[] 
   return shares;
 }
 
-/** Divides records among tables, and keeps the newest of each. */
+/** Divides records among tables, and keeps the newest of each that the pipeline does not leave out. */
 export class DividedSample implements RecordsOfTables {
   readonly #destination: Pick<Destination, 'mapping'> & { readonly tablesOfValues: TablesOfValues };
   readonly #decoders: Decoders | undefined;
   readonly #count: number;
   readonly #ofTables: ReadonlyMap<string, SourcedRecord[]>;
   #undivided: SourcedRecord[] = [];
+  #isLeftOut: LeftOutTest | undefined;
   read = 0;
   /** Whether each table has enough records, of those that are divided. */
   isFull = false;
@@ -122,7 +124,12 @@ export class DividedSample implements RecordsOfTables {
     if (this.#undivided.length >= DIVIDED_TOGETHER) await this.divide();
   }
 
-  /** Divides what was added last. @throws InsertError */
+  /**
+   * Divides what was added last.
+   *
+   * @throws InsertError
+   * @throws RegistryError
+   */
   async divide(): Promise<void> {
     const { mapping, tablesOfValues } = this.#destination;
     const records = this.#undivided;
@@ -131,11 +138,18 @@ export class DividedSample implements RecordsOfTables {
     for (const [table, own] of ofTables) {
       const kept = this.#ofTables.get(table);
       if (kept === undefined) continue;
-      kept.push(...own);
+      for (const item of own) if (!(await this.#leavesOut(item))) kept.push(item);
       kept.sort((a, b) => a.record.timestampMs - b.record.timestampMs);
       kept.splice(0, kept.length - this.#count);
     }
     this.isFull = [...this.#ofTables.values()].every((kept) => kept.length >= this.#count);
+  }
+
+  async #leavesOut(item: SourcedRecord): Promise<boolean> {
+    const { mapping } = this.#destination;
+    if (mapping.where === undefined) return false;
+    this.#isLeftOut ??= await leftOutTest({ mapping }, this.#decoders);
+    return this.#isLeftOut(item);
   }
 
   of(table: string): readonly SourcedRecord[] {

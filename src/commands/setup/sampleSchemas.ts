@@ -181,9 +181,17 @@ async function keyNames(
       if (names.length > 0) return names;
     }
   }
-  for (const { record } of records.toReversed()) {
-    const names = keyColumns(record);
+  const open = format === 'json-schema' ? await keyOpener() : undefined;
+  for (const { source, record } of records.toReversed()) {
+    const opened = open?.(source, record) ?? record;
+    const names = keyColumns('code' in opened ? record : opened);
     if (names !== null) return names;
   }
   return null;
+}
+
+/** Takes off what a serializer with a schema registry writes before a key of JSON. */
+async function keyOpener(): Promise<RecordDecoder | undefined> {
+  const prepared = await prepareDecoding([], { format: 'bytes', key: { format: 'json-schema' } }, undefined);
+  return prepared?.();
 }

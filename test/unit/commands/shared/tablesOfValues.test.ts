@@ -175,6 +175,44 @@ it('the columns and the key of a table with schemas are those of its own records
   expect(await sample('none')).toEqual({ columns: [], key: null });
 });
 
+it('records that the pipeline leaves out do not take the places of those that a table is proposed from', async () => {
+  const mapping = { ...MAPPING, where: [{ pointer: '/v', equals: 1 }] };
+  for (const [format, bytes] of [
+    ['json', (v: number) => `{"t":"a","v":${v}}`],
+    ['json-schema', (v: number) => `\0\0\0\0\u0001{"t":"a","v":${v}}`],
+  ] as const) {
+    const destination = { mapping: { ...mapping, format }, tablesOfValues: TABLES };
+    const found = new DividedSample(destination, undefined, ['ta'], 2);
+    for (const [timestampMs, v] of [1, 1, 1, 2, 2, 2, 2].entries())
+      await found.add({ source: SOURCE, record: record(timestampMs, { value: Buffer.from(bytes(v)), timestampMs }) });
+    await found.divide();
+    expect([format, ...found.of('ta').map((item) => item.record.timestampMs)]).toEqual([format, 1, 2]);
+  }
+});
+
+it('the key of a table is found also in keys with the id of a schema, if there is no registry', async () => {
+  const destination: Destination = {
+    table: 't',
+    columns: {},
+    mapping: {
+      ...MAPPING,
+      format: 'json-schema',
+      tombstones: 'skip',
+      envelope: { type: 'debezium', version: 'ts_ms', truncates: 'reject' },
+    },
+    deadLetterTopic: 'd',
+  };
+  const ID = '\0\0\0\0\u0001';
+  const keyOf = async (key: string) => {
+    const value = Buffer.concat([Buffer.from(ID), ofDebezium('orders', { id: 1 })]);
+    const own = [{ source: SOURCE, record: record(0, { key: Buffer.from(key), value }) }];
+    return (await schemaSample(null, own, { topics: [], destination }, 10)).key;
+  };
+  expect(await keyOf(`${ID}{"id":1}`)).toEqual(['id']);
+  expect(await keyOf('{"schema":{},"payload":{"id":1,"line":2}}')).toEqual(['id', 'line']);
+  expect(await keyOf('other')).toBe(null);
+});
+
 it('of each table the newest records are kept, and the newest of a topic are read first', async () => {
   const found = new DividedSample({ mapping: MAPPING, tablesOfValues: TABLES }, undefined, ['ta'], 2);
   for (const timestampMs of [30, 10, 40, 20])
