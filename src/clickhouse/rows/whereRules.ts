@@ -23,16 +23,16 @@ export class WhereRules {
     return this.#rules.every(({ place, holds }) => {
       const json = this.#pointers.textAt(place);
       const found = json === 'null' ? undefined : json;
-      return (isPart && (found === undefined || UNKNOWN.has(found))) || holds(found);
+      return (isPart && (found === undefined || UNKNOWN.test(found))) || holds(found);
     });
   }
 }
 
 /**
  * What Debezium writes for a column that it does not know, if the column can be neither null nor has a default
- * (`JdbcValueConverters`, 3.0).
+ * (`JdbcValueConverters`, 3.0): an empty text, false, or a zero. That of a decimal has the column's scale, and may be a text.
  */
-const UNKNOWN: ReadonlySet<string> = new Set(['""', '0', '0.0', 'false']);
+const UNKNOWN = /^(""|false|("?)0(\.0*)?([eE][+-]?\d+)?\2)$/;
 
 function testOf({ equals, notEquals, in: some, notIn, exists }: WhereRule): (found: string | undefined) => boolean {
   const tests: ((found: string | undefined) => boolean)[] = [];

@@ -60,3 +60,18 @@ it('all rules must hold, wherever they look', () => {
   expect(holds('{"deep":{"list":["y","x"]},"gone":1}', ...rules)).toBe(false);
   expect(holds('{"deep":{"list":["x"]}}', ...rules)).toBe(false);
 });
+
+it.each(['""', '0', '0.0', '0.00', '"0"', '"0.00"', '0E-2', '"0E-10"', 'false', 'null'])(
+  'what a deletion says of a column that it does not know, %s, speaks against no rule',
+  (unknown) => {
+    const rules = new WhereRules([at({ equals: '9.50' })]);
+    expect([rules.hold(`{"a":${unknown}}`, true), rules.hold(`{"a":${unknown}}`)]).toEqual([true, false]);
+  },
+);
+
+it.each(['0.01', '"0.01"', '"00"', '"0.0.0"', '10', '-1', '"false"', '" "', 'true', '[0]'])(
+  'what a deletion says of a column that it knows, %s, counts',
+  (known) => {
+    expect(new WhereRules([at({ equals: '9.50' })]).hold(`{"a":${known}}`, true)).toBe(false);
+  },
+);
