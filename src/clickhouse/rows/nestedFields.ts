@@ -50,7 +50,7 @@ export class NestedFields {
     // It is neither an object nor null, so there is no column for it.
     if (text[start] !== '{' && text[start] !== 'n' && !isMapped(place, false)) {
       if (this.#rejectsUnknown) return unknownField(path);
-      this.#unknown?.add(path, text.slice(start, endOfValue(text, start)));
+      return this.#unknown?.add(path, text.slice(start, endOfValue(text, start)));
     }
     let rejection: Rejection | undefined;
     everyMember(text, start, (nameStart, nameEnd, from, end) => {
@@ -65,8 +65,7 @@ export class NestedFields {
       } else if (field === undefined || field.kind === 'source') {
         const isContainer = text[from] === '{' || text[from] === '[';
         if ((this.#rejectsUnknown || this.#unknown !== undefined) && !isMapped(placeBelow(place, name), isContainer)) {
-          if (this.#rejectsUnknown) rejection = unknownField(inner);
-          else this.#unknown?.add(inner, text.slice(from, end));
+          rejection = this.#rejectsUnknown ? unknownField(inner) : this.#unknown?.add(inner, text.slice(from, end));
         }
       }
       return rejection === undefined;

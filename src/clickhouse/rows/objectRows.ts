@@ -177,7 +177,8 @@ export class ObjectRows {
         const rejection = this.#nested.add(row, text, start, name);
         if (rejection !== undefined) return rejection;
       } else if (kind === undefined && unknown !== undefined) {
-        unknown.add(name, text.slice(start, object.ends[index]));
+        const rejection = unknown.add(name, text.slice(start, object.ends[index]));
+        if (rejection !== undefined) return rejection;
       } else if (kind !== 'mapped') {
         row.push(`${quoteLatin1(name)}:${text.slice(start, object.ends[index])}`);
       }

@@ -102,6 +102,12 @@ export function outOfRange(column: string): Rejection {
   return { code: REJECTION_CODES.outOfRange, message };
 }
 
+/** @param column that takes fields without a column, each once */
+export function twice(name: string, column: string): Rejection {
+  const message = `the value has the field ${shownName(name)} twice, which column ${column} would take once`;
+  return { code: REJECTION_CODES.outOfRange, message };
+}
+
 /** @param sources that lead to nothing in the record */
 export function requiredMissing(column: string, sources: readonly string[]): Rejection {
   const message = `the record has nothing for column ${column}, which is required: ${sources.join(' or ')} leads to nothing, or to null`;

@@ -1,12 +1,14 @@
+import type { Rejection } from '../../protocol/ack.js';
 import { innerType } from '../values/columnTypes.js';
 import type { TableColumns } from '../tableColumns.js';
 import { quoteLatin1 } from './quoting.js';
+import { twice } from './rowRejections.js';
 
 /** Gathers what a value has without a column, for the column that takes it. */
 export class UnknownFields {
   readonly column: string;
   readonly #write: (fields: ReadonlyMap<string, string>) => string;
-  /** JSON by name. Of several fields with one name the last counts. */
+  /** JSON by name. */
   readonly #fields = new Map<string, string>();
 
   constructor(column: string, table: TableColumns) {
@@ -18,9 +20,15 @@ export class UnknownFields {
     this.#fields.clear();
   }
 
-  /** @param json of the field. It and the name have one character per byte */
-  add(name: string, json: string): void {
+  /**
+   * Returns a rejection if there is a field of this name already.
+   *
+   * @param json of the field. It and the name have one character per byte
+   */
+  add(name: string, json: string): Rejection | undefined {
+    const { size } = this.#fields;
     this.#fields.set(name, json);
+    return this.#fields.size === size ? twice(name, this.column) : undefined;
   }
 
   /** The JSON of the column. Undefined if there is nothing for it. */

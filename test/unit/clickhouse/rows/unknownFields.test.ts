@@ -49,9 +49,26 @@ it('a row whose fields all have columns stays as it is written', () => {
   expect(rowOf('{ "id" : 1 }', 'JSON')).toBe('{ "id" : 1 }');
 });
 
-it('a field of the name of that column is a field without a column, and of several with one name the last counts', () => {
-  expect(rowOf('{"extra":{"a":1},"x":1,"x":2}', 'JSON')).toBe('{"extra":{"extra":{"a":1},"x":2}}');
+it('a field of the name of that column is a field without a column', () => {
+  expect(rowOf('{"extra":{"a":1},"x":2}', 'JSON')).toBe('{"extra":{"extra":{"a":1},"x":2}}');
 });
+
+it.each(['JSON', 'Map(String, String)', 'String'])(
+  'of two fields of one name none is lost without a word in a column of type %s: the record is rejected',
+  (type) => {
+    for (const value of [
+      '{"d":1,"d":2}',
+      '{"n":{"a":1,"b":2},"n.b":3}',
+      '{"n.b":3,"n":{"b":2}}',
+      '{"n":{"b":1,"b":2}}',
+      '{"n":1,"n":2}',
+    ])
+      expect([value, rowOf(value, type)]).toEqual([value, 'out_of_range']);
+    expect(rowOf('{"n":{"a":1,"b":2},"n.c":3}', type)).toContain('n.c');
+    // The next record has its own.
+    expect(rowOf('{"d":1}', type)).toContain('"extra"');
+  },
+);
 
 it('what a mapped column takes has a column; what is beside it within an object has none', () => {
   const columns = { id: '/deep/id' };
