@@ -2,8 +2,9 @@ import { CompressionTypes, Kafka, logLevel, type PartitionerArgs } from 'kafkajs
 import { repairKafkajs } from '../src/kafka/kafkajs/repairs.js';
 import { murmur2 } from '../src/lib/murmur2.js';
 import type { Stack } from '../stack/index.js';
+import { messagesOf } from './formats.js';
 import { createTopics, recordsIn, withAdmin } from './topics.js';
-import { benchMessage, type Scenario } from './scenario.js';
+import type { Scenario } from './scenario.js';
 
 let backlogs = 0;
 
@@ -16,17 +17,21 @@ const REQUEST_BYTES_MAX = 8_000_000;
 export class Backlog {
   readonly topic = `bench${++backlogs}.input`;
   readonly scenario: Scenario;
+  /** Of the schema registry, for values that have a schema. */
+  readonly registryUrl: string | undefined;
   readonly #kafka: Kafka;
 
-  private constructor(stack: Stack, scenario: Scenario) {
+  private constructor(stack: Stack, scenario: Scenario, registryUrl: string | undefined) {
     this.scenario = scenario;
+    this.registryUrl = scenario.format === 'json' ? undefined : registryUrl;
     this.#kafka = new Kafka({ brokers: [...stack.kafka.brokers], logLevel: logLevel.NOTHING });
   }
 
   /** Creates the topic, and produces. */
-  static async produce(stack: Stack, scenario: Scenario): Promise<Backlog> {
+  static async produce(stack: Stack, scenario: Scenario, registryUrl?: string): Promise<Backlog> {
     repairKafkajs();
-    const backlog = await Backlog.create(stack, scenario);
+    const messageOf = await messagesOf(scenario, registryUrl);
+    const backlog = await Backlog.create(stack, scenario, registryUrl);
     // Idempotent: kafkajs repeats a request that failed for one partition for all of them, and a new topic's do fail.
     const producer = backlog.#kafka.producer({ allowAutoTopicCreation: false, idempotent: true, createPartitioner });
     const { records, partitions, bytes, compression } = scenario;
@@ -35,7 +40,7 @@ export class Backlog {
     let sent: Promise<unknown> = Promise.resolve();
     for (let id = 0; id < records; id += batch) {
       const size = Math.min(batch, records - id);
-      const messages = Array.from({ length: size }, (_, index) => benchMessage(scenario, id + index));
+      const messages = Array.from({ length: size }, (_, index) => messageOf(id + index));
       // One after the other, but the next are made meanwhile.
       await sent;
       sent = producer.send({
@@ -52,8 +57,8 @@ export class Backlog {
   }
 
   /** Creates the topic. */
-  static async create(stack: Stack, scenario: Scenario): Promise<Backlog> {
-    const backlog = new Backlog(stack, scenario);
+  static async create(stack: Stack, scenario: Scenario, registryUrl?: string): Promise<Backlog> {
+    const backlog = new Backlog(stack, scenario, registryUrl);
     await createTopics(backlog.#kafka, [backlog.topic], scenario.partitions);
     return backlog;
   }

@@ -78,17 +78,20 @@ function config(
   listen: string,
   { pipeline = {} }: BridgeOptions,
 ): ConfigInput {
-  const { batchers } = backlog.scenario;
+  const { registryUrl } = backlog;
+  const { batchers, format } = backlog.scenario;
   return {
     kafka: { brokers: [...stack.kafka.brokers] },
     temporal: { address: stack.temporal.address, taskQueue: name },
     clickhouse: { url: stack.clickhouse.url },
+    ...(registryUrl === undefined ? {} : { schemaRegistry: { url: registryUrl } }),
     http: { listen },
     log: { format: 'json' },
     pipelines: {
       [name]: {
         topics: [backlog.topic],
         table,
+        ...(format === 'json' ? {} : { format }),
         ...(batchers === 'default' ? {} : { batchers }),
         reply: { topic: replyTopic },
         deadLetter: { topic: deadLetterTopic },

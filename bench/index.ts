@@ -2,7 +2,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import { messageOf } from '../src/lib/messageOf.js';
-import { startStack, type Stack } from '../stack/index.js';
+import { startStack, type Stack, type StackEvent } from '../stack/index.js';
+import { startRegistry, type LocalRegistry } from '../stack/native/registry.js';
 import { buildOf, CLI, countFrom, factorsOf, ratesOf, writableFile } from './arguments.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge } from './bridge.js';
@@ -94,9 +95,7 @@ const facts = runFacts();
 const dataIn = await dataDirectory(options.data);
 const stack = await startStack({
   ...(dataIn === undefined ? {} : { dataIn }),
-  onProgress: ({ part, step, state }) => {
-    if (state === 'started') console.error(`[${part}] ${step}`);
-  },
+  onProgress: noteStep,
 });
 try {
   let run: Run = { ...facts, data: await dataPlaceOf(stack), drains: [], sweep: [], latencies: [], restarts: [] };
@@ -181,6 +180,16 @@ async function builtPeer(): Promise<string | undefined> {
   }
 }
 
+/** Undefined if it cannot be started, for example because it cannot be downloaded. The rest is measured. */
+async function startedRegistry(): Promise<LocalRegistry | undefined> {
+  try {
+    return await startRegistry(noteStep);
+  } catch (error) {
+    console.error(`Formats with a schema are left out: the registry cannot be started: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
 async function measureDrains(stack: Stack): Promise<Drain[]> {
   const variants = await variantsFor(stack);
   const backlogs = new Map<number, Backlog>();
@@ -209,11 +218,16 @@ async function measureSweep(stack: Stack, factors: readonly string[] | true): Pr
   return sweep(stack, factors === true ? USUAL_FACTORS : factors, {
     records: options.sweepRecords,
     peer: await peerFor(factors === true ? USUAL_FACTORS : factors),
+    startRegistry: startedRegistry,
     onMeasured: ({ factor, point, recordsPerSecond, peerRecordsPerSecond }) => {
       const peer = peerRecordsPerSecond === undefined ? '' : `, peer: ${rate(peerRecordsPerSecond)}`;
       console.error(`${factor}, ${point}: ${rate(recordsPerSecond)}${peer}`);
     },
   });
+}
+
+function noteStep({ part, step, state }: StackEvent): void {
+  if (state === 'started') console.error(`[${part}] ${step}`);
 }
 
 function noteRestart({ part, seconds }: Restart): void {

@@ -1,10 +1,12 @@
 /** What one drain is of. Everything that the benchmark varies is here. */
 export interface Scenario {
   readonly records: number;
-  /** Of a value. */
+  /** Of a value as JSON. */
   readonly bytes: number;
   /** What fills a value up to its size: words that differ from record to record, or one word again and again. */
   readonly filler: 'different' | 'repeated';
+  /** What the value is written in. All but `json` have a schema, and a header with its id as Confluent's serializers write it. */
+  readonly format: 'json' | 'json-schema' | 'avro' | 'protobuf';
   /** How the producer compresses a record batch. */
   readonly compression: 'none' | 'gzip';
   /** Fields of a value, and columns of the table beside those of the identity; six or more. */
@@ -22,6 +24,7 @@ export const BASELINE: Scenario = {
   records: 1_000_000,
   bytes: 200,
   filler: 'different',
+  format: 'json',
   compression: 'none',
   columns: 6,
   partitions: 8,

@@ -1,4 +1,5 @@
 import type { Stack } from '../stack/index.js';
+import type { LocalRegistry } from '../stack/native/registry.js';
 import { Backlog } from './backlog.js';
 import { drainByBridge, type BridgeResult } from './bridge.js';
 import { Destination } from './destination.js';
@@ -19,6 +20,8 @@ interface Factor {
   readonly title: string;
   /** Whether the peer is measured, too. */
   readonly peer?: true;
+  /** The point that the others are compared with. */
+  readonly ratioTo?: string;
   /** By name of the point. Without `records` a point has as many as the whole sweep, within {@link BACKLOG_BYTES_MAX}. */
   readonly points: Readonly<Record<string, Partial<Scenario>>>;
 }
@@ -29,6 +32,8 @@ export interface SweepOptions {
   readonly records: number;
   /** Undefined: the peer is left out. */
   readonly peer: ((destination: Destination) => Promise<DrainResult>) | undefined;
+  /** Starts a schema registry. A factor that needs one is left out if it resolves with undefined. */
+  readonly startRegistry: () => Promise<LocalRegistry | undefined>;
   readonly onMeasured: (point: SweepPoint) => void;
 }
 
@@ -96,6 +101,16 @@ export const FACTORS: Readonly<Record<string, Factor>> = {
       'two consumers, two workers': { processes: ['consumer', 'consumer', 'worker', 'worker'] },
     },
   },
+  formats: {
+    title: 'Formats',
+    ratioTo: 'JSON',
+    points: {
+      JSON: {},
+      'JSON Schema': { format: 'json-schema' },
+      Avro: { format: 'avro' },
+      Protobuf: { format: 'protobuf' },
+    },
+  },
   /** Only where it is asked for by name: it takes minutes. */
   many: {
     title: 'Waiting records, very many',
@@ -110,26 +125,37 @@ export const USUAL_FACTORS = Object.keys(FACTORS).filter((name) => name !== 'man
 export async function sweep(
   stack: Stack,
   factors: readonly string[],
-  { records, peer, onMeasured }: SweepOptions,
+  { records, peer, startRegistry, onMeasured }: SweepOptions,
 ): Promise<SweepPoint[]> {
   const measured: SweepPoint[] = [];
   const results = new Map<string, BridgeResult>();
   for (const factor of factors) {
-    for (const [point, change] of Object.entries(FACTORS[factor]!.points)) {
-      const scenario = { ...BASELINE, records: recordsOf(records, change), ...change };
-      const key = JSON.stringify(scenario);
-      const result =
-        results.get(key) ?? (await drainScenario(stack, scenario, (destination) => drainByBridge(stack, destination)));
-      results.set(key, result);
-      const comparison =
-        peer === undefined || FACTORS[factor]?.peer === undefined
-          ? {}
-          : { peerRecordsPerSecond: (await drainScenario(stack, scenario, peer)).recordsPerSecond };
-      measured.push({ factor, point, records: scenario.records, ...result, ...comparison });
-      onMeasured(measured.at(-1)!);
+    const registry = needsRegistry(factor) ? await startRegistry() : undefined;
+    if (needsRegistry(factor) && registry === undefined) continue;
+    try {
+      for (const [point, change] of Object.entries(FACTORS[factor]!.points)) {
+        const scenario = { ...BASELINE, records: recordsOf(records, change), ...change };
+        const drainBy = <T>(drain: (destination: Destination) => Promise<T>): Promise<T> =>
+          drainScenario(stack, scenario, drain, registry?.url);
+        const key = JSON.stringify(scenario);
+        const result = results.get(key) ?? (await drainBy((destination) => drainByBridge(stack, destination)));
+        results.set(key, result);
+        const comparison =
+          peer === undefined || FACTORS[factor]?.peer === undefined
+            ? {}
+            : { peerRecordsPerSecond: (await drainBy(peer)).recordsPerSecond };
+        measured.push({ factor, point, records: scenario.records, ...result, ...comparison });
+        onMeasured(measured.at(-1)!);
+      }
+    } finally {
+      await registry?.stop();
     }
   }
   return measured;
+}
+
+function needsRegistry(factor: string): boolean {
+  return Object.values(FACTORS[factor]!.points).some(({ format = BASELINE.format }) => format !== 'json');
 }
 
 function recordsOf(records: number, { bytes = BASELINE.bytes }: Partial<Scenario>): number {
@@ -140,8 +166,9 @@ async function drainScenario<T>(
   stack: Stack,
   scenario: Scenario,
   drain: (destination: Destination) => Promise<T>,
+  registryUrl: string | undefined,
 ): Promise<T> {
-  const backlog = await Backlog.produce(stack, scenario);
+  const backlog = await Backlog.produce(stack, scenario, registryUrl);
   const destination = await Destination.create(stack, backlog);
   const result = await drain(destination);
   await destination.remove();

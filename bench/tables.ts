@@ -83,6 +83,8 @@ export function requestTable(drains: readonly Drain[]): FigureTable {
 /** A line for each point of a factor. */
 export function sweepTable(factor: string, points: readonly SweepPoint[]): FigureTable {
   const ofFactor = points.filter((point) => point.factor === factor);
+  const { title = factor, ratioTo } = FACTORS[factor] ?? {};
+  const compared = ofFactor.find(({ point }) => point === ratioTo);
   const withPeer = ofFactor.some(({ peerRecordsPerSecond }) => peerRecordsPerSecond !== undefined);
   const rows = ofFactor.map((point) => [
     point.point,
@@ -92,11 +94,13 @@ export function sweepTable(factor: string, points: readonly SweepPoint[]): Figur
     mebibytes(point.memoryPeakBytes),
     number(rowsAnInsert(point.counts)),
     number((actionsOf(point.counts) * 1_000_000) / point.records),
+    ...(compared === undefined ? [] : [(point.recordsPerSecond / compared.recordsPerSecond).toFixed(2)]),
     ...(withPeer ? [number(point.peerRecordsPerSecond ?? NaN)] : []),
   ]);
   const head = ['records', 'records/s', ...CPU_HEAD, 'memory', 'rows an insert', 'actions a million'];
+  if (compared !== undefined) head.push(`ratio to ${compared.point}`);
   if (withPeer) head.push('peer, identities: records/s');
-  return { head: [FACTORS[factor]?.title ?? factor, ...head], rows };
+  return { head: [title, ...head], rows };
 }
 
 /** A line for each rate and variant. */

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { barChart } from '../bench/chart.js';
 import type { Run } from '../bench/run.js';
-import { FACTORS } from '../bench/sweep.js';
+import { FACTORS, type SweepPoint } from '../bench/sweep.js';
 import {
   drainTable,
   latencyTable,
@@ -27,19 +27,30 @@ export function benchmarkRuns(): Run[] {
 }
 
 /** The last run that has measured something. */
-export function lastRunWith(runs: readonly Run[], what: 'drains' | 'sweep' | 'latencies' | 'restarts'): Run {
+export function lastRunWith(runs: readonly Run[], what: 'drains' | 'latencies' | 'restarts'): Run {
   const run = runs.findLast((each) => each[what].length > 0);
   if (run === undefined) throw new Error(`no file in bench/results has ${what}`);
   return run;
 }
 
+/** The points of all factors. Those of a factor are of the last run that has varied it. */
+export function sweepPoints(runs: readonly Run[]): SweepPoint[] {
+  return [...runsByFactor(runs)].flatMap(([name, run]) => run.sweep.filter(({ factor }) => factor === name));
+}
+
+/** By name of a factor, the last run that has varied it. */
+function runsByFactor(runs: readonly Run[]): Map<string, Run> {
+  const byFactor = new Map<string, Run>();
+  for (const run of runs) for (const { factor } of run.sweep) byFactor.set(factor, run);
+  if (byFactor.size === 0) throw new Error('no file in bench/results has a sweep');
+  return byFactor;
+}
+
 /** The figures of docs/benchmarks.md. */
 export function benchmarksReference(runs: readonly Run[]): string {
   const drains = lastRunWith(runs, 'drains');
-  const sweep = lastRunWith(runs, 'sweep');
   const latency = lastRunWith(runs, 'latencies');
   const restart = lastRunWith(runs, 'restarts');
-  const factors = [...new Set(sweep.sweep.map(({ factor }) => factor))];
   return [
     '## Draining a backlog',
     madeBy(drains),
@@ -50,9 +61,7 @@ export function benchmarksReference(runs: readonly Run[]): string {
     madeBy(drains),
     markdown(requestTable(drains.drains)),
     '## One factor at a time',
-    madeBy(sweep),
-    '![Records a second by factor](benchmark-sweep.svg)',
-    ...factors.map((factor) => markdown(sweepTable(factor, sweep.sweep))),
+    ...sweepSection(runs),
     '## At a steady rate',
     madeBy(latency),
     '![Milliseconds until the acknowledgement](benchmark-latency.svg)',
@@ -64,12 +73,22 @@ export function benchmarksReference(runs: readonly Run[]): string {
   ].join('\n\n');
 }
 
+/** A table for each factor. The run that made it is named if it is another than that of the table before. */
+function sweepSection(runs: readonly Run[]): string[] {
+  const factors = [...runsByFactor(runs)];
+  return factors.flatMap(([factor, run], index) => [
+    ...(run === factors[index - 1]?.[1] ? [] : [madeBy(run)]),
+    ...(index === 0 ? ['![Records a second by factor](benchmark-sweep.svg)'] : []),
+    markdown(sweepTable(factor, run.sweep)),
+  ]);
+}
+
 /** The charts beside it, by name of the file. */
 export function benchmarkCharts(runs: readonly Run[]): Record<string, string> {
   const bars = [...ratesByVariant(lastRunWith(runs, 'drains').drains)].map(([label, of]) => {
     return { label, spread: of, main: label === MAIN };
   });
-  const sweepBars = lastRunWith(runs, 'sweep').sweep.map(({ factor, point, recordsPerSecond }) => {
+  const sweepBars = sweepPoints(runs).map(({ factor, point, recordsPerSecond }) => {
     const isBaseline = Object.keys(FACTORS[factor]?.points[point] ?? { other: true }).length === 0;
     return { label: `${factor}: ${point}`, spread: spread([recordsPerSecond]), main: isBaseline };
   });

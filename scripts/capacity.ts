@@ -8,7 +8,7 @@ import { SHARE_AIMED_AT } from '../src/consumer/lanes/laneSender.js';
 import { flowControlLimits } from '../src/temporal/flowControl.js';
 import { CHUNK_BYTES_GOAL } from '../src/protocol/payloadLimit.js';
 import { memoryBytesOf } from '../src/protocol/recordLimit.js';
-import { lastRunWith, madeBy, markdown } from './benchmarks.js';
+import { lastRunWith, madeBy, markdown, sweepPoints } from './benchmarks.js';
 
 /** What is planned for: bytes of a value, and rates. A size has to be one of the sweep's. */
 const PLANS = [
@@ -115,7 +115,7 @@ interface SizeToPlan {
  */
 function ofSize(costs: Measured, bytes: number, runs: readonly Run[]): Measured {
   if (bytes === BASELINE.bytes) return costs;
-  const { sweep } = lastRunWith(runs, 'sweep');
+  const sweep = sweepPoints(runs);
   const pointOf = (size: number): SweepPoint => {
     const found = sweep.find(({ factor, point }) => factor === 'size' && point === number(size));
     if (found === undefined) throw new Error(`the sweep has no values of ${size} bytes`);
@@ -152,7 +152,7 @@ function measured(runs: readonly Run[]): Measured {
   const bridge = lastRunWith(runs, 'drains').drains.filter(({ variant }) => variant === MAIN);
   const { counts, records = NaN } = bridge.at(-1) ?? {};
   if (counts === undefined) throw new Error('no file in bench/results has drains of the bridge');
-  const { sweep } = lastRunWith(runs, 'sweep');
+  const sweep = sweepPoints(runs);
   const rateOf = (name: string): number =>
     sweep.find(({ factor, point }) => factor === name && point === '1')?.recordsPerSecond ?? NaN;
   const { latencies } = lastRunWith(runs, 'latencies');

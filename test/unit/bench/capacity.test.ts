@@ -141,6 +141,23 @@ it('other sizes have the counts of their own drain, and processor time and rates
   expect(lineOf(page, 'inserts a second').slice(2)).toEqual(['2.0', '5.0', '15', '50']);
 });
 
+it('a factor that a later run has varied alone is a table beside those of the run before, with the ratios to its baseline', () => {
+  const rates = { JSON: 40_000, Avro: 30_000 };
+  const formats = Object.entries(rates).map(([point, recordsPerSecond]) => {
+    return { factor: 'formats', point, records: 200_000, ...cost, recordsPerSecond };
+  });
+  const later: Run = { ...RUN, commit: 'def', drains: [], sweep: formats, latencies: [], restarts: [] };
+  const before = benchmarksReference([RUN]);
+  const page = benchmarksReference([RUN, later]);
+  expect(before).not.toContain('Formats');
+  const [, added = ''] = page.split(/Commit def.*\n/);
+  expect(lineOf(added, 'Formats').at(-1)).toBe('ratio to JSON');
+  expect(['JSON', 'Avro'].map((format) => lineOf(added, format).at(-1))).toEqual(['1.00', '0.75']);
+  for (const line of before.split('\n')) expect(page).toContain(line);
+  expect(benchmarkCharts([RUN, later])['benchmark-sweep.svg']).toMatch(/partitions: 1<[^]*formats: Avro</);
+  expect(capacityReference([RUN, later])).toBe(capacityReference([RUN]));
+});
+
 it('a page names, for each part, the last run that has measured it', () => {
   const later: Run = { ...RUN, commit: 'def', data: 'memory', sweep: [], latencies: [], restarts: [] };
   const [drains = '', rest = ''] = benchmarksReference([RUN, later]).split('## One factor');
