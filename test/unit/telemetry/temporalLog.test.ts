@@ -24,3 +24,12 @@ it('a failed worker and a failed activity, which others report, are for the debu
     ['debug', { activityType: 'flush' }, 'temporal: Activity failed'],
   ]);
 });
+
+it('what an activity or an operation was called with is in no line, and an attempt that cannot begin is for the debug level', () => {
+  const meta = { error: new Error('no JSON'), task: '{"start":{"input":["secret"]}}', taskEncoded: 'c2VjcmV0' };
+  const message = 'Error while processing ActivityTask.start: no JSON';
+  expect(logged({ level: 'ERROR', message, meta })).toEqual([['debug', { error: 'no JSON' }, `temporal: ${message}`]]);
+  expect(logged({ level: 'ERROR', message: 'Error while processing Nexus task: no', meta })).toEqual([
+    ['error', { error: 'no JSON' }, 'temporal: Error while processing Nexus task: no'],
+  ]);
+});
