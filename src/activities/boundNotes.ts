@@ -1,5 +1,6 @@
 import type { Context } from '@temporalio/activity';
 import type { AttemptNotes } from '../protocol/attemptNotes.js';
+import { isRefused } from '../protocol/encryption.js';
 
 /*
  * Notes of attempts that are encrypted for their activity. Whoever may write to the namespace can send heartbeats for an
@@ -27,11 +28,12 @@ export function boundNotes<T extends AttemptNotes>(context: object, notes: T): T
   return bindings.get(context)?.bind(notes) ?? notes;
 }
 
-/** The notes that an attempt was given. Those that are refused are none: then the attempt asks the tables. */
+/** The notes that an attempt was given. Those that are refused, or cannot be read, are none: then the attempt asks the tables. */
 export function givenNotes(context: Pick<Context, 'info'>): {
   readonly details: unknown;
   readonly wereRefused: boolean;
 } {
-  const wereRefused = bindings.get(context)?.areRefused ?? false;
-  return { details: wereRefused ? undefined : context.info.heartbeatDetails, wereRefused };
+  const details: unknown = context.info.heartbeatDetails;
+  const wereRefused = bindings.get(context)?.areRefused ?? isRefused(details);
+  return { details: wereRefused ? undefined : details, wereRefused };
 }

@@ -51,12 +51,17 @@ export function createBeat(client: Client, namespace: string): Beat {
 /** Source: `PendingActivityState` in `temporal/api/enums/v1/workflow.proto`. */
 const CANCEL_REQUESTED = 3;
 
+/** Undefined: not a name of ours. Whoever may write to the namespace may have put something there that cannot be read. */
 function nameOf(
   details: { payloads?: Payload[] | null } | null | undefined,
   open: (payload: Payload) => Payload,
 ): unknown {
   const [payload] = details?.payloads ?? [];
   if (!payload) return undefined;
-  const notes: unknown = defaultPayloadConverter.fromPayload(open(payload));
-  return typeof notes === 'object' && notes !== null && 'beat' in notes ? notes.beat : undefined;
+  try {
+    const notes: unknown = defaultPayloadConverter.fromPayload(open(payload));
+    return typeof notes === 'object' && notes !== null && 'beat' in notes ? notes.beat : undefined;
+  } catch {
+    return undefined;
+  }
 }

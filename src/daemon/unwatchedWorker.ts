@@ -1,4 +1,5 @@
 import { Worker } from '@temporalio/worker';
+import { passOverUnreadableNotes } from '../temporal/readableNotes.js';
 
 /**
  * Temporal's worker without its watchdog over workflow code. Node starts and ends a thread for each call into a workflow
@@ -7,6 +8,8 @@ import { Worker } from '@temporalio/worker';
  * batcher's code ends by itself.
  *
  * The SDK has no option for it: a limit that is absent in its options gets a default.
+ *
+ * It also begins attempts of activities whose notes nobody can read, see {@link passOverUnreadableNotes}.
  */
 export class UnwatchedWorker extends Worker {
   protected static override createWorkflowCreator(
@@ -14,5 +17,13 @@ export class UnwatchedWorker extends Worker {
   ): ReturnType<(typeof Worker)['createWorkflowCreator']> {
     const unlimited = { ...options, isolateExecutionTimeoutMs: undefined as unknown as number };
     return super.createWorkflowCreator(bundle, unlimited, logger);
+  }
+
+  protected override pollLoop$<T>(poll: () => Promise<T>) {
+    return super.pollLoop$(async () => {
+      const polled = await poll();
+      await passOverUnreadableNotes(polled, this.options.loadedDataConverter, this.options.namespace);
+      return polled;
+    });
   }
 }

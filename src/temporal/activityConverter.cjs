@@ -1,7 +1,7 @@
 'use strict';
 /*
  * The default converter, which also remembers for what the payloads of activities were encrypted, and takes down for what
- * they are to be encrypted. For workers with keys. The SDK loads it with `require`, so it is no ES module.
+ * they are to be encrypted. For workers. The SDK loads it with `require`, so it is no ES module.
  */
 const { defaultPayloadConverter } = require('@temporalio/common');
 

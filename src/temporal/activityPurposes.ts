@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { ACTIVITY_CONVERTER } from './encryption.js';
 
-/** What the payloads of activities are encrypted for. Known in workers with keys only. */
+/** What the payloads of activities are encrypted for. */
 interface ActivityPurposes {
   /** What a value was encrypted for. Null if it was not. */
   readonly purposeOf: (value: unknown) => string | null;

@@ -37,11 +37,11 @@ export function sealedSignal(cipher: PayloadCipher, workflowId: string, name: st
   return args.map((payload, index) => cipher.encryptInAnyCase(payload, workflowId, signalPurpose(name, index, id)));
 }
 
-/** The data converter for clients and workers. Failures are only written by workers. */
+/** The data converter for clients and workers. Only workers convert payloads with it, and write failures. */
 export function dataConverterOf(cipher: PayloadCipher): DataConverter {
   return {
     payloadCodecs: [codecOf(cipher)],
-    ...(cipher.hasKeys ? { payloadConverterPath: ACTIVITY_CONVERTER } : {}),
+    payloadConverterPath: ACTIVITY_CONVERTER,
     ...(cipher.encrypts ? { failureConverterPath: FAILURE_CONVERTER } : {}),
   };
 }

@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { Client, Connection } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, type Payload } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { Attempt } from '../../src/activities/attempt.js';
+import { givenNotes } from '../../src/activities/boundNotes.js';
+import { parseConfig } from '../../src/config/load.js';
+import { UnwatchedWorker } from '../../src/daemon/unwatchedWorker.js';
+import { workerOptions } from '../../src/daemon/workers.js';
 import { readNotes, type AttemptNotes } from '../../src/protocol/attemptNotes.js';
 import { createBeat } from '../../src/activities/heartbeats.js';
+import { createCipher } from '../../src/temporal/connect.js';
 import { eventually } from '../support/eventually.js';
 import { useStack } from '../support/useStack.js';
 
@@ -20,7 +25,11 @@ const stack = useStack({ only: ['temporal'] });
  */
 async function carryOut(
   heartbeatTimeoutSeconds: number,
-  activity: (beat: ReturnType<typeof createBeat>, reset: () => Promise<unknown>) => Promise<unknown>,
+  activity: (
+    beat: ReturnType<typeof createBeat>,
+    reset: () => Promise<unknown>,
+    leaveNotes: (payload: Payload) => Promise<unknown>,
+  ) => Promise<unknown>,
 ) {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const { address } = stack().temporal;
@@ -57,12 +66,24 @@ async function carryOut(
   onTestFinished(() => native.close());
   const beat = createBeat(client, namespace);
   const reset = () => workflowService.resetActivity({ namespace, execution: { workflowId: name }, id: '1' });
-  const worker = await Worker.create({
-    connection: native,
-    taskQueue: name,
-    activities: { any: () => activity(beat, reset) },
-    maxHeartbeatThrottleInterval: 1,
-  });
+  const leaveNotes = (payload: Payload) =>
+    workflowService.recordActivityTaskHeartbeatById({
+      namespace,
+      workflowId: name,
+      activityId: '1',
+      details: { payloads: [payload] },
+    });
+  const config = parseConfig('pipelines: { p: { table: t, topics: [a] } }', 'ktb.yaml', {});
+  const worker = await UnwatchedWorker.create(
+    workerOptions(
+      { config, temporal: { native }, cipher: createCipher(config.temporal) },
+      {
+        taskQueue: name,
+        activities: { any: () => activity(beat, reset, leaveNotes) },
+        maxHeartbeatThrottleInterval: 1,
+      },
+    ),
+  );
   await worker.runUntil(
     eventually(async () => {
       const { events } = await handle.fetchHistory();
@@ -136,4 +157,26 @@ it('an attempt after a reset by a person may be counted as the first one, and kn
     [2, true],
     [1, true],
   ]);
+});
+
+it('notes that nobody can read, which somebody else has left, keep no attempt from beginning', async () => {
+  const text = (...parts: [string, string][]) =>
+    Object.fromEntries(parts.map(([name, value]) => [name, Buffer.from(value)]));
+  const left: Payload[] = [
+    { metadata: text(['encoding', 'x']) },
+    { metadata: text(['encoding', 'json/plain']), data: Buffer.from('{') },
+    { metadata: text(['encoding', 'binary/ktb-encrypted'], ['ktb-key', 'k:01234567']) },
+  ];
+  const refused: boolean[] = [];
+  await carryOut(4, async (beat, _reset, leaveNotes) => {
+    const context = Context.current();
+    refused.push(givenNotes(context).wereRefused);
+    await beat(context, {});
+    const payload = left[refused.length - 1];
+    if (payload === undefined) return;
+    await leaveNotes(payload);
+    // No answer, which would have the notes of this attempt with it: the server gives it up for want of heartbeats.
+    await context.cancelled;
+  });
+  expect(refused).toEqual([false, true, true, true]);
 });
