@@ -49,7 +49,7 @@ export const sasl = z
     audience: nonEmpty.optional().describe('Audience to ask for, of oauthbearer. Only some servers want it.'),
     region: z
       .string()
-      .regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, { error: 'must be a region of AWS, such as eu-central-1' })
+      .regex(/^[a-z]{2,}(-[a-z]+)+-\d+$/, { error: 'must be a region of AWS, such as eu-central-1' })
       .optional()
       .describe('Region of the cluster, of aws-msk-iam. Credentials are those of the AWS SDK.'),
     roleArn: z

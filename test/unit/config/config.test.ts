@@ -709,6 +709,8 @@ describe('kafka.sasl', () => {
       mechanism: 'aws-msk-iam',
       region: 'eu-central-1',
     });
+    const sovereign = '{ mechanism: aws-msk-iam, region: eusc-de-east-1 }';
+    expect(parse(`kafka: { ssl: true, sasl: ${sovereign} }\n${MINIMAL}`).kafka.sasl?.mechanism).toBe('aws-msk-iam');
     expect(problems(withSasl(iam))).toEqual([
       'line 1: kafka.ssl: must be true: Amazon MSK takes IAM logins only by TLS',
     ]);
