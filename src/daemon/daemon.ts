@@ -42,6 +42,7 @@ import {
   warnOfWeakTables,
 } from './startUpChecks.js';
 import { reportMissingKeys } from './missingKeys.js';
+import { logServerChanges } from './serverChanges.js';
 import { openMetrics } from './openMetrics.js';
 import { installTemporalRuntime } from './temporalRuntime.js';
 import { takeUnhandledErrors } from './unhandledErrors.js';
@@ -89,7 +90,7 @@ export async function runDaemon({ file, loaded, role, signal }: DaemonOptions): 
   const open = openMetrics(config.http);
   if (open !== null) logger.warn(open);
 
-  const parts = createParts(config, logger);
+  const parts = createParts(config, logger, stateLog);
   const dependencies = new DependencyMonitor(checksOf(parts, config, role), metrics, stateLog);
   const end = new End(signal, logger);
   const leaveUnhandledErrors = takeUnhandledErrors({
@@ -249,13 +250,11 @@ interface Parts {
   payloadBytesMax: number | null;
 }
 
-function createParts(config: Config, logger: Logger): Parts {
+function createParts(config: Config, logger: Logger, stateLog: StateLog): Parts {
   const kafka = createKafka(config.kafka, logger);
   const clickhouse = createClickHouse(config.clickhouse);
   const lookUps = createLookUps(config.clickhouse);
-  serversOf(config.clickhouse).onChange((before, now) => {
-    logger.warn({ before, now }, 'A server of ClickHouse does not answer; the next one is used');
-  });
+  logServerChanges(serversOf(config.clickhouse), stateLog);
   const tables = new ClickHouseTables(clickhouse, config.clickhouse.database, config.clickhouse.settings, lookUps);
   const registry = config.schemaRegistry === null ? undefined : new SchemaRegistry(config.schemaRegistry);
   const admin = createAdmin(kafka);
