@@ -310,7 +310,7 @@ describe('NetworkPolicy', () => {
     expect(JSON.stringify(policy)).toContain('"cidr":"169.254.170.23/32"');
   });
 
-  it('knows the port of https, and opens every port to an address that is a reference', async () => {
+  it('knows the port of https, and one beside a reference', async () => {
     const https = await render({ files: [ciFile('full-values.yaml')] });
     expect(portsOf(one(https, 'NetworkPolicy', 'orders-bridge'))).toEqual([
       [53, 53],
@@ -319,16 +319,36 @@ describe('NetworkPolicy', () => {
       [443],
       [8200],
     ]);
-    const reference = await renderWith({
-      config: { temporal: { address: '${ADDRESS}' }, clickhouse: { url: 'http://${HOST}' } },
+    const references = await renderWith({
+      config: {
+        temporal: { address: '${file:/run/host}:7233' },
+        clickhouse: { url: 'http://${HOST}:8123/${PATH}' },
+        schemaRegistry: { url: 'https://registry/${PATH}' },
+      },
       networkPolicy: { enabled: true },
     });
-    expect(portsOf(one(reference, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
+    expect(portsOf(one(references, 'NetworkPolicy', 'demo-kafka-temporal-bridge'))).toEqual([
       [53, 53],
       [9092],
-      undefined,
-      undefined,
+      [7233],
+      [8123],
+      [443],
     ]);
+  });
+
+  it('opens every port of an address that it does not know to the peers that are named, and to nobody else', async () => {
+    const peers = [{ ipBlock: { cidr: '10.0.0.0/8' } }];
+    const egress = { kafkaTo: peers, temporalTo: peers, clickhouseTo: peers };
+    const references = {
+      config: { kafka: { brokers: ['${BROKER}'] }, temporal: { address: '${A}' }, clickhouse: { url: '${URL}' } },
+      networkPolicy: { enabled: true, egress },
+    };
+    const other = await render({ values: { existingConfigMap: 'mine', networkPolicy: { enabled: true, egress } } });
+    for (const manifests of [await renderWith(references), other]) {
+      const { spec } = one(manifests, 'NetworkPolicy', 'demo-kafka-temporal-bridge');
+      const [, ...rules] = (spec as { egress: Rule[] }).egress;
+      expect(rules).toEqual([{ to: peers }, { to: peers }, { to: peers }]);
+    }
   });
 
   it('knows the ports of several servers of ClickHouse', async () => {

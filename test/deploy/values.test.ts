@@ -177,7 +177,36 @@ describe('the templates refuse, and say what to do', () => {
     [
       'an address of Temporal without a port, where ports are opened one by one',
       { config: { temporal: { address: 'temporal' } }, networkPolicy: on },
-      'config.temporal.address has no port',
+      'config.temporal.address has no port that the chart knows',
+    ],
+    [
+      'a broker that is a reference, where ports are opened one by one',
+      { config: { kafka: { brokers: ['kafka:9092', '${BROKER}'] } }, networkPolicy: on },
+      'config.kafka.brokers has no port that the chart knows',
+    ],
+    [
+      'an address of Temporal in the environment, where ports are opened one by one',
+      {
+        config: { temporal: { address: null } },
+        extraEnv: [{ name: 'TEMPORAL_ADDRESS', value: 'temporal:7233' }],
+        networkPolicy: on,
+      },
+      'config.temporal.address has no port that the chart knows',
+    ],
+    [
+      'an address of ClickHouse that is a reference, where ports are opened one by one',
+      { config: { clickhouse: { url: 'http://${HOST}' } }, networkPolicy: on },
+      'config.clickhouse.url has no port that the chart knows',
+    ],
+    [
+      'an address of the schema registry that is a reference, where ports are opened one by one',
+      { config: { schemaRegistry: { url: '${REGISTRY}' } }, networkPolicy: on },
+      'config.schemaRegistry.url has no port that the chart knows',
+    ],
+    [
+      'an address of the token server that is a reference, where ports are opened one by one',
+      { config: { kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: '${LOGIN}' } } }, networkPolicy: on },
+      'config.kafka.sasl.tokenUrl has no port that the chart knows',
     ],
     [
       'credentials for SASL without a mechanism',
@@ -315,6 +344,15 @@ describe('the templates refuse, and say what to do', () => {
       'a volume with a name of the chart’s',
       { extraVolumes: [{ name: 'config', emptyDir: {} }] },
       'give it another name',
+    ],
+    [
+      'a volume with the name of that of the credentials',
+      {
+        credentialFiles: true,
+        credentials: { clickhouse: { auth: { existingSecret: 'a' } } },
+        extraVolumes: [{ name: 'credentials', emptyDir: {} }],
+      },
+      'extraVolumes has one that is called credentials',
     ],
     ['two configurations', { existingConfigMap: 'mine' }, 'config and existingConfigMap are both set'],
     [
@@ -467,6 +505,16 @@ describe('the templates refuse, and say what to do', () => {
       'references in the address of the token server',
       { config: { kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://${USER}@${HOST}/token' } } } },
       'config.kafka.sasl.tokenUrl has a user or a password in it, and config becomes a ConfigMap',
+    ],
+    [
+      'parameters in the address of the token server',
+      { config: { kafka: { sasl: { mechanism: 'oauthbearer', tokenUrl: 'https://login/token?key=open' } } } },
+      'config.kafka.sasl.tokenUrl has parameters (?…)',
+    ],
+    [
+      'parameters in the address of the schema registry',
+      { config: { schemaRegistry: { url: 'https://registry/?token=open' } } },
+      'config.schemaRegistry.url has parameters (?…)',
     ],
     [
       'a topic that KEDA does not know',

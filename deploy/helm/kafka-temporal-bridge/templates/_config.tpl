@@ -214,7 +214,8 @@ shutdown hangs, and 5 s for starting and ending containers. Empty where the dead
 
 {{/* Port at the end of an address or URL: the one written, else the one of the scheme; empty where there is none, or nobody knows it here. */}}
 {{- define "ktb.portOf" -}}
-{{- $host := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first -}}
+{{- /* The path of a file in a reference is no part of the host. */ -}}
+{{- $host := regexReplaceAll "^[a-z]+://" (regexReplaceAll "[$][{][^}]*[}]" . "$${}") "" | splitList "/" | first -}}
 {{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
 {{- if $port -}}
 {{- $port -}}
@@ -224,4 +225,18 @@ shutdown hangs, and 5 s for starting and ending containers. Empty where the dead
 {{- else if hasPrefix "http://" . -}}
 80
 {{- end -}}
+{{- end -}}
+
+{{/* The ports of several addresses, each once. An empty list if one of them is not known, or there is no address. */}}
+{{- define "ktb.portsOf" -}}
+{{- $ports := list -}}
+{{- $known := true -}}
+{{- range . -}}
+{{- with include "ktb.portOf" . -}}
+{{- $ports = append $ports (int64 .) -}}
+{{- else -}}
+{{- $known = false -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (ternary (uniq $ports) list $known) -}}
 {{- end -}}

@@ -47,8 +47,12 @@
   "config.schemaRegistry.url" (list (dig "schemaRegistry" "url" "" $config) "refer to them in config.schemaRegistry.username and password, by extraEnv")
 -}}
 {{- range $path, $pair := $urls -}}
-{{- if regexMatch "^[^/?#]*//[^/?#]*@" (regexReplaceAll "[$][{][^}]*[}]" (toString (first $pair)) "") -}}
+{{- $url := regexReplaceAll "[$][{][^}]*[}]" (toString (first $pair)) "" -}}
+{{- if regexMatch "^[^/?#]*//[^/?#]*@" $url -}}
 {{- $problems = append $problems (printf "%s has a user or a password in it, and config becomes a ConfigMap: put them into a Secret and %s" $path (last $pair)) -}}
+{{- end -}}
+{{- if contains "?" $url -}}
+{{- $problems = append $problems (printf "%s has parameters (?…), among which a secret may be, and config becomes a ConfigMap: put what comes after the host into a Secret, and refer to it by extraEnv, such as https://host/${NAME}" $path) -}}
 {{- end -}}
 {{- end -}}
 {{- /* The daemon resolves a reference once: one to a variable that the chart fills from this very value leads nowhere. */ -}}
@@ -139,8 +143,25 @@
 {{- $problems = append $problems (printf "names would begin with %s, as no Service's may: give a fullnameOverride of a letter and then letters, digits and -, all lower-case" $fullname) -}}
 {{- end -}}
 
-{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled $temporal.address (not (include "ktb.portOf" $temporal.address)) (not (contains "${" $temporal.address)) -}}
-{{- $problems = append $problems "config.temporal.address has no port, so that the NetworkPolicy would open all of them: write host:port" -}}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.egress.enabled -}}
+{{- $egress := .Values.networkPolicy.egress -}}
+{{- $parts := dict
+  "config.kafka.brokers" (list (include "ktb.brokers" $config | fromYamlArray) "kafkaTo" "host:port")
+  "config.temporal.address" (list (list (default "" $temporal.address)) "temporalTo" "host:port")
+  "config.clickhouse.url" (list (default (list (default "" $clickhouse.url)) $clickhouse.urls) "clickhouseTo" "https://host:port")
+-}}
+{{- $said := join " " $problems -}}
+{{- range $path, $part := $parts -}}
+{{- $to := index $part 1 -}}
+{{- if and (not (contains (printf "%s is missing" $path) $said)) (not (include "ktb.portsOf" (first $part) | fromYamlArray)) (not (get $egress $to)) -}}
+{{- $problems = append $problems (printf "%s has no port that the chart knows, so that the NetworkPolicy would open all ports of everybody: write %s, whose host may be a reference, or name the peers in networkPolicy.egress.%s" $path (last $part) $to) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $url := dict "config.kafka.sasl.tokenUrl" (dig "sasl" "tokenUrl" "" $kafka) "config.schemaRegistry.url" (dig "schemaRegistry" "url" "" $config) -}}
+{{- if and $url (not (include "ktb.portOf" $url)) -}}
+{{- $problems = append $problems (printf "%s has no port that the chart knows, so that the NetworkPolicy would open all ports of everybody: write https://host:port, whose host may be a reference" $path) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
@@ -195,8 +216,12 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
+{{- $volumes := list "config" "kafka-tls" "temporal-tls" "clickhouse-tls" -}}
+{{- if include "ktb.credentialSources" $ | fromYamlArray -}}
+{{- $volumes = append $volumes "credentials" -}}
+{{- end -}}
 {{- range $values.extraVolumes -}}
-{{- if has .name (list "config" "kafka-tls" "temporal-tls" "clickhouse-tls") -}}
+{{- if has .name $volumes -}}
 {{- $problems = append $problems (printf "extraVolumes has one that is called %s, as one of the chart's own: give it another name" .name) -}}
 {{- end -}}
 {{- end -}}
