@@ -1,7 +1,8 @@
 import type { Kafka } from 'kafkajs';
 import { internalModule } from './internals.js';
-import { repairMetadata, type ProtocolRequest, type RawMetadata } from './metadata.js';
+import { repairMetadata, type RawMetadata } from './metadata.js';
 import { EPOCH_END_VERSION, epochEndRequest, OFFSET_FOR_LEADER_EPOCH, type RawEpochEnd } from './leaderEpochs.js';
+import type { ProtocolRequest } from './protocolRequest.js';
 import { METADATA, TOPIC_IDS_VERSION, topicIdsRequest } from './topicIds.js';
 
 interface Connection {

@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
-import { internalModule, type Repairable } from './internals.js';
-
-/** `consumer/consumerGroup` of kafkajs. */
-interface ConsumerGroup {
-  /** Fetches from one broker. kafkajs calls it again once everything of the answer is handled. */
-  fetch: (this: ConsumerGroup, nodeId: string) => Promise<KafkajsBatch[]>;
-}
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /** With fewer bytes than this in an answer, the broker had hardly more, unless its log is in tiny segments. */
 const FEW_BYTES = 32 * 1024;

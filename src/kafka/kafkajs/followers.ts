@@ -1,24 +1,11 @@
 import type { TopicPartition } from '../../protocol/record.js';
-import { internalModule, type Repairable } from './internals.js';
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /**
  * How long partitions are fetched from their leaders after a follower has failed. Kafka notices within 9 s that a broker
  * is away (`broker.session.timeout.ms`), and no longer names it.
  */
 const LEADERS_ONLY_MS = 30_000;
-
-/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
-export interface FollowersGroup {
-  /** Sent with each fetch. A leader answers it with the replica that it prefers for this rack, and without records. */
-  rackId: string;
-  /** Which replica is asked instead of the leader, by topic and partition. */
-  preferredReadReplicasPerTopicPartition: Record<string, Record<number, { readonly nodeId: number }>>;
-  readonly cluster: { getNodeIds(): readonly string[]; refreshMetadata(): Promise<void> };
-  fetch: (this: FollowersGroup, nodeId: string) => Promise<unknown>;
-  recoverFromFetch: (this: FollowersGroup, error: unknown) => Promise<void>;
-  /** Ours, not kafkajs's. */
-  leadersOnly?: { readonly rackId: string; readonly untilMs: number };
-}
 
 /**
  * Repairs what kafkajs does if it fetches from a follower, which a broker with `replica.selector.class` names to a
@@ -36,7 +23,7 @@ export interface FollowersGroup {
  * `fetch`.
  */
 export function repairFollowers(): void {
-  const { prototype } = internalModule('consumer/consumerGroup') as Repairable<FollowersGroup>;
+  const { prototype } = internalModule('consumer/consumerGroup') as Repairable<ConsumerGroup>;
   const { fetch, recoverFromFetch } = prototype;
 
   prototype.fetch = async function (nodeId) {
@@ -73,11 +60,7 @@ export function repairFollowers(): void {
  *
  * @returns whether it was one
  */
-export function leaveFollower(
-  group: Pick<FollowersGroup, 'preferredReadReplicasPerTopicPartition' | 'rackId' | 'leadersOnly'>,
-  nodeId: string,
-  { topic, partition }: TopicPartition,
-): boolean {
+export function leaveFollower(group: ConsumerGroup, nodeId: string, { topic, partition }: TopicPartition): boolean {
   const preferred = group.preferredReadReplicasPerTopicPartition[topic];
   if (String(preferred?.[partition]?.nodeId) !== nodeId) return false;
   delete preferred?.[partition];
@@ -90,7 +73,7 @@ export function leaveFollower(
  *
  * @returns whether there was one. Leaders only are asked then, so this is no more often than once in {@link LEADERS_ONLY_MS}
  */
-function leaveUnknown(group: FollowersGroup): boolean {
+function leaveUnknown(group: ConsumerGroup): boolean {
   const preferred = Object.entries(group.preferredReadReplicasPerTopicPartition);
   if (preferred.every(([, ofTopic]) => Object.keys(ofTopic).length === 0)) return false;
   const nodeIds = new Set(group.cluster.getNodeIds());
@@ -103,7 +86,7 @@ function leaveUnknown(group: FollowersGroup): boolean {
   return true;
 }
 
-function askLeaders(group: Pick<FollowersGroup, 'rackId' | 'leadersOnly'>): void {
+function askLeaders(group: ConsumerGroup): void {
   const rackId = group.leadersOnly?.rackId ?? group.rackId;
   group.leadersOnly = { rackId, untilMs: performance.now() + LEADERS_ONLY_MS };
   group.rackId = '';

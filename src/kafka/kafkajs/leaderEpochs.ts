@@ -1,6 +1,5 @@
 import { Cursor } from './cursor.js';
-import { internalModule } from './internals.js';
-import type { ProtocolRequest } from './metadata.js';
+import { newEncoding, protocolRequest, type Encoding, type ProtocolRequest } from './protocolRequest.js';
 
 /** The key of the API OffsetForLeaderEpoch. */
 export const OFFSET_FOR_LEADER_EPOCH = 23;
@@ -16,11 +15,6 @@ export interface RawEpochEnd {
   readonly endOffset: number;
 }
 
-interface Encoding {
-  writeInt32: (value: number) => Encoding;
-  writeString: (value: string) => Encoding;
-}
-
 /**
  * Asks where the records of a leader epoch end in a log. If an unclean election has cut the log, they end earlier than they
  * were read, or the log has no record of that epoch.
@@ -29,22 +23,14 @@ interface Encoding {
  * `LeaderEpochFileCache.endOffsetFor` of Kafka
  */
 export function epochEndRequest(topic: string, partition: number, leaderEpoch: number): ProtocolRequest<RawEpochEnd> {
-  return {
-    request: {
-      apiKey: OFFSET_FOR_LEADER_EPOCH,
-      apiVersion: EPOCH_END_VERSION,
-      apiName: 'OffsetForLeaderEpoch',
-      encode: () => Promise.resolve(encode(topic, partition, leaderEpoch)),
-    } as ProtocolRequest<RawEpochEnd>['request'],
-    response: { decode: (raw) => Promise.resolve(raw).then(decodeEpochEnd), parse: (data) => Promise.resolve(data) },
-  };
+  const api = { apiKey: OFFSET_FOR_LEADER_EPOCH, apiVersion: EPOCH_END_VERSION, apiName: 'OffsetForLeaderEpoch' };
+  return protocolRequest(api, () => encode(topic, partition, leaderEpoch), decodeEpochEnd);
 }
 
 const NO_EPOCH = -1;
 
 function encode(topic: string, partition: number, leaderEpoch: number): Encoding {
-  const Encoder = internalModule('protocol/encoder') as new () => Encoding;
-  const one = new Encoder().writeInt32(1).writeString(topic).writeInt32(1);
+  const one = newEncoding().writeInt32(1).writeString(topic).writeInt32(1);
   return one.writeInt32(partition).writeInt32(NO_EPOCH).writeInt32(leaderEpoch);
 }
 

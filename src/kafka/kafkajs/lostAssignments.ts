@@ -1,10 +1,4 @@
-import { internalModule, type Repairable } from './internals.js';
-
-/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
-interface ConsumerGroup {
-  joinAndSync: (this: ConsumerGroup) => Promise<void>;
-  fetch: (this: ConsumerGroup, nodeId: string) => Promise<unknown>;
-}
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 type ProtocolError = new (error: typeof JOIN_AGAIN) => Error;
 

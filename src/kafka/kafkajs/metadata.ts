@@ -1,5 +1,6 @@
 import { errorOfCode } from './errorCodes.js';
 import { internalModule, type Repairable } from './internals.js';
+import { newEncoding, type ProtocolRequest } from './protocolRequest.js';
 
 /** The answer to a Metadata request, as kafkajs decodes it, and the topics' ids. */
 export interface RawMetadata {
@@ -23,12 +24,6 @@ export interface RawMetadata {
 interface MetadataRequest {
   readonly topics: readonly string[];
   readonly allowAutoTopicCreation?: boolean;
-}
-
-/** A request in a version that the broker knows, and the decoder for its answer. */
-export interface ProtocolRequest<Answer> {
-  readonly request: { apiVersion: number; encode: () => Promise<unknown> };
-  readonly response: { decode: (raw: Buffer) => Promise<Answer>; parse: (data: Answer) => Promise<Answer> };
 }
 
 interface Definition {
@@ -60,14 +55,13 @@ export function repairMetadata(): void {
   if (repaired) return;
   repaired = true;
   const definition = internalModule('protocol/requests/metadata') as Definition;
-  const Encoder = internalModule('protocol/encoder') as new () => Encoding;
   const { protocol } = definition;
 
   definition.protocol = (version) => (asked) => {
     const onlyBrokers = asked.topics[0] === ONLY_BROKERS;
     const { request, response } = protocol(version)(onlyBrokers ? { ...asked, topics: [] } : asked);
     const noTopics = (): Promise<unknown> => {
-      const list = new Encoder().writeArray([]);
+      const list = newEncoding().writeArray([]);
       return Promise.resolve(request.apiVersion < 4 ? list : list.writeBoolean(false));
     };
     return {
@@ -100,9 +94,4 @@ export function repairMetadata(): void {
 
 interface BrokerPool {
   refreshMetadata: (topics: readonly string[]) => Promise<void>;
-}
-
-interface Encoding {
-  writeArray: (array: unknown[]) => Encoding;
-  writeBoolean: (value: boolean) => Encoding;
 }

@@ -1,16 +1,11 @@
 import type { TopicPartition } from '../../protocol/record.js';
-import { internalModule, type Repairable } from './internals.js';
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for offsets out of range. */
 export const OUT_OF_RANGE = Symbol.for('ktb:outOfRange');
 
 /** Called when a log does not have the requested offset. It has to pause the partition before it returns. */
 export type OutOfRangeHandler = (partition: TopicPartition) => void;
-
-interface ConsumerGroup {
-  readonly assigners: readonly { readonly [OUT_OF_RANGE]?: OutOfRangeHandler }[];
-  recoverFromOffsetOutOfRange: (this: ConsumerGroup, error: TopicPartition) => Promise<void>;
-}
 
 /**
  * Repairs what kafkajs does if a log does not have the requested offset. kafkajs *commits* its default position,

@@ -2,8 +2,8 @@ import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import { errorOfCode } from './errorCodes.js';
 import type { KafkajsBatch } from './fetchedBatch.js';
 import { recordSetOf } from './fetchResponse.js';
-import { leaveFollower, type FollowersGroup } from './followers.js';
-import { internalModule, type Repairable } from './internals.js';
+import { leaveFollower } from './followers.js';
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the handler for errors of partitions. */
 export const PARTITION_ERROR = Symbol.for('ktb:partitionError');
@@ -28,30 +28,8 @@ const OFFSET_OUT_OF_RANGE = 1;
 const UNREADABLE: readonly number[] = [2, 76];
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
-/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
-interface ConsumerGroup extends Pick<
-  FollowersGroup,
-  'preferredReadReplicasPerTopicPartition' | 'rackId' | 'leadersOnly'
-> {
-  readonly cluster: {
-    refreshMetadata(): Promise<void>;
-    findTopicPartitionMetadata(
-      topic: string,
-    ): readonly { readonly partitionId: number; readonly leader: number | null }[];
-  };
-  readonly assigners: readonly { readonly [PARTITION_ERROR]?: PartitionErrorHandler }[];
-  readonly topicsSubscribed: readonly string[];
-  assigned(): readonly { readonly topic: string; readonly partitions: readonly number[] }[];
-  fetch: (this: ConsumerGroup, nodeId: string) => Promise<KafkajsBatch[]>;
-  getActiveTopicPartitions: (this: ConsumerGroup) => Record<string, Set<number>>;
-  recoverFromFetch(error: unknown): Promise<void>;
-  recoverFromOffsetOutOfRange(error: TopicPartition): Promise<void>;
-  /** Ours, not kafkajs's. */
-  fetchState?: FetchState;
-}
-
 /** The state of one consumer's fetches. Times are by `performance.now()`. */
-interface FetchState {
+export interface FetchState {
   /** By partition name, the time before which the partition is not fetched. */
   readonly retryAtMs: Map<string, number>;
   /** Names of the partitions whose last answer was an error that the handler knows. */

@@ -1,6 +1,6 @@
 import { internalModule } from './internals.js';
-import type { ProtocolRequest } from './metadata.js';
 import type { OutgoingBatch } from './outgoingBatch.js';
+import type { ProtocolRequest } from './protocolRequest.js';
 
 /** What kafkajs asks to be written. */
 export interface ProduceRequest {

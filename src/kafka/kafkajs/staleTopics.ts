@@ -1,4 +1,4 @@
-import { internalModule, type Repairable } from './internals.js';
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /** The property of an assigner that has the look for partitions that nobody is assigned. */
 export const STALE_TOPIC = Symbol.for('ktb:staleTopic');
@@ -7,12 +7,6 @@ export const STALE_TOPIC = Symbol.for('ktb:staleTopic');
 export interface StaleTopic {
   readonly topic: string;
   readonly unknownPartitions: readonly number[];
-}
-
-/** The parts of kafkajs's `consumer/consumerGroup` that are used here. */
-interface ConsumerGroup {
-  readonly assigners: readonly { readonly [STALE_TOPIC]?: () => StaleTopic | null }[];
-  checkForStaleAssignment: (this: ConsumerGroup) => void;
 }
 
 type StaleError = new (message: string, topic: StaleTopic) => Error;

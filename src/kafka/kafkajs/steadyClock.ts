@@ -1,10 +1,10 @@
-import { internalModule, type Repairable, type RequestQueue, type SocketRequest } from './internals.js';
-
-/** `consumer/consumerGroup` */
-interface ConsumerGroup {
-  lastRequest: number;
-  heartbeat: (this: ConsumerGroup, options: { interval: number }) => Promise<void>;
-}
+import {
+  internalModule,
+  type ConsumerGroup,
+  type Repairable,
+  type RequestQueue,
+  type SocketRequest,
+} from './internals.js';
 
 /** `cluster/brokerPool` */
 interface BrokerPool {

@@ -1,7 +1,7 @@
 import { within } from '../../lib/within.js';
-import { askTopicAfterFetch, UNKNOWN_TOPIC, type Cluster } from './cluster.js';
-import type { KafkajsBatch, TopicAnswer, TopicQuestion } from './fetchedBatch.js';
-import { internalModule, type Repairable } from './internals.js';
+import { askTopicAfterFetch, UNKNOWN_TOPIC } from './cluster.js';
+import type { TopicAnswer, TopicQuestion } from './fetchedBatch.js';
+import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
 /**
  * The handler of a batch waits for the answer, and kafkajs fetches nothing from the broker meanwhile. So a broker that
@@ -12,13 +12,6 @@ const ANSWER_WAIT_MS = 1_000;
 
 /** The longest `kafka.requestTimeout`. At the configured one, kafkajs gives a question up. */
 const ANSWER_WAIT_MS_MAX = 600_000;
-
-interface ConsumerGroup {
-  readonly cluster: Pick<Cluster, 'findBroker'>;
-  /** By broker, how long the next answer is waited for. A broker that has answered the last question is not in it. */
-  topicAnswerWaits?: Map<string, number>;
-  fetch: (this: ConsumerGroup, nodeId: string) => Promise<KafkajsBatch[]>;
-}
 
 /**
  * Lets whoever gets a fetched batch ask for the id that its topic has now. The broker that gave the batch is asked, over

@@ -1,16 +1,9 @@
 import { Cursor } from './cursor.js';
-import { internalModule } from './internals.js';
-import { ONLY_BROKERS, type ProtocolRequest, type RawMetadata } from './metadata.js';
+import { ONLY_BROKERS, type RawMetadata } from './metadata.js';
+import { newEncoding, protocolRequest, type Encoding, type ProtocolRequest } from './protocolRequest.js';
 
 /** The first version of Metadata whose answer has the ids of topics (Kafka 2.8). kafkajs knows versions up to 6. */
 export const TOPIC_IDS_VERSION = 10;
-
-interface Encoding {
-  writeInt8: (value: number) => Encoding;
-  writeUVarInt: (value: number) => Encoding;
-  writeUVarIntBytes: (value: string) => Encoding;
-  writeBufferInternal: (bytes: Buffer) => void;
-}
 
 const UUID_BYTES = 16;
 const NO_ID = '0'.repeat(2 * UUID_BYTES);
@@ -25,21 +18,15 @@ export const METADATA = 3;
  */
 export function topicIdsRequest(topics: readonly string[]): ProtocolRequest<RawMetadata> {
   const named = topics[0] === ONLY_BROKERS ? [] : topics;
-  return {
-    request: {
-      apiKey: METADATA,
-      apiVersion: TOPIC_IDS_VERSION,
-      apiName: 'Metadata',
-      encode: () => Promise.resolve(encode(named)),
-    } as ProtocolRequest<RawMetadata>['request'],
-    response: { decode: (raw) => Promise.resolve(raw).then(decodeTopicIds), parse: (data) => Promise.resolve(data) },
-  };
+  const api = { apiKey: METADATA, apiVersion: TOPIC_IDS_VERSION, apiName: 'Metadata' };
+  return protocolRequest(api, () => encode(named), decodeTopicIds);
 }
 
 function encode(topics: readonly string[]): Encoding {
-  const Encoder = internalModule('protocol/encoder') as new () => Encoding;
   // The header that kafkajs writes lacks the tags that the header of this version ends with.
-  const out = new Encoder().writeInt8(0).writeUVarInt(topics.length + 1);
+  const out = newEncoding()
+    .writeInt8(0)
+    .writeUVarInt(topics.length + 1);
   for (const topic of topics) {
     out.writeBufferInternal(Buffer.alloc(UUID_BYTES));
     out.writeUVarIntBytes(topic).writeInt8(0);

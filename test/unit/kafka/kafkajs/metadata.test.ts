@@ -1,12 +1,8 @@
 import { createRequire } from 'node:module';
 import { expect, it } from 'vitest';
 import { decodeTopicNames } from '../../../../src/kafka/kafkajs/cluster.js';
-import {
-  ONLY_BROKERS,
-  repairMetadata,
-  type ProtocolRequest,
-  type RawMetadata,
-} from '../../../../src/kafka/kafkajs/metadata.js';
+import { ONLY_BROKERS, repairMetadata, type RawMetadata } from '../../../../src/kafka/kafkajs/metadata.js';
+import type { ProtocolRequest } from '../../../../src/kafka/kafkajs/protocolRequest.js';
 
 const require = createRequire(import.meta.url);
 const requests = require('kafkajs/src/protocol/requests/metadata') as {
