@@ -14,7 +14,7 @@ const BEAT_INTERVAL_MS = 3_000;
 /** What the way of a task to its worker takes, at most, in good times. */
 const FRESH_MS = 3_000;
 /** Clocks that are kept by NTP differ less. Otherwise each batch would begin with a question to Temporal. */
-const CLOCKS_DIFFER_MS = 500;
+const NTP_CLOCKS_DIFFER_MS = 500;
 
 /**
  * Tells Temporal that an attempt is alive, and resolves when Temporal knows it. False if Temporal has given the attempt
@@ -88,8 +88,8 @@ export class Attempt {
       attempt === 1 &&
       (wereRefused || this.#notes.attempt !== undefined || currentAttemptScheduledTimestampMs > scheduledTimestampMs);
     const waitedMs = this.#startedAt.wallMs - currentAttemptScheduledTimestampMs;
-    this.#isFresh = waitedMs > -CLOCKS_DIFFER_MS && waitedMs < FRESH_MS;
-    if (this.#isFresh) this.#lastBeat = earlier(this.#startedAt, waitedMs + CLOCKS_DIFFER_MS);
+    this.#isFresh = waitedMs > -NTP_CLOCKS_DIFFER_MS && waitedMs < FRESH_MS;
+    if (this.#isFresh) this.#lastBeat = earlier(this.#startedAt, waitedMs + NTP_CLOCKS_DIFFER_MS);
     this.number = attempt;
     this.runId = context.info.workflowExecution?.runId ?? '';
     this.activityKey = `${this.runId}/${context.info.activityId}`;

@@ -41,7 +41,7 @@ export function insertBatch({
         batchBodies.forget(spec);
         return outcome;
       },
-      () => (isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : memoryBytesOf(spec)),
+      () => (isStoredOnce(spec) && !batchBodies.has(spec) ? ALL_OF_A_HISTORY : flushMemoryBytes(spec)),
     );
 }
 
@@ -71,7 +71,7 @@ const TEXT_GROWTH = 2;
 const BYTES_GROWTH = 6;
 
 /** About how much memory the flush of a batch takes. */
-export function memoryBytesOf({ chunks, destination }: Pick<BatchSpec, 'chunks' | 'destination'>): number {
+export function flushMemoryBytes({ chunks, destination }: Pick<BatchSpec, 'chunks' | 'destination'>): number {
   const growth = growthOf(destination);
   return chunks.reduce((sum, { records, bytes }) => sum + bytes * growth + records * RECORD_MEMORY_BYTES, 0);
 }

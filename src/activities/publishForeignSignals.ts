@@ -1,4 +1,4 @@
-import { publishForeignSignals as publishLetters } from '../kafka/deadLetters.js';
+import { publishForeignLetters } from '../kafka/deadLetters.js';
 import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
@@ -20,7 +20,7 @@ export function publishForeignSignals({
       const { pipeline, deadLetterTopic, signals } = batch;
       if (requiresEncryption === true) mustBeSealed(batch);
       attempt.mustBeAlive();
-      await publishLetters(publisher, batch);
+      await publishForeignLetters(publisher, batch);
       metrics.deadLetters.inc({ pipeline, code: FOREIGN_SIGNAL }, signals.length);
       stateLog.problem(
         `foreign signals of ${pipeline}`,

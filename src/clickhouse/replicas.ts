@@ -10,7 +10,7 @@ const CATCH_UP_MAX_MS = 120_000;
 const ASK_AGAIN_MS = 250;
 
 /** The clocks of replicas, Temporal and workers may differ by so much. If they differ by more, a row may come twice. */
-export const CLOCKS_DIFFER_MS = 600_000;
+export const CLOCKS_DIFFER_MAX_MS = 600_000;
 
 /**
  * Resolves when the server has all rows that the other replicas of a table had when this was called. At once if the table
@@ -74,7 +74,7 @@ class OtherReplicas {
 
   constructor(client: ClickHouseClient, { database, name }: NamedTable, ageMs: number) {
     this.#client = client;
-    const seconds = Math.min(Math.ceil((ageMs + CLOCKS_DIFFER_MS) / 1000), Number.MAX_SAFE_INTEGER);
+    const seconds = Math.min(Math.ceil((ageMs + CLOCKS_DIFFER_MAX_MS) / 1000), Number.MAX_SAFE_INTEGER);
     this.#parameters = { database, table: name, seconds };
   }
 

@@ -2,7 +2,7 @@ import { crc32 } from '../lib/crc32.js';
 import { packCompressed, unpackCompressed, UnpackRoom } from './packing.js';
 import {
   CHUNK_FORMAT,
-  isWithin,
+  hasOffset,
   type ChunkMeta,
   type OffsetRange,
   type RecordMark,
@@ -139,5 +139,5 @@ function unpack(body: Uint8Array, room: UnpackRoom): SegmentColumns[] {
 }
 
 function within(records: KafkaRecord[], ranges: readonly OffsetRange[]): KafkaRecord[] {
-  return records.filter(({ offset }) => isWithin(ranges, offset));
+  return records.filter(({ offset }) => hasOffset(ranges, offset));
 }

@@ -15,7 +15,7 @@ import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
 import { readRanges } from '../kafka/readRanges.js';
 import { batcherWorkflowId } from '../protocol/batcherId.js';
 import { layoutName, type Layout } from '../protocol/layout.js';
-import { isWithin } from '../protocol/chunk.js';
+import { hasOffset } from '../protocol/chunk.js';
 import { messageOf } from '../lib/messageOf.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
 import { reachTemporal } from '../connections/openParts.js';
@@ -282,7 +282,7 @@ async function acceptedBy(
 
 function epochsOf({ accepted }: FoundBatcher, { topic, partition, offset }: RecordPlace): string[] {
   const coverage = accepted.coverage.find((entry) => entry.topic === topic && entry.partition === partition);
-  return (coverage?.epochs ?? []).filter(({ ranges }) => isWithin(ranges, offset)).map(({ epoch }) => epoch);
+  return (coverage?.epochs ?? []).filter(({ ranges }) => hasOffset(ranges, offset)).map(({ epoch }) => epoch);
 }
 
 async function batchesIn(

@@ -42,7 +42,7 @@ export async function publishDeadLetters(
 }
 
 /** Publishes foreign signals, which no part of this product sends. The value is the JSON array of their arguments. */
-export async function publishForeignSignals(publisher: Publisher, batch: ForeignSignalBatch): Promise<void> {
+export async function publishForeignLetters(publisher: Publisher, batch: ForeignSignalBatch): Promise<void> {
   const letters = batch.signals.map((signal, index): Letter => {
     const headers = foreignSignalHeaders(signal, batch);
     const name = `${batch.batcher}/${signal.atMs}/${index}`;

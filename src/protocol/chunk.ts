@@ -69,7 +69,7 @@ export const CHUNK_FORMAT = 'ktb-chunk/1';
 export type OffsetRange = readonly [from: number, to: number];
 
 /** Whether one of the ranges has this offset. */
-export function isWithin(ranges: readonly OffsetRange[], offset: number): boolean {
+export function hasOffset(ranges: readonly OffsetRange[], offset: number): boolean {
   return ranges.some(([from, to]) => offset > from && offset <= to);
 }
 

@@ -34,7 +34,7 @@ export class Confirmations {
   add(unconfirmed: readonly Unconfirmed[], nowMs: number): void {
     const added = unconfirmed
       .filter(({ attempts }) => attempts < ATTEMPTS_MAX)
-      .map((item) => ({ ...item, dueAtMs: nowMs + retryDelayMs(item.attempts) }));
+      .map((item) => ({ ...item, dueAtMs: nowMs + nextTryAfterMs(item.attempts) }));
     this.#postponed = [...this.#postponed, ...added].slice(-UNCONFIRMED_MAX);
   }
 
@@ -53,6 +53,6 @@ export class Confirmations {
   }
 }
 
-function retryDelayMs(attempts: number): number {
+function nextTryAfterMs(attempts: number): number {
   return attempts === 0 ? 0 : Math.min(RETRY_MIN_MS * 2 ** (attempts - 1), RETRY_MAX_MS);
 }

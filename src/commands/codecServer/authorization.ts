@@ -3,7 +3,7 @@ import { bearerOf, hasToken } from '../../lib/bearerToken.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { UsageError } from '../../lib/usageError.js';
 import { claimRule, isAllowed, userOf, type ClaimRule } from './claimRules.js';
-import { Issuer, IssuerUnavailableError, TokenRefusedError } from './issuer.js';
+import { Issuer, IssuerUnavailableError, UserTokenRefusedError } from './issuer.js';
 
 /** Who may have payloads decoded. */
 export interface AuthorizationOptions {
@@ -106,7 +106,8 @@ export class Authorization {
     try {
       return this.#ofUser(await this.#issuer.claimsOf(bearer));
     } catch (error) {
-      if (error instanceof TokenRefusedError) return { status: 401, reason: `the token is refused: ${error.message}` };
+      if (error instanceof UserTokenRefusedError)
+        return { status: 401, reason: `the token is refused: ${error.message}` };
       // Whatever else it is: nobody is let through who could not be checked.
       const what = error instanceof IssuerUnavailableError ? '' : 'unexpected: ';
       const reason = 'no token can be checked now: the log of the codec server says why';

@@ -27,8 +27,8 @@ export interface IssuerOptions {
 }
 
 /** A token is not valid here. A retry with the same token does not help. The message says why, and shows nothing of it. */
-export class TokenRefusedError extends Error {
-  override readonly name = 'TokenRefusedError';
+export class UserTokenRefusedError extends Error {
+  override readonly name = 'UserTokenRefusedError';
 }
 
 /** The issuer's keys cannot be had, so nothing can be said about a token. A retry may help. */
@@ -115,7 +115,7 @@ export class Issuer {
   /**
    * The claims of a token whose signature, issuer, audience and time are right.
    *
-   * @throws TokenRefusedError
+   * @throws UserTokenRefusedError
    * @throws IssuerUnavailableError
    */
   async claimsOf(token: string): Promise<JWTPayload> {
@@ -131,7 +131,7 @@ export class Issuer {
       return payload;
     } catch (error) {
       // Only these are about the token. Whatever else goes wrong is about the keys.
-      if (error instanceof errors.JOSEError && !isOfKeys(error)) throw new TokenRefusedError(error.message);
+      if (error instanceof errors.JOSEError && !isOfKeys(error)) throw new UserTokenRefusedError(error.message);
       throw unavailable(error);
     }
   }

@@ -1,4 +1,4 @@
-import { isWithin, type BufferedChunk } from '../../protocol/chunk.js';
+import { hasOffset, type BufferedChunk } from '../../protocol/chunk.js';
 import { joinChunks, type PackedChunks } from '../../protocol/chunkBodies.js';
 import { REJECTION_CODES } from '../../protocol/ack.js';
 import { identityName, type RecordPlace } from '../../protocol/record.js';
@@ -43,7 +43,7 @@ export function holdsRecord({ segments, keep }: BufferedChunk, { topic, partitio
   return segments.some((segment, index) => {
     if (segment.topic !== topic || segment.partition !== partition) return false;
     const ranges = keep[index] ?? [[segment.from, segment.to] as const];
-    return isWithin(ranges, offset);
+    return hasOffset(ranges, offset);
   });
 }
 

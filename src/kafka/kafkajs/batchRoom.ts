@@ -2,10 +2,10 @@ import { Room } from '../../lib/room.js';
 import { DECOMPRESSED_BYTES_MAX } from './decompression.js';
 
 /** Batches that decompress to this size or less share a room. A larger one has to be the only one of its kind. */
-export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+export const SHARED_ROOM_BATCH_MAX = 4 * 1024 * 1024;
 
 /** Decompressed batches of the whole process, however many partitions it reads. */
-const batches = new Room(2 * BATCH_BYTES_MAX);
+const batches = new Room(2 * SHARED_ROOM_BATCH_MAX);
 const largeBatch = new Room(DECOMPRESSED_BYTES_MAX);
 
 /**
@@ -24,10 +24,10 @@ export class BatchRoom {
    */
   prepare(): number {
     if (this.#isLarge) return DECOMPRESSED_BYTES_MAX;
-    const missing = BATCH_BYTES_MAX - this.#bytes;
+    const missing = SHARED_ROOM_BATCH_MAX - this.#bytes;
     if (missing > 0 && !batches.tryTake(missing)) return 0;
     this.#bytes += missing;
-    return BATCH_BYTES_MAX;
+    return SHARED_ROOM_BATCH_MAX;
   }
 
   /** The batch that is open takes so many bytes. The rest of the room is free again. 0: none is open. */
@@ -47,8 +47,8 @@ export class BatchRoom {
    */
   async take(bytes: number): Promise<boolean> {
     this.keep(0);
-    const isLarge = bytes > BATCH_BYTES_MAX;
-    const [room, wanted] = isLarge ? [largeBatch, DECOMPRESSED_BYTES_MAX] : [batches, BATCH_BYTES_MAX];
+    const isLarge = bytes > SHARED_ROOM_BATCH_MAX;
+    const [room, wanted] = isLarge ? [largeBatch, DECOMPRESSED_BYTES_MAX] : [batches, SHARED_ROOM_BATCH_MAX];
     if (!(await room.take(wanted, this.#ending.signal))) return false;
     if (isLarge) this.#isLarge = true;
     else this.#bytes = wanted;

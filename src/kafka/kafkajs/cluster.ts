@@ -82,7 +82,7 @@ export async function askTopicAfterFetch(
   if (!knowsTopicIds(broker)) return { topicErrorCode: 0 };
   const connection = await broker.connectionPool.getConnectionByRequest({ request: { apiKey: FETCH } });
   const { topicMetadata } = (await connection.send(topicIdsRequest([topic]))) as RawMetadata;
-  return topicMetadata.find((answer) => answer.topic === topic) ?? { topicErrorCode: UNKNOWN_TOPIC };
+  return topicMetadata.find((answer) => answer.topic === topic) ?? { topicErrorCode: UNKNOWN_TOPIC_CODE };
 }
 
 const FETCH = 1;
@@ -191,9 +191,9 @@ export function decodeTopicNames(raw: Buffer, version: number): string[] {
       skipNumbers();
       if (version >= 5) skipNumbers();
     }
-    if (error !== UNKNOWN_TOPIC) names.push(name);
+    if (error !== UNKNOWN_TOPIC_CODE) names.push(name);
   }
   return names;
 }
 
-export const UNKNOWN_TOPIC = 3;
+export const UNKNOWN_TOPIC_CODE = 3;

@@ -53,7 +53,7 @@ export function repairProduceRequests(): void {
     if (!hasBatches(asked)) return { request, response };
     if (version.version < RECORD_BATCHES_VERSION) throw new Error('the broker takes no record batches: it is too old');
     const encode = (): Promise<Encoder> => {
-      const withRoom = encodeRequest(asked, Date.now(), ROOM_BYTES);
+      const withRoom = encodeProduceRequest(asked, Date.now(), ROOM_BYTES);
       const buf = withRoom.subarray(ROOM_BYTES);
       return Promise.resolve(Object.assign(new EncoderOfKafkajs(0), { buf, offset: buf.length, withRoom }));
     };
@@ -121,7 +121,11 @@ function isBatch(value: unknown): value is OutgoingBatch {
  * @param roomBytes bytes that are left before it. Default: 0
  * @see https://kafka.apache.org/protocol.html#The_Messages_Produce
  */
-export function encodeRequest({ acks, timeout, topicData }: ProduceRequest, nowMs = Date.now(), roomBytes = 0): Buffer {
+export function encodeProduceRequest(
+  { acks, timeout, topicData }: ProduceRequest,
+  nowMs = Date.now(),
+  roomBytes = 0,
+): Buffer {
   const topics = topicData.map(({ topic, partitions }) => ({
     name: Buffer.from(topic),
     partitions: partitions.map(({ partition, messages }) => ({ partition, batch: onlyBatch(messages) })),

@@ -1,6 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { PackedRecord } from '../../protocol/packedRecord.js';
-import { BATCH_BYTES_MAX } from './batchRoom.js';
+import { SHARED_ROOM_BATCH_MAX } from './batchRoom.js';
 import { decompress, DECOMPRESSED_BYTES_MAX, TooLargeError } from './decompression.js';
 import { crc32c } from './crc32c.js';
 import { Cursor, isOffset, MalformedError, offsetOf, UnsupportedError } from './cursor.js';
@@ -161,7 +161,7 @@ export class RecordSetReader {
         if (error instanceof RecordTooLargeError && error.offset < this.#position) continue;
         goesOn = false;
         if (error instanceof TooLargeError && this.#bytesMax < DECOMPRESSED_BYTES_MAX)
-          this.#neededBytes = this.#bytesMax < BATCH_BYTES_MAX ? BATCH_BYTES_MAX : DECOMPRESSED_BYTES_MAX;
+          this.#neededBytes = this.#bytesMax < SHARED_ROOM_BATCH_MAX ? SHARED_ROOM_BATCH_MAX : DECOMPRESSED_BYTES_MAX;
         else this.#noteFailure(error);
       }
     }

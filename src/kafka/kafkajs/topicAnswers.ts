@@ -1,5 +1,5 @@
 import { within } from '../../lib/within.js';
-import { askTopicAfterFetch, UNKNOWN_TOPIC } from './cluster.js';
+import { askTopicAfterFetch, UNKNOWN_TOPIC_CODE } from './cluster.js';
 import type { TopicAnswer, TopicQuestion } from './fetchedBatch.js';
 import { internalModule, type ConsumerGroup, type Repairable } from './internals.js';
 
@@ -56,6 +56,6 @@ export function repairTopicAnswers(): void {
 
 async function askTopic(cluster: ConsumerGroup['cluster'], nodeId: string, topic: string): Promise<TopicAnswer> {
   const { topicErrorCode, topicId } = await askTopicAfterFetch(await cluster.findBroker({ nodeId }), topic);
-  if (topicErrorCode === UNKNOWN_TOPIC) return { type: 'noTopic' };
+  if (topicErrorCode === UNKNOWN_TOPIC_CODE) return { type: 'noTopic' };
   return topicErrorCode === 0 ? { type: 'topic', topicId } : { type: 'noAnswer' };
 }

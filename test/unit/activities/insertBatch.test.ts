@@ -6,7 +6,7 @@ import { KafkaJSConnectionError } from 'kafkajs';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities } from '../../../src/activities/index.js';
-import { memoryBytesOf } from '../../../src/activities/insertBatch.js';
+import { flushMemoryBytes } from '../../../src/activities/insertBatch.js';
 import type { OfOther } from '../../../src/activities/dependencies.js';
 import type { AdmissionLimits } from '../../../src/activities/admission.js';
 import type { AttemptNotes } from '../../../src/protocol/attemptNotes.js';
@@ -1376,7 +1376,7 @@ it('a batch counts as the rows that it becomes: Avro as JSON, and each column th
   ) => {
     const mapping = { format, unknownFields, tombstones: 'reject' } as const;
     const destination = { table: 't', columns, deadLetterTopic: 'dlq', mapping };
-    return (memoryBytesOf({ chunks, destination }) - 2 * 1_024) / 1_000;
+    return (flushMemoryBytes({ chunks, destination }) - 2 * 1_024) / 1_000;
   };
   expect([growth('json'), growth('json-schema'), growth('avro'), growth('protobuf')]).toEqual([1, 1, 8, 8]);
   expect([growth('json-lines'), growth('json-array')]).toEqual([24, 24]);

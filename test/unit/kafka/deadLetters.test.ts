@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { KafkaJSProtocolError } from 'kafkajs';
 import { expect, it } from 'vitest';
-import { publishDeadLetters, publishForeignSignals } from '../../../src/kafka/deadLetters.js';
+import { publishDeadLetters, publishForeignLetters } from '../../../src/kafka/deadLetters.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import type { MessageProducer } from '../../../src/kafka/producers.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
@@ -125,7 +125,7 @@ it('every letter has the time of now, and in a header that of what it is about: 
   });
   await publishDeadLetters(publisher, 'dead', 'orders', rejected);
   const batch = { pipeline: 'orders', batcher: 'ktb:orders:8-key:2', deadLetterTopic: 'dead' };
-  await publishForeignSignals(publisher, { ...batch, signals: [{ name: 'odd', value: '[]', size: 2, atMs: 8 }] });
+  await publishForeignLetters(publisher, { ...batch, signals: [{ name: 'odd', value: '[]', size: 2, atMs: 8 }] });
   expect(accepted.some((message) => 'timestamp' in message)).toBe(false);
   expect(accepted.map(({ headers }) => String(headers?.['ktb.timestamp']))).toEqual([
     '7',

@@ -6,7 +6,7 @@ import { Acknowledgements } from '../../../src/activities/acks.js';
 import { encodeRecords } from '../../../src/codecs/encodeColumns.js';
 import { decodeColumns } from '../../../src/codecs/decodeColumns.js';
 import { OutgoingBatch } from '../../../src/kafka/kafkajs/outgoingBatch.js';
-import { encodeRequest } from '../../../src/kafka/kafkajs/produceRequest.js';
+import { encodeProduceRequest } from '../../../src/kafka/kafkajs/produceRequest.js';
 import { RecordSetReader } from '../../../src/kafka/kafkajs/recordSet.js';
 import { MessageArray, type MessageList } from '../../../src/kafka/messageList.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
@@ -45,11 +45,11 @@ function sentOf(topicData: ReturnType<typeof topicDataOf>): Sent {
   const batches = topicData.flatMap(({ topic, partitions }) =>
     partitions.map(({ partition, messages }) => {
       const alone = [{ topic, partitions: [{ partition, messages }] }];
-      const request = encodeRequest({ ...REQUEST, topicData: alone }, NOW_MS);
+      const request = encodeProduceRequest({ ...REQUEST, topicData: alone }, NOW_MS);
       return { partition, bytes: request.subarray(12 + 6 + topic.length + 8) };
     }),
   );
-  return { body: encodeRequest({ ...REQUEST, topicData }, NOW_MS), batches };
+  return { body: encodeProduceRequest({ ...REQUEST, topicData }, NOW_MS), batches };
 }
 
 /**

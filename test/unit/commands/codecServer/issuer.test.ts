@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
-import { Issuer, IssuerUnavailableError, TokenRefusedError } from '../../../../src/commands/codecServer/issuer.js';
+import { Issuer, IssuerUnavailableError, UserTokenRefusedError } from '../../../../src/commands/codecServer/issuer.js';
 import { UsageError } from '../../../../src/lib/usageError.js';
 import { TokenServer } from '../../../support/tokenServer.js';
 
@@ -49,7 +49,7 @@ it('refuses what is of another issuer, for others, of another time, or without a
     'no end': endless,
   };
   for (const [what, claims] of Object.entries(wrong))
-    await expect(issuer.claimsOf(server.sign(claims)), what).rejects.toThrow(TokenRefusedError);
+    await expect(issuer.claimsOf(server.sign(claims)), what).rejects.toThrow(UserTokenRefusedError);
 });
 
 it('refuses signatures that are none, of another key, or of a secret that everybody knows', async () => {
@@ -82,7 +82,7 @@ it('refuses signatures that are none, of another key, or of a secret that everyb
   };
   await issuer.claimsOf(good);
   for (const [what, token] of Object.entries(wrong))
-    await expect(issuer.claimsOf(token), what).rejects.toThrow(TokenRefusedError);
+    await expect(issuer.claimsOf(token), what).rejects.toThrow(UserTokenRefusedError);
   expect(server.read).toHaveLength(2);
 });
 
@@ -94,11 +94,11 @@ it('fetches the keys again for an unknown one, but not for each token that names
   server.rotate('two');
   const fetches = server.read.length;
   for (let times = 0; times < 10; times++)
-    await expect(patient.claimsOf(server.token())).rejects.toThrow(TokenRefusedError);
+    await expect(patient.claimsOf(server.token())).rejects.toThrow(UserTokenRefusedError);
   expect(server.read).toHaveLength(fetches);
   expect(await hasty.claimsOf(server.token())).toMatchObject({ sub: server.client });
   // The old key is gone, so it counts no longer.
-  await expect(hasty.claimsOf(old)).rejects.toThrow(TokenRefusedError);
+  await expect(hasty.claimsOf(old)).rejects.toThrow(UserTokenRefusedError);
 });
 
 it('believes a key that was withdrawn no longer, also if the clock of the machine was set back', async () => {
@@ -110,7 +110,7 @@ it('believes a key that was withdrawn no longer, also if the clock of the machin
   await issuer.claimsOf(old);
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
   vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 600_000);
-  await expect(issuer.claimsOf(old)).rejects.toThrow(TokenRefusedError);
+  await expect(issuer.claimsOf(old)).rejects.toThrow(UserTokenRefusedError);
 });
 
 it('asks an issuer that gives no keys less and less often, and never for each request', async () => {

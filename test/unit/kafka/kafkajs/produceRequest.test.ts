@@ -4,7 +4,7 @@ import type { Message } from 'kafkajs';
 import { expect, it, vi } from 'vitest';
 import { OutgoingBatch } from '../../../../src/kafka/kafkajs/outgoingBatch.js';
 import {
-  encodeRequest,
+  encodeProduceRequest,
   repairProduceRequests,
   type ProduceRequest,
 } from '../../../../src/kafka/kafkajs/produceRequest.js';
@@ -63,7 +63,7 @@ it('writes the bytes that kafkajs writes', async () => {
           return { partition, messages: [{ value: batchOf(messages) }] };
         }),
       }));
-      expect(encodeRequest({ ...PLAIN, topicData: batches }).equals(buffer)).toBe(true);
+      expect(encodeProduceRequest({ ...PLAIN, topicData: batches }).equals(buffer)).toBe(true);
     }),
   );
 });
@@ -75,7 +75,7 @@ it('writes long values and many messages as kafkajs does', async () => {
   const messages = [short[0]!, long, ...short];
   const plain = { topic: 'acks', partitions: [{ partition: 0, messages }] };
   const { buffer } = await kafkajsRequest({ ...PLAIN, topicData: [plain] }).encode();
-  expect(encodeRequest(request(batchOf(messages))).equals(buffer)).toBe(true);
+  expect(encodeProduceRequest(request(batchOf(messages))).equals(buffer)).toBe(true);
 });
 
 it('writes a key that is a part of a larger buffer as it writes the key alone', () => {
@@ -89,7 +89,7 @@ it('writes a key that is a part of a larger buffer as it writes the key alone', 
       const batch = new OutgoingBatch();
       batch.add(packed);
       const alone = batchOf([{ key: keys.subarray(from, to), value: 'v' }]);
-      expect(encodeRequest(request(batch), NOW_MS)).toEqual(encodeRequest(request(alone), NOW_MS));
+      expect(encodeProduceRequest(request(batch), NOW_MS)).toEqual(encodeProduceRequest(request(alone), NOW_MS));
       expect(packed.toMessage()).toEqual({ key: keys.subarray(from, to), value: Buffer.from('v') });
     }),
   );
@@ -98,7 +98,7 @@ it('writes a key that is a part of a larger buffer as it writes the key alone', 
 it('writes a header without a value, an empty one, and the time of the request', async () => {
   const own = { none: null, empty: '', some: [null, Buffer.from('x'), null], ['__proto__']: 'p' };
   const messages = Array.from({ length: 2 }, () => ({ key: Buffer.from('k'), value: null, headers: own }));
-  const written = encodeRequest(request(batchOf(messages)), NOW_MS);
+  const written = encodeProduceRequest(request(batchOf(messages)), NOW_MS);
   const before = 12 + 6 + 'acks'.length + 8;
   const batch = { topic: 'acks', partition: 0, errorCode: 0, bytes: written.subarray(before), aborted: [] };
   const part = await new RecordSetReader(batch, 0).next(0);
@@ -124,7 +124,7 @@ it('writes the requests that have a batch for each partition. kafkajs writes all
   repairProduceRequests();
   expect(await Promise.all([3, 7].map((version) => encode(version, plain)))).toEqual(before);
   const asked: ProduceRequest = request(batchOf([{ key: null, value: 'v', headers: { none: null } }]));
-  const body = encodeRequest(asked, NOW_MS);
+  const body = encodeProduceRequest(asked, NOW_MS);
   for (const version of [3, 7]) {
     const buffer = await encode(version, asked);
     expect(buffer.subarray(-body.length).equals(body)).toBe(true);
@@ -149,11 +149,11 @@ it('writes the requests that have a batch for each partition. kafkajs writes all
 it('a released batch cannot be written any more', () => {
   const messages = [{ key: Buffer.from('k'), value: 'v'.repeat(1_000) }];
   const first = batchOf(messages);
-  const written = encodeRequest(request(first), NOW_MS);
+  const written = encodeProduceRequest(request(first), NOW_MS);
   first.release();
   first.release();
-  expect(() => encodeRequest(request(first), NOW_MS)).toThrow('the brokers have this batch already');
-  expect(encodeRequest(request(batchOf(messages)), NOW_MS)).toEqual(written);
+  expect(() => encodeProduceRequest(request(first), NOW_MS)).toThrow('the brokers have this batch already');
+  expect(encodeProduceRequest(request(batchOf(messages)), NOW_MS)).toEqual(written);
 });
 
 it('batches that are written in turn, released and not, have their own bytes', () => {
@@ -172,9 +172,9 @@ it('batches that are written in turn, released and not, have their own bytes', (
         else kept.push({ batch, messages });
       }
       for (const { batch, messages } of kept)
-        expect(encodeRequest(request(batch), NOW_MS).equals(encodeRequest(request(batchOf(messages)), NOW_MS))).toBe(
-          true,
-        );
+        expect(
+          encodeProduceRequest(request(batch), NOW_MS).equals(encodeProduceRequest(request(batchOf(messages)), NOW_MS)),
+        ).toBe(true);
     }),
     { numRuns: 30 },
   );

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import crc32 from 'crc-32';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
-import { BATCH_BYTES_MAX } from '../../../../src/kafka/kafkajs/batchRoom.js';
+import { SHARED_ROOM_BATCH_MAX } from '../../../../src/kafka/kafkajs/batchRoom.js';
 import { DECOMPRESSED_BYTES_MAX } from '../../../../src/kafka/kafkajs/decompression.js';
 import { HEADERS_MAX } from '../../../../src/kafka/kafkajs/fetchedRecord.js';
 import { decodeFetchResponse, recordSetOf } from '../../../../src/kafka/kafkajs/fetchResponse.js';
@@ -310,14 +310,14 @@ it.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
     const reader = new RecordSetReader({ topic: 'orders', partition: 3, errorCode: 0, bytes: set, aborted: [] }, 0);
     expect(await reader.next(0)).toMatchObject({ records: [{ offset: 0 }], next: 1 });
     expect(await reader.next(0)).toBeNull();
-    expect(reader.neededBytes).toBe(BATCH_BYTES_MAX);
-    expect(await reader.next(BATCH_BYTES_MAX)).toBeNull();
+    expect(reader.neededBytes).toBe(SHARED_ROOM_BATCH_MAX);
+    expect(await reader.next(SHARED_ROOM_BATCH_MAX)).toBeNull();
     expect(reader.neededBytes).toBe(DECOMPRESSED_BYTES_MAX);
     expect(reader.openBytes).toBe(0);
     const offsets: number[] = [];
     for (let part = await reader.next(DECOMPRESSED_BYTES_MAX); part !== null; part = await reader.next(0)) {
       offsets.push(...offsetsOf(part.records));
-      expect(reader.openBytes > BATCH_BYTES_MAX).toBe(offsets.length < 5);
+      expect(reader.openBytes > SHARED_ROOM_BATCH_MAX).toBe(offsets.length < 5);
     }
     expect(offsets).toEqual([1, 2, 3, 4, 5]);
     expect(reader.neededBytes).toBe(0);
