@@ -176,7 +176,8 @@ export class TableInserts {
     if (parking !== undefined) return this.#giveUp(toInsert, options, parkedBecause(parking));
     try {
       const outcome = await insertRecords(records, options);
-      const isLimited = Math.min(this.#tables.insertBytesMax(table), this.#tables.insertRowsMax(table)) < Infinity;
+      const { sizes } = this.#tables;
+      const isLimited = Math.min(sizes.bytesMax(table), sizes.rowsMax(table)) < Infinity;
       this.#reports.done(pipeline, table, outcome, !divided.now && !isLimited);
       return outcome;
     } catch (error) {

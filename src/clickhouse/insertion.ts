@@ -112,8 +112,8 @@ export class Insertion {
     const { tables, table, mapping, pieceBytes = PIECE_BYTES } = this.#options;
     const ownMax = hasManyRows(mapping.format) ? pieceBytes : Infinity;
     for (let first = 0, next = 0; first < rows.length; first = next) {
-      const bytesMax = Math.min(tables.insertBytesMax(table), ownMax);
-      const rowsMax = tables.insertRowsMax(table);
+      const bytesMax = Math.min(tables.sizes.bytesMax(table), ownMax);
+      const rowsMax = tables.sizes.rowsMax(table);
       next = bytesMax === Infinity && rowsMax === Infinity ? rows.length : first;
       for (let [bytes, count] = [0, 0]; next < rows.length; next++) {
         const row = rows[next] as BatchRow;

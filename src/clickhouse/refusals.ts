@@ -105,7 +105,7 @@ export class Refusals {
   /** Makes the table's next inserts smaller than these rows. */
   #limitInserts(rows: readonly BatchRow[], { code }: InsertError): void {
     const { tables, table } = this.#options;
-    tables.wasTooLarge(
+    tables.sizes.wasTooLarge(
       table,
       rows.reduce((bytes, row) => bytes + bytesOfRows(row, this.#lines), 0),
       code === TOO_MANY_PARTITIONS || code === TOO_MUCH_MEMORY,

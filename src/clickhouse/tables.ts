@@ -3,6 +3,7 @@ import type { ClickHouseConfig } from '../config/config.js';
 import { within } from '../lib/within.js';
 import type { RecordSource, TopicPartition } from '../protocol/record.js';
 import { InsertError } from './insertErrors.js';
+import type { InsertSizes } from './insertSizes.js';
 import { KnownColumns, missingTable } from './knownColumns.js';
 import {
   foundOffsets,
@@ -69,7 +70,7 @@ export class ClickHouseTables {
    */
   async columns(table: string): Promise<TableColumns> {
     const found = await this.#columns.latest(table);
-    if (this.#sender.sizes.shouldLookAtViews(table)) await this.#lookAtViews(table);
+    if (this.sizes.shouldLookAtViews(table)) await this.#lookAtViews(table);
     if (found === undefined) throw this.missing(table);
     return found;
   }
@@ -109,24 +110,9 @@ export class ClickHouseTables {
     return this.#sender.lastInsertAtMs(table);
   }
 
-  /** The most bytes that one insert into a table should have, see `InsertSizes`. */
-  insertBytesMax(table: string): number {
-    return this.#sender.sizes.bytesMax(table);
-  }
-
-  /** The most rows that one insert into a table should have, see `InsertSizes`. */
-  insertRowsMax(table: string): number {
-    return this.#sender.sizes.rowsMax(table);
-  }
-
-  /** See `InsertSizes.wasTooLarge`. */
-  wasTooLarge(table: string, bytes: number, mayGrow: boolean): void {
-    this.#sender.sizes.wasTooLarge(table, bytes, mayGrow);
-  }
-
-  /** See `InsertSizes.wasTooLargeForViews`. */
-  wasTooLargeForViews(table: string, rows: number, rowsMin: number): boolean {
-    return this.#sender.sizes.wasTooLargeForViews(table, rows, rowsMin);
+  /** How large inserts into each table may be. */
+  get sizes(): InsertSizes {
+    return this.#sender.sizes;
   }
 
   /**
@@ -260,7 +246,7 @@ export class ClickHouseTables {
   /** A limit that a view has set ends if somebody has altered or removed it, or what it writes to. */
   async #lookAtViews(table: string): Promise<void> {
     try {
-      this.#sender.sizes.sawViews(table, await writtenAs(this.#client, this.#named(table)));
+      this.sizes.sawViews(table, await writtenAs(this.#client, this.#named(table)));
     } catch (error) {
       // The limit stays. The next look may be answered.
       if (!(error instanceof InsertError)) throw error;

@@ -221,7 +221,7 @@ export class ViewRepair {
     const rowsMin = error.code === TOO_MANY_PARTITIONS ? TOO_MANY_PARTITIONS_ROWS_MIN : TOO_LARGE_ROWS_MIN;
     if (error.kind !== 'oversized') return;
     const count = countRows(rows);
-    if (tables.wasTooLargeForViews(table, count, rowsMin)) onTooLarge?.(error, count);
+    if (tables.sizes.wasTooLargeForViews(table, count, rowsMin)) onTooLarge?.(error, count);
   }
 
   async #sendToOtherViews(rows: readonly BatchRow[]): Promise<void> {

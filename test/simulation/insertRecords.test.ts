@@ -164,7 +164,7 @@ it('inserts each good record once, also where an insert comes into one partition
       async (kinds, faults, views, bytesMax) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], hasView: true });
-        table.tables.wasTooLarge('orders', bytesMax, false);
+        table.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { missedByViews } = await untilDone(table, kinds, { views });
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
         expect(offsetsIn(table)).toEqual(good);
@@ -191,7 +191,7 @@ it('inserts each good record once, also where the table knows a token and has lo
       async (kinds, faults, hasView, bytesMax) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], hasView });
-        table.tables.wasTooLarge('orders', bytesMax, false);
+        table.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { inserted, missedByViews } = await untilDone(table, kinds);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
         expect([offsetsOf(inserted), offsetsIn(table)]).toEqual([good, good]);
@@ -321,7 +321,7 @@ it('a view has each row that the table has, once, whatever the table is altered 
       async (kinds, faults, alterations, views, bytesMax) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], alterations: [...alterations], hasView: true });
-        table.tables.wasTooLarge('orders', bytesMax, false);
+        table.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { inserted, rejected, missedByViews } = await untilDone(table, kinds, { views });
         const rows = offsetsIn(table);
         expect(offsetsOf(inserted)).toEqual(rows);
@@ -387,7 +387,7 @@ it('a view that was dropped and made anew gets no row twice: what went in meanwh
   table.faults = ['lostBefore'];
   await expect(insert(table, kinds, own)).rejects.toMatchObject({ code: 'ECONNRESET' });
   table.hasView = false;
-  table.tables.wasTooLarge('orders', 200, false);
+  table.tables.sizes.wasTooLarge('orders', 200, false);
   table.faults = ['none', 'none', 'none', 'diesAfter'];
   await expect(insert(table, kinds, { ...own, repeated: true })).rejects.toThrow(Died);
   expect(table.insertSizes).toEqual([4, 1, 1, 1, 1]);
@@ -427,7 +427,7 @@ it.each([
     Object.assign(table, { hasView: true, hasLater: true, remembersTokens: remembers });
     const { tables } = table;
     // The first part has come when the table is altered.
-    tables.wasTooLarge('orders', 200, false);
+    tables.sizes.wasTooLarge('orders', 200, false);
     const send: typeof tables.send = async (name, rows) => {
       await tables.send(name, rows);
       if (table.insertSizes.length === 1) table.alterations = ['later'];
@@ -552,7 +552,7 @@ it('rows go only into a table with the columns that they were made for, each onc
       async (kinds, faults, alterations, hints, bytesMax, hasView) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], alterations: [...alterations], hints, hasView });
-        table.tables.wasTooLarge('orders', bytesMax, false);
+        table.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { rejected, missedByViews } = await untilDone(table, kinds);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');
         const inView = offsetsInView(table);
@@ -619,7 +619,7 @@ it('a view has no row twice after attempts of version 0.1.0, which noted nothing
       async (kinds, faults, hints, withoutNotes, bytesMax) => {
         const table = new FakeTable();
         Object.assign(table, { faults: [...faults], hints, hasView: true });
-        table.tables.wasTooLarge('orders', bytesMax, false);
+        table.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { missedByViews } = await untilDone(table, kinds, {}, withoutNotes);
         const inView = offsetsInView(table);
         const good = offsetsWhere(kinds, (kind) => kind === 'good');

@@ -97,7 +97,7 @@ it('the rows of each good record come once, and those of a record with a bad row
       fc.constantFrom(undefined, 0, 200, 500),
       async (lists, faults, hints, hasView, bytesMax, pieceBytes) => {
         const fake = table(faults, { hints, hasView });
-        fake.tables.wasTooLarge('orders', bytesMax, false);
+        fake.tables.sizes.wasTooLarge('orders', bytesMax, false);
         const { inserted, rejected, missedByViews } = await untilDone(fake, lists, pieceBytes);
         const good = goodRows(lists);
         const isGood = new Set(good);

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createActivities } from '../../src/activities/index.js';
+import { InsertSizes } from '../../src/clickhouse/insertSizes.js';
 import type { RunHistories } from '../../src/temporal/runHistories.js';
 import type { OutgoingMessage } from '../../src/kafka/outgoingMessage.js';
 import type { Publisher } from '../../src/kafka/publisher.js';
@@ -134,10 +135,7 @@ async function flush(records: readonly KafkaRecord[], how: Mapping, mapped: Reco
       probe: () => Promise.resolve(),
       isInserting: () => Promise.resolve(false),
       lastInsertAtMs: () => undefined,
-      insertBytesMax: () => Infinity,
-      insertRowsMax: () => Infinity,
-      wasTooLarge: () => undefined,
-      wasTooLargeForViews: () => false,
+      sizes: new InsertSizes(),
       hasViews: () => Promise.resolve(false),
       knowsTokens: () => Promise.resolve(false),
       caughtUp: () => Promise.resolve(false),

@@ -101,12 +101,7 @@ export class FakeTable {
     forget: () => undefined,
     probe: () => (this.probeFails === undefined ? Promise.resolve() : Promise.reject(this.probeFails)),
     lastInsertAtMs: () => this.#lastInsertAtMs,
-    insertBytesMax: (table) => this.#sizes.bytesMax(table),
-    wasTooLarge: (table, bytes, mayGrow) => {
-      this.#sizes.wasTooLarge(table, bytes, mayGrow);
-    },
-    insertRowsMax: (table) => this.#sizes.rowsMax(table),
-    wasTooLargeForViews: (table, rows, rowsMin) => this.#sizes.wasTooLargeForViews(table, rows, rowsMin),
+    sizes: this.#sizes,
     hasViews: () => Promise.resolve(this.hasView),
     caughtUp: () => Promise.resolve(false),
     mayLoseKnownRows: () => Promise.resolve(this.remembersTokens !== false),

@@ -510,7 +510,7 @@ describe('a materialized view that fails', () => {
     const table = await createTable('id Int64', '', WINDOW);
     const own = { journal: journal() };
     const batch = numbered(100);
-    tables.wasTooLarge(table, 8_000, false);
+    tables.sizes.wasTooLarge(table, 8_000, false);
     expect((await attempt(table, batch, own)).inserts).toBeGreaterThan(1);
     await client.command({
       query: `CREATE MATERIALIZED VIEW ${table}_view ENGINE = MergeTree ORDER BY id SETTINGS ${WINDOW} AS SELECT id FROM ${table}`,
@@ -653,7 +653,7 @@ describe('a materialized view that fails', () => {
     const { table, views } = await withViews();
     await alter(table, 'ADD COLUMN n Int16');
     const batch = numbered(20, (id) => `{"id": ${id}, "n": ${id === 17 ? 1_000 : 1}}`);
-    tables.wasTooLarge(table, 2_000, false);
+    tables.sizes.wasTooLarge(table, 2_000, false);
     const send = tables.send.bind(tables);
     const spy = vi.spyOn(tables, 'send').mockImplementationOnce(async (...sent) => {
       await send(...sent);

@@ -102,7 +102,6 @@ export class SimulatedClickHouse {
 
   /** As a worker uses it. */
   tablesOf(process: Process): BatchInsertOptions['tables'] {
-    const sizes = new InsertSizes();
     let lastInsertAtMs: number | undefined;
     const ask = <Answer>(serve: () => Answer) =>
       this.#network.ask(process, 'clickhouse.lookUp', serve, unanswered, LOOK_UP_MS);
@@ -115,10 +114,7 @@ export class SimulatedClickHouse {
       forget: () => undefined,
       probe: () => ask(() => this.#mustBeThere()),
       lastInsertAtMs: () => lastInsertAtMs,
-      insertBytesMax: (table) => sizes.bytesMax(table),
-      wasTooLarge: (table, bytes, mayGrow) => sizes.wasTooLarge(table, bytes, mayGrow),
-      insertRowsMax: (table) => sizes.rowsMax(table),
-      wasTooLargeForViews: (table, rows, rowsMin) => sizes.wasTooLargeForViews(table, rows, rowsMin),
+      sizes: new InsertSizes(),
       hasViews: () => ask(() => false),
       caughtUp: () => ask(() => false),
       mayLoseKnownRows: () => ask(() => true),
