@@ -1,3 +1,4 @@
+import { jsonBytes } from '../lib/jsonBytes.js';
 import { withoutMessages, type AttemptNotes, type InsertNotes } from '../protocol/attemptNotes.js';
 
 /**
@@ -54,8 +55,4 @@ export function notesWithin(notes: AttemptNotes, bytesMax: number): AttemptNotes
 function bytesOf(table: string, note: InsertNotes | undefined): number {
   if (note === undefined) return 0;
   return (note.done === undefined ? 1 : 2) * jsonBytes(table) + jsonBytes(note);
-}
-
-function jsonBytes(value: unknown): number {
-  return Buffer.byteLength(JSON.stringify(value));
 }

@@ -3,7 +3,7 @@ import type { Destination, Mapping } from '../protocol/settings.js';
 import { unescaped } from '../lib/unescaped.js';
 import { INFERENCE_SETTINGS } from '../config/insertSettings.js';
 import { checkOfType } from './values/checkOfType.js';
-import { objectMembers } from './values/json.js';
+import { objectMembers } from './values/jsonText.js';
 import type { ValueLimits } from './values/valueCheck.js';
 import { identityColumnsOf } from './identityColumns.js';
 import { classifyInsertError, type InsertError } from './insertErrors.js';

@@ -1,6 +1,7 @@
 import { hasManyRows, holdsObjects, isDecoded } from '../protocol/settings.js';
 import { pointerOf, type PointedAt } from '../protocol/columnSource.js';
 import { collidingTopics, fixedTables, parseTableName } from '../protocol/tables.js';
+import { jsonBytes } from '../lib/jsonBytes.js';
 import { pointerTokens } from '../lib/jsonPointer.js';
 import { deadLetterTopicOf, settingsOf } from './config.js';
 import type { CheckedParts, ConfigProblem } from './configProblem.js';
@@ -208,10 +209,6 @@ function settingsSize(pipeline: Pipeline, name: string): ConfigProblem[] {
   const [largest] = sizes.reduce((most, other) => (other[1] > most[1] ? other : most));
   const message = `is too long: the settings that travel with the pipeline's records take ${bytes} bytes as JSON, and may take ${SETTINGS_BYTES_MAX}. It is the largest part of them`;
   return [{ path: [largest], message }];
-}
-
-function jsonBytes(value: unknown): number {
-  return Buffer.byteLength(JSON.stringify(value));
 }
 
 /** Some keys are about JSON objects only, and some columns are for values of other formats. */

@@ -189,12 +189,12 @@ export function encodeRequest(
     ...(headers === undefined ? {} : { headers }),
     atMs,
   };
-  const body = jsonBytes(whole);
+  const body = encodedJson(whole);
   if (body.length <= bytesMax) return body;
-  return jsonBytes({ id, requester, value: '', atMs, tooLargeBytes: body.length } satisfies BufferedRequest);
+  return encodedJson({ id, requester, value: '', atMs, tooLargeBytes: body.length } satisfies BufferedRequest);
 }
 
-function jsonBytes(value: unknown): Uint8Array {
+function encodedJson(value: unknown): Uint8Array {
   // Copied, because in Temporal's sandbox the encoder's result is not an instance of the workflow's own `Uint8Array`,
   // and would travel as JSON.
   return new Uint8Array(new TextEncoder().encode(JSON.stringify(value)));

@@ -25,7 +25,7 @@ import { isHolding, type HistoryView } from './continuation.js';
 import type { Coverage } from './coverage.js';
 import { decide, type Decision } from './decision.js';
 import { flushOf } from './flushProgress.js';
-import { encodedJsonBytes } from './jsonBytes.js';
+import { encodedJsonBytes } from './encodedJsonBytes.js';
 import { encodedLimit } from './limits.js';
 import { lastingRunId, type RunIdentity } from './runIdentity.js';
 import { SignalIntake } from './signalIntake.js';

@@ -9,7 +9,7 @@ import { Confirmations } from './confirmations.js';
 import { addCounters } from './counters.js';
 import { Coverage } from './coverage.js';
 import { ForeignSignals } from './foreignSignals.js';
-import { encodedJsonBytes } from './jsonBytes.js';
+import { encodedJsonBytes } from './encodedJsonBytes.js';
 import { Leftovers } from './leftovers.js';
 import { encodedLimit, LIMITS, type EncodedLimit } from './limits.js';
 import { Requests } from './requests.js';

@@ -1,6 +1,6 @@
 import { UNCONFIRMED_MAX, type Unconfirmed } from '../protocol/request.js';
 import type { PostponedConfirmation } from '../protocol/batcher.js';
-import { encodedJsonBytes } from './jsonBytes.js';
+import { encodedJsonBytes } from './encodedJsonBytes.js';
 
 /**
  * A confirmation is given up after so many attempts. They take some four minutes, longer than requesters wait by

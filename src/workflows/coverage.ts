@@ -1,7 +1,7 @@
 import type { AcceptedMark, CoverageState, PartitionCoverage } from '../protocol/batcher.js';
 import { COVERED_RANGES_MAX, type OffsetRange, type Segment } from '../protocol/chunk.js';
 import { partitionName, type RecordSource } from '../protocol/record.js';
-import { encodedJsonBytes } from './jsonBytes.js';
+import { encodedJsonBytes } from './encodedJsonBytes.js';
 
 /**
  * The offsets that a batcher has accepted, as sorted disjoint ranges for each partition and epoch. Pure. Normally there

@@ -1,6 +1,6 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
-import { encodedJsonBytes } from './jsonBytes.js';
+import { encodedJsonBytes } from './encodedJsonBytes.js';
 
 /**
  * Foreign signals that wait for the dead-letter topic. Pure. They are bounded, because they travel in an activity's

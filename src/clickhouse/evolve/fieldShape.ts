@@ -1,5 +1,5 @@
 import { integerType } from '../integerTypes.js';
-import { everyItem } from '../values/json.js';
+import { everyItem } from '../values/jsonText.js';
 
 /*
  * What the values of a field have in common, as far as it decides on the type of its column. Each value makes it wider,

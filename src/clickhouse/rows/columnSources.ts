@@ -20,7 +20,7 @@ import {
   type RecordSource,
 } from '../../protocol/record.js';
 import type { TableColumns } from '../tableColumns.js';
-import type { JsonObject } from '../values/jsonObject.js';
+import type { JsonObject } from '../values/jsonBytesReader.js';
 import type { JsonPointers } from '../values/jsonPointers.js';
 import { parseColumnType, parseTupleElement } from '../values/columnTypes.js';
 import { keyText } from './jsonKeys.js';

@@ -2,7 +2,7 @@ import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
 import { PartOfRecord } from '../../protocol/partOfRecord.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import type { DebeziumEnvelope } from '../../protocol/settings.js';
-import { JsonObject } from '../values/jsonObject.js';
+import { JsonObject } from '../values/jsonBytesReader.js';
 import { RecordValue } from './recordValue.js';
 import { leftOut, notJson, notObject } from './rowRejections.js';
 

@@ -4,8 +4,8 @@ import { NULL_LENGTH } from '../../protocol/packedRecord.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { isRequestSource } from '../../protocol/request.js';
 import { beginsWithMark, MARK_BYTES } from '../../lib/byteOrderMark.js';
-import { hasHalfCharacter } from '../values/json.js';
-import { JsonObject } from '../values/jsonObject.js';
+import { hasHalfCharacter } from '../values/jsonText.js';
+import { JsonObject } from '../values/jsonBytesReader.js';
 import { quoteBytes, quoteLatin1 } from './quoting.js';
 
 /** Members of what Kafka Connect's JSON converter writes with `schemas.enable`. */

@@ -1,6 +1,6 @@
 import type { Rejection } from '../../protocol/ack.js';
 import { pointersOf, type ColumnSource } from '../../protocol/columnSource.js';
-import { endOfValue, everyMember, textOfString } from '../values/json.js';
+import { endOfValue, everyMember, textOfString } from '../values/jsonText.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 import type { Field } from './knownFields.js';
 import { quoteLatin1 } from './quoting.js';

@@ -1,6 +1,6 @@
 import type { TimeUnit } from '../../protocol/columnSource.js';
 import { innerType, parseColumnType } from '../values/columnTypes.js';
-import { everyItem } from '../values/json.js';
+import { everyItem } from '../values/jsonText.js';
 
 /** Decimal places of a second that a unit counts. */
 const PLACES: Readonly<Record<TimeUnit, number>> = { s: 0, ms: 3, us: 6, ns: 9 };

@@ -6,7 +6,7 @@ import { holdsObjects, type Mapping } from '../../protocol/settings.js';
 import type { NewFields } from '../evolve/newFields.js';
 import type { TableColumns } from '../tableColumns.js';
 import type { RowBlocks } from '../rowBlocks.js';
-import { JsonObject } from '../values/jsonObject.js';
+import { JsonObject } from '../values/jsonBytesReader.js';
 import { IgnoredFields } from './ignoredFields.js';
 import { columnCheck, knownFields } from './knownFields.js';
 import { LeadingFields } from './leadingFields.js';

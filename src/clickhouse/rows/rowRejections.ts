@@ -2,7 +2,7 @@
  * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
  */
 import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
-import { JsonObject, type JsonKind } from '../values/jsonObject.js';
+import { JsonObject, type JsonKind } from '../values/jsonBytesReader.js';
 import type { TimeColumn } from './timestamps.js';
 
 export function unknownField(key: string): Rejection {

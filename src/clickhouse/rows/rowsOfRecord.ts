@@ -7,7 +7,7 @@ import type { Rejection } from '../../protocol/ack.js';
 import type { KafkaRecord } from '../../protocol/record.js';
 import { RowOfRecord } from '../../protocol/rowOfRecord.js';
 import type { ManyRowsFormat } from '../../protocol/settings.js';
-import { JsonObject } from '../values/jsonObject.js';
+import { JsonObject } from '../values/jsonBytesReader.js';
 import { RecordValue } from './recordValue.js';
 import { cutShort, moreFollows, notArray, notJson } from './rowRejections.js';
 

@@ -1,7 +1,7 @@
 import { latin1 } from '../../lib/latin1.js';
 import type { Constant } from '../../protocol/columnSource.js';
 import type { WhereRule } from '../../protocol/whereRule.js';
-import { textOfString } from '../values/json.js';
+import { textOfString } from '../values/jsonText.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 
 /** Tells of values whether they are what a pipeline takes. */

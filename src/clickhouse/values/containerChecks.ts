@@ -1,7 +1,7 @@
 import { latin1 } from '../../lib/latin1.js';
 import { parseTupleElement } from './columnTypes.js';
 import { takesZero } from './enumChecks.js';
-import { everyItem, everyMember, textOfString } from './json.js';
+import { everyItem, everyMember, textOfString } from './jsonText.js';
 import { keyNames } from './mapKeys.js';
 import type { ValueCheck, ValueLimits } from './valueCheck.js';
 

@@ -1,4 +1,4 @@
-import { everyScalar, hasBareNull, objectNames } from './json.js';
+import { everyScalar, hasBareNull, objectNames } from './jsonText.js';
 import { integerWithin, isNumber, SAFE_DIGITS, smallInteger } from './scalars.js';
 import { allOf, isAtPath, type Place, type ValueCheck, type ValueLimits } from './valueCheck.js';
 

@@ -1,7 +1,7 @@
 import { skippedPaths, typedPaths, type ColumnType } from './columnTypes.js';
 import { takesZero } from './enumChecks.js';
 import { nullsCheck, numbersCheck } from './inferredChecks.js';
-import { everyMember, textOfString } from './json.js';
+import { everyMember, textOfString } from './jsonText.js';
 import { allOf, type ValueCheck, type ValueLimits } from './valueCheck.js';
 
 /** What a JSON column's type says of a path, and of the paths below it, by their next part. */

@@ -1,6 +1,6 @@
 import { isArrayIndex, pointerTokens } from '../../lib/jsonPointer.js';
 import { latin1 } from '../../lib/latin1.js';
-import { endOfString, endOfValue, skipSpace, textOfString } from './json.js';
+import { endOfString, endOfValue, skipSpace, textOfString } from './jsonText.js';
 
 /** A place in JSON values that a pointer leads to or through. Made by {@link JsonPointers.add}. */
 export class JsonPlace {

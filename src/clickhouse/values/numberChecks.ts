@@ -1,4 +1,4 @@
-import { textOfString } from './json.js';
+import { textOfString } from './jsonText.js';
 import {
   DECIMAL,
   INTEGER,

@@ -1,4 +1,4 @@
-import { textOfString } from './json.js';
+import { textOfString } from './jsonText.js';
 import { isNumber, isString, SAFE_DIGITS, smallInteger } from './scalars.js';
 import { isInVariant, type Place, type ValueCheck, type ValueLimits } from './valueCheck.js';
 

@@ -1,4 +1,4 @@
-import { textOfString } from './json.js';
+import { textOfString } from './jsonText.js';
 import { isNumber, isString } from './scalars.js';
 import { textPathCheck } from './textChecks.js';
 import { allOf, isAtPath, type Place, type ValueCheck } from './valueCheck.js';

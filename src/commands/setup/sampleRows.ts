@@ -3,7 +3,7 @@ import { RowBlocks } from '../../clickhouse/rowBlocks.js';
 import { connectPayload } from '../../clickhouse/rows/jsonKeys.js';
 import { createRowBuilder } from '../../clickhouse/rows/rowBuilder.js';
 import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
-import { JsonObject } from '../../clickhouse/values/jsonObject.js';
+import { JsonObject } from '../../clickhouse/values/jsonBytesReader.js';
 import type { RecordDecoder } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';

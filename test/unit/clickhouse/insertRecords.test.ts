@@ -6,7 +6,7 @@ import { NO_JOURNAL, type BatchInsertOptions } from '../../../src/clickhouse/ins
 import { InsertError } from '../../../src/clickhouse/insertErrors.js';
 import { InsertSizes } from '../../../src/clickhouse/insertSizes.js';
 import { recordName } from '../../../src/clickhouse/lookUps.js';
-import { JsonObject } from '../../../src/clickhouse/values/jsonObject.js';
+import { JsonObject } from '../../../src/clickhouse/values/jsonBytesReader.js';
 import { REJECTION_CODES } from '../../../src/protocol/ack.js';
 import { Decoders } from '../../../src/formats/decoders.js';
 import { RegistryError, type RegisteredSchema } from '../../../src/formats/schemaRegistry.js';

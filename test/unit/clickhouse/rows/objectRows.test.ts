@@ -6,7 +6,7 @@ import { LeadingFields } from '../../../../src/clickhouse/rows/leadingFields.js'
 import { NestedFields } from '../../../../src/clickhouse/rows/nestedFields.js';
 import { ObjectRows } from '../../../../src/clickhouse/rows/objectRows.js';
 import { RecordValue } from '../../../../src/clickhouse/rows/recordValue.js';
-import { JsonObject } from '../../../../src/clickhouse/values/jsonObject.js';
+import { JsonObject } from '../../../../src/clickhouse/values/jsonBytesReader.js';
 import { record } from '../../../support/records.js';
 
 class CountedFields extends Map<string, Field> {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { rowsOfRecord } from '../../../../src/clickhouse/rows/rowsOfRecord.js';
-import { JsonObject } from '../../../../src/clickhouse/values/jsonObject.js';
+import { JsonObject } from '../../../../src/clickhouse/values/jsonBytesReader.js';
 import type { ManyRowsFormat } from '../../../../src/protocol/settings.js';
 import { amongOthers, record } from '../../../support/records.js';
 

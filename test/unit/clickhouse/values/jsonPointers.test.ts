@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import { everyItem, objectMembers } from '../../../../src/clickhouse/values/json.js';
+import { everyItem, objectMembers } from '../../../../src/clickhouse/values/jsonText.js';
 import { JsonPointers } from '../../../../src/clickhouse/values/jsonPointers.js';
 import { isArrayIndex, pointerTokens, valueAtPointer } from '../../../../src/lib/jsonPointer.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
-import { JsonObject } from '../../../../src/clickhouse/values/jsonObject.js';
+import { JsonObject } from '../../../../src/clickhouse/values/jsonBytesReader.js';
 import { HALF_CHARACTERS } from '../../../support/halfCharacters.js';
 
 const utf8 = (text: string) => Buffer.from(text, 'latin1').toString();

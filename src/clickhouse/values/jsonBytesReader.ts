@@ -5,7 +5,7 @@
  * reading the characters of a text, and has its own constants: V8 reads those of another module more slowly.
  */
 
-import { textOfString } from './json.js';
+import { textOfString } from './jsonText.js';
 
 /** The kind of a JSON value. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';

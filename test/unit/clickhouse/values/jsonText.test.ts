@@ -6,7 +6,7 @@ import {
   hasHalfCharacter,
   objectMembers,
   textOfString,
-} from '../../../../src/clickhouse/values/json.js';
+} from '../../../../src/clickhouse/values/jsonText.js';
 import { HALF_CHARACTERS } from '../../../support/halfCharacters.js';
 
 /** JSON text with white space in all places where it may be, one character a byte. */
