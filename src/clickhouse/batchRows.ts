@@ -1,7 +1,7 @@
 import type { ColumnSource } from '../protocol/columnSource.js';
 import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
+import { Breaks } from '../lib/breaks.js';
 import { recordBytes, sourceName, type RecordSource, type SourcedRecord } from '../protocol/record.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
 import { hasManyRows, type Mapping } from '../protocol/settings.js';
@@ -72,9 +72,6 @@ export interface LinesMadeAgain {
   readonly firstOf: (row: BatchRow) => number;
 }
 
-/** How long rows are made before other work may run. */
-const YIELD_AFTER_MS = 20;
-
 /**
  * Makes the rows of records.
  *
@@ -118,7 +115,7 @@ export async function buildRows(
   const lines = new RowBlocks();
   const rejected: (RejectedRecord & BatchRow)[] = [];
   const isSent = judgedBytesMax === undefined;
-  let yieldedAt = performance.now();
+  const breaks = new Breaks();
   for (let recordIndex = 0; recordIndex < records.length; recordIndex++) {
     const { source, record } = records[recordIndex] as SourcedRecord;
     if (many !== undefined) {
@@ -136,11 +133,7 @@ export async function buildRows(
     } else {
       rejected.push({ source, record, rejection, row: NO_ROW, recordIndex });
     }
-    // A large batch must not delay heartbeats and other batches, whether it has many rows or large ones.
-    if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
-      await setImmediate();
-      yieldedAt = performance.now();
-    }
+    if (breaks.isDue()) await breaks.take();
   }
   const makeAgain = async (some: readonly BatchRow[]): Promise<LinesMadeAgain> => {
     // What is left out of them was counted.

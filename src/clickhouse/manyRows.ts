@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { Breaks } from '../lib/breaks.js';
 import { LEFT_OUT, type Rejection } from '../protocol/ack.js';
 import { recordBytes, type KafkaRecord, type RecordSource } from '../protocol/record.js';
 import { isRequestSource } from '../protocol/request.js';
@@ -41,9 +41,6 @@ const RECORD_BYTES_MAX = 64 * 1024 * 1024;
  */
 export const PIECE_BYTES = 32 * 1024 * 1024;
 
-/** How long rows are made before other work may run. */
-const YIELD_AFTER_MS = 20;
-
 /** Writes the rows of records that may hold many, for one batch. */
 export class ManyRows {
   readonly #format: ManyRowsFormat;
@@ -54,7 +51,7 @@ export class ManyRows {
   #keptBytes = 0;
   /** Whether lines are kept. They are those of the first records, so that these are the first piece. */
   #keeps = true;
-  #yieldedAt = performance.now();
+  readonly #breaks = new Breaks();
 
   /**
    * @param options.judgedBytesMax rows of more bytes are not judged. Default: all are
@@ -120,7 +117,7 @@ export class ManyRows {
       let next = rows.next();
       for (; next.done !== true && numbers.length <= ROWS_OF_RECORD_MAX; next = rows.next()) {
         judge(next.value, next.value.number);
-        if (performance.now() - this.#yieldedAt >= YIELD_AFTER_MS) await this.#letOthersRun();
+        if (this.#breaks.isDue()) await this.#breaks.take();
       }
       const ofAll = numbers.length > ROWS_OF_RECORD_MAX ? tooManyRows(ROWS_OF_RECORD_MAX) : endOf(next);
       // No attempt has inserted such a record.
@@ -136,12 +133,6 @@ export class ManyRows {
     }
     into.dropFrom(first);
     return { row: NO_ROW, numbers, bytes: 0, rejection: rejection ?? leftOut() };
-  }
-
-  /** A large record, and a large batch, must not delay heartbeats and other batches. */
-  async #letOthersRun(): Promise<void> {
-    await setImmediate();
-    this.#yieldedAt = performance.now();
   }
 }
 

@@ -2,9 +2,9 @@
  * Pipelines whose records go to tables by a value of theirs: which records go to which table, and what becomes of those that
  * go to none.
  */
-import { setImmediate } from 'node:timers/promises';
 import type { RejectedRecord } from '../codecs/rejectionCodec.js';
 import type { RecordDecoder } from '../formats/recordDecoder.js';
+import { Breaks } from '../lib/breaks.js';
 import { REJECTION_CODES, type Rejection } from '../protocol/ack.js';
 import { isStub, type SourcedRecord } from '../protocol/record.js';
 import type { Mapping, TablesOfValues } from '../protocol/settings.js';
@@ -14,9 +14,6 @@ import { decodingOf } from './insertRecords.js';
 import { opener } from './openedRecords.js';
 import { leftOut } from './rows/rowRejections.js';
 import { TableFinder } from './rows/tableFinder.js';
-
-/** How long tables are found before other work may run. */
-const YIELD_AFTER_MS = 20;
 
 /** How the records of a pipeline are read. */
 type Reading = Pick<BatchInsertOptions, 'mapping' | 'decoders'>;
@@ -45,7 +42,7 @@ export async function divideByValue(
   const finder = new TableFinder(tablesOfValues, mapping);
   const ofTables = new Map<string, SourcedRecord[]>();
   const withoutTable: SourcedRecord[] = [];
-  let yieldedAt = performance.now();
+  const breaks = new Breaks();
   for (const item of records) {
     const { source, record } = item;
     // Each is decoded as if it were alone: nothing of it is kept, and what else is in the batch must not decide.
@@ -55,10 +52,7 @@ export async function divideByValue(
     const list = table === null ? withoutTable : ofTables.get(table);
     if (list !== undefined) list.push(item);
     else if (table !== null) ofTables.set(table, [item]);
-    if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
-      await setImmediate();
-      yieldedAt = performance.now();
-    }
+    if (breaks.isDue()) await breaks.take();
   }
   return { ofTables, withoutTable, decoder: prepared };
 }

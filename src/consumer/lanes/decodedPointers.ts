@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import { scalarIn, type PointedValue } from '../../codecs/laneIndex.js';
 import type { Decoders } from '../../formats/decoders.js';
 import { prepareDecoding, type BatchSize } from '../../formats/recordDecoder.js';
 import { RegistryError } from '../../formats/schemaRegistry.js';
+import { Breaks } from '../../lib/breaks.js';
 import { NoAnswerError, within } from '../../lib/within.js';
 import { pointerOf } from '../../protocol/columnSource.js';
 import type { KeyFunction, Layout } from '../../protocol/layout.js';
@@ -10,9 +10,6 @@ import { KEY, VALUE, type PayloadPart } from '../../protocol/payloadParts.js';
 import { RECORD_MEMORY_BYTES_MAX } from '../../protocol/recordLimit.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { isDecoded, type Mapping } from '../../protocol/settings.js';
-
-/** How long values are decoded before other work may run. */
-const YIELD_AFTER_MS = 20;
 
 /** Such a value is not decoded on this thread. Its record becomes no row. */
 const TOO_LARGE = { code: null };
@@ -65,17 +62,14 @@ export class DecodedPointers {
     const decode = prepared?.(size) ?? ((_source, record) => record);
     const found: PointedValue[] = [];
     const until = performance.now() + decodeMs;
-    let yieldedAt = performance.now();
+    const breaks = new Breaks();
     for (const record of records) {
       if (found.length > 0 && performance.now() >= until) break;
       // Each is decoded as if it were alone.
       size.documentBytes = 0;
       const decoded = part.lengthOf(record) > RECORD_MEMORY_BYTES_MAX ? TOO_LARGE : decode(source, record);
       found.push('code' in decoded ? null : scalarIn(decoded, pointed));
-      if (performance.now() - yieldedAt >= YIELD_AFTER_MS) {
-        await setImmediate();
-        yieldedAt = performance.now();
-      }
+      if (breaks.isDue()) await breaks.take();
     }
     return found;
   }
