@@ -2,6 +2,7 @@
  * Values for columns of every type, made from a seed: ordinary ones, those around the limits, and what does not belong there.
  * Texts of dates and times are put together of their parts, so that it is known what they mean.
  */
+import { seededRandom } from './random.js';
 import { offsetSeconds, type Meaning } from './valueOracle.js';
 
 /** A column of the fuzz. */
@@ -433,10 +434,10 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 export class ValueMaker {
   /** Of the texts of dates and times that were made. */
   readonly meanings = new Map<string, Meaning>();
-  #state: number;
+  readonly #random: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#random = seededRandom(seed);
     const walls: readonly [string, bigint | null][] = [
       ['2024x02x28', instant(2024, 2, 28, 0, 0, 0)],
       ['2024-01-02T03', instant(2024, 1, 2, 3, 0, 0)],
@@ -455,15 +456,6 @@ export class ValueMaker {
     if (choice < 0.5) return { json: this.#ordinary(type), isPlain: true };
     if (choice < 0.8) return { json: this.#edge(type), isPlain: false };
     return { json: this.#pick(ODD), isPlain: false };
-  }
-
-  /** In [0, 1): mulberry32. */
-  #random(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
   /** From 0 up to, but not, `end`. */

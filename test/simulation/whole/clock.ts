@@ -1,6 +1,7 @@
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import timers from 'node:timers/promises';
+import { seededRandom } from '../../support/random.js';
 
 /** The time at which each story begins, milliseconds since 1970. */
 const BEGIN_MS = 1_800_000_000_000;
@@ -59,23 +60,16 @@ export class Clock {
   happened = 0;
   readonly #heap: Happening[] = [];
   #order = 0;
-  #random: number;
+  /** A number from 0 to below 1, as the seed has it. */
+  readonly random: () => number;
 
   constructor(seed: number) {
-    this.#random = seed | 0;
+    this.random = seededRandom(seed);
   }
 
   /** Milliseconds since the story began. */
   get storyMs(): number {
     return this.nowMs - BEGIN_MS;
-  }
-
-  /** A number from 0 to 1, as the seed has it. */
-  random(): number {
-    this.#random = (this.#random + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#random ^ (this.#random >>> 15), 1 | this.#random);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
   /** Lets something happen later. @returns takes it back */
