@@ -3,7 +3,7 @@ import type { AvroLogical, AvroType } from './avroSchema.js';
 import type { JsonWriter } from './jsonWriter.js';
 import { decimalText, writeFloat } from './numberTexts.js';
 import { exactTime, TimeWriter } from './timeWriter.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /** What becomes of values for which there is more than one way. */
 export interface AvroChoices {

@@ -1,4 +1,4 @@
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /**
  * Reads Avro's binary encoding between two places of a buffer, and never beyond. The buffer usually holds other records,

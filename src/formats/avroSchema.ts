@@ -1,4 +1,4 @@
-import { SchemaError } from './schemaError.js';
+import { SchemaError } from './errors.js';
 
 type SimpleKind = 'null' | 'boolean' | 'int' | 'long' | 'float' | 'double' | 'bytes' | 'string';
 

@@ -4,7 +4,7 @@ import { avroDecoder, type AvroChoices, type Decoder } from './avroDecoder.js';
 import { parseAvroSchema, type AvroType } from './avroSchema.js';
 import { emptyJsonBytes, protobufDecoder, type ProtobufChoices } from './protobufDecoder.js';
 import { parseProtobufSchema, type IndexedMessage } from './protobufSchema.js';
-import { SchemaError } from './schemaError.js';
+import { isEndOfStack, SchemaError } from './errors.js';
 import { RegistryError, type RegisteredSchema, type SchemaRegistry } from './schemaRegistry.js';
 
 /** What is known of a schema's id. */
@@ -155,11 +155,6 @@ function known(id: number, registered: RegisteredSchema, choices: DecodingChoice
     // The schema may be right, so no record is rejected because of it.
     throw new RegistryError('wrong', `schema ${id} of the registry cannot be read: ${shown(messageOf(error))}`);
   }
-}
-
-/** Types within each other are read by recursion. */
-function isEndOfStack(error: unknown): boolean {
-  return error instanceof RangeError && error.message.includes('call stack');
 }
 
 /** Each byte of a record may be a field, whose name is in the schema only, or a character that needs an escape. */

@@ -1,6 +1,6 @@
 import { copyBytes } from '../lib/copyBytes.js';
 import { writeDigits } from '../lib/digits.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /**
  * Writes JSON as bytes into one buffer, which is used again for each document. Texts keep their bytes: what is no UTF-8

@@ -1,5 +1,5 @@
 import type { JsonWriter } from './jsonWriter.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /** ClickHouse's largest decimals have 32 bytes. Converting far larger ones would take long. */
 const DECIMAL_BYTES_MAX = 64;

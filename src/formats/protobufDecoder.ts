@@ -5,7 +5,7 @@ import { ProtobufReader, WIRE } from './protobufReader.js';
 import { protobufScalar, type ProtobufScalar } from './protobufScalars.js';
 import type { IndexedMessage, ProtobufField, ProtobufMessage } from './protobufSchema.js';
 import { TimeWriter } from './timeWriter.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /** What becomes of values for which there is more than one way. */
 export interface ProtobufChoices {

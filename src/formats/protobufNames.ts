@@ -1,5 +1,5 @@
 import protobuf from 'protobufjs';
-import { SchemaError } from './schemaError.js';
+import { SchemaError } from './errors.js';
 import type { ProtobufImport } from './protobufText.js';
 
 /** What one file says of itself, besides its definitions. */

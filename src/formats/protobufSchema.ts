@@ -3,7 +3,7 @@ import { messageOf } from '../lib/messageOf.js';
 import { ProtobufNames, type ProtobufFile } from './protobufNames.js';
 import { protobufText, type NameCount } from './protobufText.js';
 import { ownName } from './safeNames.js';
-import { SchemaError } from './schemaError.js';
+import { SchemaError } from './errors.js';
 import type { NamedSchema } from './schemaRegistry.js';
 
 /** How a value is encoded that is neither an enum nor a message. */

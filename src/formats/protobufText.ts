@@ -1,5 +1,5 @@
 import { safeName } from './safeNames.js';
-import { SchemaError } from './schemaError.js';
+import { SchemaError } from './errors.js';
 
 /** What a `.proto` file says about values, in the same lines. */
 export interface ProtobufText {

@@ -7,7 +7,7 @@ import type { Mapping } from '../protocol/settings.js';
 import type { Decoders, DecodingChoices, KnownSchema, UsableSchema } from './decoders.js';
 import { JsonWriter } from './jsonWriter.js';
 import { RegistryError } from './schemaRegistry.js';
-import { UndecodableError } from './undecodable.js';
+import { isEndOfStack, UndecodableError } from './errors.js';
 
 /**
  * Returns a record with the JSON of its value and its key in place of them, as far as the pipeline's formats say that they
@@ -200,10 +200,6 @@ function documentBytesMax({ schema, from, to, batch }: Encoded): number {
 function whyUndecodable(error: unknown): string | null {
   if (error instanceof UndecodableError) return error.message;
   return isEndOfStack(error) ? 'its values are nested too deeply' : null;
-}
-
-function isEndOfStack(error: unknown): boolean {
-  return error instanceof RangeError && error.message === 'Maximum call stack size exceeded';
 }
 
 /** JSON says itself what it is, so the schema is not needed. */

@@ -1,6 +1,6 @@
 import { ProtobufReader } from './protobufReader.js';
 import { hasHeader, HEADER_BYTES, ID_MAX } from './recordDecoder.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 /** What a value was written with: a schema, and of Protobuf which of the messages of its file. */
 export interface WrittenWith {

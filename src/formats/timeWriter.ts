@@ -1,6 +1,6 @@
 import { writeLastDigits } from '../lib/digits.js';
 import type { JsonWriter } from './jsonWriter.js';
-import { UndecodableError } from './undecodable.js';
+import { UndecodableError } from './errors.js';
 
 const DAY_S = 86_400;
 

@@ -1,5 +1,5 @@
 import { pointerTokens, valueAtPointer } from '../../lib/jsonPointer.js';
-import { SchemaError } from '../../formats/schemaError.js';
+import { SchemaError } from '../../formats/errors.js';
 import { ANY, ANY_OR_NULL, nullable, scalar, type FieldType, type NamedField } from './fieldType.js';
 
 /**

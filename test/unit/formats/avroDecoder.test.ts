@@ -4,8 +4,7 @@ import { avroDecoder, type AvroChoices, type Decoder } from '../../../src/format
 import { AvroReader } from '../../../src/formats/avroReader.js';
 import { parseAvroSchema } from '../../../src/formats/avroSchema.js';
 import { JsonWriter } from '../../../src/formats/jsonWriter.js';
-import { SchemaError } from '../../../src/formats/schemaError.js';
-import { UndecodableError } from '../../../src/formats/undecodable.js';
+import { SchemaError, UndecodableError } from '../../../src/formats/errors.js';
 
 const PLAIN: AvroChoices = { bytes: 'raw', unions: 'plain' };
 const BYTES_MAX = 1024 * 1024;

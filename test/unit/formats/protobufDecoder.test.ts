@@ -5,8 +5,7 @@ import { JsonWriter } from '../../../src/formats/jsonWriter.js';
 import { emptyJsonBytes, protobufDecoder } from '../../../src/formats/protobufDecoder.js';
 import { parseProtobufSchema } from '../../../src/formats/protobufSchema.js';
 import type { NamedSchema } from '../../../src/formats/schemaRegistry.js';
-import { SchemaError } from '../../../src/formats/schemaError.js';
-import { UndecodableError } from '../../../src/formats/undecodable.js';
+import { SchemaError, UndecodableError } from '../../../src/formats/errors.js';
 
 const FIRST = [0];
 
