@@ -43,8 +43,9 @@ export function missingColumns(table: TableColumns, wanted: readonly string[] = 
 export interface IdentityFault {
   readonly column: IdentityColumn;
   readonly kind: 'unfit' | 'narrow' | 'rewind';
-  /** A message with the statement that repairs it. */
-  readonly message: string;
+  readonly problem: string;
+  /** What an `ALTER TABLE` of the table has to do. */
+  readonly statement: string;
 }
 
 /** The highest partition number of a topic. Whole Kafka clusters have fewer partitions. */
@@ -125,10 +126,15 @@ export function identityFaults(table: TableColumns): IdentityFault[] {
     if (text === undefined) continue;
     const kind = faultOf(column, text);
     if (kind === null) continue;
-    const message = `column ${column} is ${text}, ${CONSEQUENCES[kind]}: MODIFY COLUMN \`${column}\` ${IDENTITY_TYPES[column]}`;
-    faults.push({ column, kind, message });
+    const problem = `column ${column} is ${text}, ${CONSEQUENCES[kind]}`;
+    faults.push({ column, kind, problem, statement: `MODIFY COLUMN \`${column}\` ${IDENTITY_TYPES[column]}` });
   }
   return faults;
+}
+
+/** A message about a fault with the statement that repairs it. */
+export function faultMessage({ problem, statement }: IdentityFault): string {
+  return `${problem}: ${statement}`;
 }
 
 const CONSEQUENCES: Readonly<Record<IdentityFault['kind'], string>> = {
@@ -166,9 +172,10 @@ export function misfitOf(
 ): string | null {
   const narrow = identityFaults(table).filter(({ kind }) => kind === 'narrow');
   const values = { _topic: topic, _partition: partition, _offset: offsetMax, _epoch: epoch };
-  for (const { column, message } of narrow) {
-    const value = values[column as keyof typeof values];
-    if (!holds(innerType(table.get(column) ?? ''), value)) return `${String(value)} does not fit: ${message}`;
+  for (const fault of narrow) {
+    const value = values[fault.column as keyof typeof values];
+    if (!holds(innerType(table.get(fault.column) ?? ''), value))
+      return `${String(value)} does not fit: ${faultMessage(fault)}`;
   }
   return null;
 }
@@ -181,7 +188,7 @@ export function keepsSeconds(table: TableColumns): boolean {
 
 /** Messages about columns by which no record can be looked up. */
 export function unfitColumns(table: TableColumns): string[] {
-  return identityFaults(table).flatMap(({ kind, message }) => (kind === 'unfit' ? [message] : []));
+  return identityFaults(table).flatMap((fault) => (fault.kind === 'unfit' ? [faultMessage(fault)] : []));
 }
 
 /** Whether repeated inserts can look up which rows are in the table. */

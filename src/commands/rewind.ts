@@ -1,5 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import { identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
+import { faultMessage, identityFaults, missingColumns, REWIND_COLUMNS } from '../clickhouse/identityColumns.js';
 import type { Config, PipelineConfig } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { planRewind, type RewindPlan } from '../consumer/partitions/rewindPlan.js';
@@ -113,7 +113,7 @@ async function mustHaveIdentity(
       if (columns === null) continue;
       const [fault] = identityFaults(columns);
       if (fault !== undefined)
-        throw new Error(`table ${table}: ${fault.message}; or use --again, which ingests all records again`);
+        throw new Error(`table ${table}: ${faultMessage(fault)}; or use --again, which ingests all records again`);
       const missing = missingColumns(columns, REWIND_COLUMNS);
       if (missing.length === 0) continue;
       throw new Error(

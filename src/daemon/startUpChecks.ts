@@ -3,6 +3,7 @@ import type { ConnectionLike } from '@temporalio/client';
 import type { ClickHouseTables } from '../clickhouse/tables.js';
 import {
   changeColumnsFault,
+  faultMessage,
   identityFaults,
   mergeFault,
   missingColumns,
@@ -258,8 +259,11 @@ export async function warnOfWeakTables(
   for (const { pipeline, table } of inUse) {
     const columns = found.get(table);
     if (columns === undefined) continue;
-    for (const { message } of identityFaults(columns))
-      logger.warn({ pipeline: pipeline.name, table }, `An identity column of the table has an unfit type: ${message}`);
+    for (const fault of identityFaults(columns))
+      logger.warn(
+        { pipeline: pipeline.name, table },
+        `An identity column of the table has an unfit type: ${faultMessage(fault)}`,
+      );
     const missing = missingColumns(columns);
     if (missing.length === 0) continue;
     logger.warn(

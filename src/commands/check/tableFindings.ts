@@ -129,10 +129,9 @@ function judgeIdentityColumns(table: CheckedTable): Finding[] {
         `${altering(table, 'add it; `ktb setup` prints the statement')}. Rows from before will not be found by it`,
       ),
     );
-  for (const { kind, message } of identityFaults(table.columns)) {
-    const todo = `ALTER TABLE ${quoteTable(table.name)} ${message.slice(message.indexOf('MODIFY COLUMN'))}`;
+  for (const { kind, problem, statement } of identityFaults(table.columns)) {
     const judge = kind === 'rewind' ? warning : wrong;
-    findings.push(judge(message.slice(0, message.indexOf(': MODIFY')), altering(table, todo)));
+    findings.push(judge(problem, altering(table, `ALTER TABLE ${quoteTable(table.name)} ${statement}`)));
   }
   return findings;
 }

@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouseClient } from '@clickhouse/client';
 import { columnsIfAny } from '../../clickhouse/knownColumns.js';
 import type { ClickHouseTables } from '../../clickhouse/tables.js';
-import { IDENTITY_TYPES, identityFaults, missingColumns, REWIND_COLUMNS } from '../../clickhouse/identityColumns.js';
+import {
+  faultMessage,
+  IDENTITY_TYPES,
+  identityFaults,
+  missingColumns,
+  REWIND_COLUMNS,
+} from '../../clickhouse/identityColumns.js';
 import { rowColumnProblem } from '../../clickhouse/rowColumnRepair.js';
 import { changeProblems } from '../../clickhouse/changeColumns.js';
 import { quoteName, quoteTable } from '../../clickhouse/sqlNames.js';
@@ -187,7 +193,7 @@ function tellOfColumns(table: string, columns: TableColumns): void {
     console.log(`  Without them ${lost}. To have them:\n`);
     console.log(`  ALTER TABLE ${quoteTable(table)} ${additions.join(', ')}\n`);
   }
-  for (const { message } of identityFaults(columns)) console.log(`  ${message}\n`);
+  for (const fault of identityFaults(columns)) console.log(`  ${faultMessage(fault)}\n`);
 }
 
 /** Prints what a table needs for records that may hold many rows. */
