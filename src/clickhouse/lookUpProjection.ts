@@ -40,7 +40,7 @@ export interface TableOrder {
  *
  * @param manyRows whether a record may hold many rows
  */
-export function findsByIdentity({ sortingKey, createQuery }: TableOrder, manyRows = false): boolean {
+export function findsByIdentity({ sortingKey, createQuery }: TableOrder, manyRows: boolean): boolean {
   const needed = manyRows ? [...LOOKUP_COLUMNS, ROW_COLUMN] : LOOKUP_COLUMNS;
   if (leadsToOffset(sortingKey)) return true;
   return Array.from(createQuery.matchAll(PROJECTION)).some(

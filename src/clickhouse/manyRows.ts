@@ -63,13 +63,13 @@ export class ManyRows {
     buildRow: RowBuilder,
     {
       judgedBytesMax = Infinity,
-      keptBytesMax = PIECE_BYTES,
+      keptBytesMax,
       mayLeaveOut = false,
     }: {
       readonly judgedBytesMax?: number | undefined;
-      readonly keptBytesMax?: number;
+      readonly keptBytesMax: number;
       readonly mayLeaveOut?: boolean;
-    } = {},
+    },
   ) {
     this.#format = format;
     this.#buildRow = buildRow;

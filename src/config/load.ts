@@ -59,12 +59,13 @@ export function parseComparable(
  *
  * @throws ConfigError
  */
-export function loadEncryption(file: string, environment: NodeJS.ProcessEnv = process.env): EncryptionConfig {
+export function loadEncryption(file: string): EncryptionConfig {
   const { raw: all } = parseYaml(readConfig(file), file);
   const raw = all as { readonly temporal?: { readonly encryption?: unknown } } | null;
   const path = ['temporal', 'encryption'];
   const problems: ConfigProblem[] = [];
-  const resolved = resolveReferences(raw?.temporal?.encryption, path, { environment, read: readFirst }, problems);
+  const references = { environment: process.env, read: readFirst };
+  const resolved = resolveReferences(raw?.temporal?.encryption, path, references, problems);
   const checked = temporalSchema.shape.encryption.safeParse(resolved);
   if (problems.length === 0 && checked.success) return encryptionOf(checked.data);
   const issues = problems.length > 0 ? [] : (checked.error?.issues ?? []);

@@ -28,7 +28,7 @@ export class Leftovers {
    * @param sealed whether it came encrypted. Then it also counts for a batch that had begun with one of somebody else
    * @throws Error if nothing is left
    */
-  takeNext(destination: Destination, sealed = false): NextBatch {
+  takeNext(destination: Destination, sealed: boolean): NextBatch {
     const [first] = this.#leftovers;
     const chunks = first?.batches[0];
     if (first === undefined || chunks === undefined) throw new Error(NOTHING_LEFT);

@@ -31,10 +31,10 @@ export interface Member {
   readonly end: number;
 }
 
-/** The members of the object that begins at or after `at`. Empty if there is another kind of value. */
-export function objectMembers(text: string, at = 0): Member[] {
+/** The members of the object that a text is. Empty if it is another kind of value. */
+export function objectMembers(text: string): Member[] {
   const members: Member[] = [];
-  everyMember(text, skipSpace(text, at), (nameStart, nameEnd, start, end) => {
+  everyMember(text, skipSpace(text, 0), (nameStart, nameEnd, start, end) => {
     members.push({ name: textOfString(text, nameStart, nameEnd), start, end });
     return true;
   });

@@ -33,12 +33,9 @@ export interface PointedRecordsOptions {
  */
 export class PointedRecords {
   readonly #options: PointedRecordsOptions;
-  readonly #retryMs: number;
 
-  /** @param retryMs how long a partition is paused */
-  constructor(options: PointedRecordsOptions, retryMs = RETRY_MS) {
+  constructor(options: PointedRecordsOptions) {
     this.#options = options;
-    this.#retryMs = retryMs;
   }
 
   areNeededFor(layout: Layout): boolean {
@@ -78,7 +75,7 @@ export class PointedRecords {
       stateOf(pipeline),
       `Pipeline ${pipeline} does not read ${partition.name}, and perhaps others: ${partition.registryProblem}`,
     );
-    pauseForMs(fetching, assignment, partition, 'registry', this.#retryMs);
+    pauseForMs(fetching, assignment, partition, 'registry', RETRY_MS);
   }
 }
 
