@@ -25,6 +25,7 @@ export type HeldReason = (typeof HELD_REASONS)[number];
  * - `held`: a person has to decide, see {@link HELD_REASONS}
  * - `buffer`: the lanes are full, or its plan is finished and the next one is not ready
  * - `registry`: the schema registry has to be asked for the batchers of its records, and does not answer
+ * - `leader`: its leader does not say whether the log was cut. It is asked again after a second
  * - `draining`: the member takes no more records
  */
 export type PauseReason = 'start' | 'held' | 'buffer' | 'registry' | 'leader' | 'draining';
