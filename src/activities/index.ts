@@ -2,7 +2,6 @@ import type { FlushActivities } from '../protocol/flushActivities.js';
 import { Answers } from './answers.js';
 import { Attempts } from './attempts.js';
 import { BatchBodies } from './batchBodies.js';
-import { confirmRequests } from './confirmRequests.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { Flusher } from './flusher.js';
 import { insertBatch } from './insertBatch.js';
@@ -28,6 +27,6 @@ export function createActivities(dependencies: ActivityDependencies): FlushActiv
     insertInherited: insertInherited(parts),
     rejectRecords: rejectRecords(parts),
     publishForeignSignals: publishForeignSignals(parts),
-    confirmRequests: confirmRequests(parts),
+    confirmRequests: (pipeline, unconfirmed) => answers.deliver(pipeline, unconfirmed),
   };
 }

@@ -4,6 +4,7 @@ import { OTHER_FIELDS } from '../clickhouse/rows/ignoredFields.js';
 import { shownName } from '../clickhouse/rows/rowRejections.js';
 import type { MissedByViews } from '../clickhouse/viewRepair.js';
 import type { InsertError } from '../clickhouse/insertErrors.js';
+import { latin1 } from '../lib/latin1.js';
 import type { Batch } from './batch.js';
 import type { ActivityDependencies } from './dependencies.js';
 
@@ -52,7 +53,7 @@ export class InsertReports {
     const { metrics, logger } = this.#dependencies;
     const { outcome } = field;
     metrics.evolvedFields.inc({ pipeline, outcome });
-    const name = shownName(Buffer.from(field.name).toString('latin1'));
+    const name = shownName(latin1(field.name));
     if (outcome === 'refused') this.#fieldRefused(pipeline, table, name, field.why);
     else if (outcome === 'added') logger.info({ pipeline, table, field: name, type: field.type }, 'A column was added');
     else

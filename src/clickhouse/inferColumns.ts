@@ -1,8 +1,10 @@
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { Destination, Mapping } from '../protocol/settings.js';
+import { fromLatin1 } from '../lib/latin1.js';
 import { unescaped } from '../lib/unescaped.js';
 import { INFERENCE_SETTINGS } from '../config/insertSettings.js';
 import { checkOfType } from './values/checkOfType.js';
+import { TYPE_DEPTH_MAX } from './values/columnTypes.js';
 import { objectMembers } from './values/jsonText.js';
 import type { ValueLimits } from './values/valueCheck.js';
 import { identityColumnsOf } from './identityColumns.js';
@@ -98,15 +100,10 @@ async function knownSettings(clickhouse: ClickHouseClient): Promise<ClickHouseSe
   return Object.fromEntries(Object.entries(INFERENCE_SETTINGS).filter(([name]) => known.has(name)));
 }
 
-/**
- * Types within each other, at most. ClickHouse 26.7 takes a column of 150 types within each other and writes parts with
- * it, but cannot read such a type again: when it starts, it detaches these parts as broken.
- */
-const DEPTH_MAX = 20;
-
 /** The type for a field, if ClickHouse can fill it with all values and read it again. Otherwise one that takes them. */
 function typeThatLasts(inferred: string, values: readonly string[] = [], limits: ValueLimits): string {
-  const fits = !hasUnreadableName(inferred) && depthOf(inferred) <= DEPTH_MAX && takesAll(inferred, values, limits);
+  const fits =
+    !hasUnreadableName(inferred) && depthOf(inferred) <= TYPE_DEPTH_MAX && takesAll(inferred, values, limits);
   return typeOfIntegers(values) ?? (fits ? inferred : 'Nullable(String)');
 }
 
@@ -137,7 +134,7 @@ function fieldsOf(rows: readonly string[]): ReadonlyMap<string, readonly string[
   const fields = new Map<string, string[]>();
   for (const row of rows) {
     for (const { name: latin1, start, end } of objectMembers(row)) {
-      const name = Buffer.from(latin1, 'latin1').toString();
+      const name = fromLatin1(latin1);
       const values = fields.get(name);
       if (values === undefined) fields.set(name, [row.slice(start, end)]);
       else values.push(row.slice(start, end));

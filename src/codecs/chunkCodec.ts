@@ -13,6 +13,7 @@ import type { RecordColumns } from './recordColumns.js';
 import { Scratch } from './scratch.js';
 import { decodeColumns } from './decodeColumns.js';
 import type { KafkaRecord, RecordSource } from '../protocol/record.js';
+import type { BatcherSettings } from '../protocol/settings.js';
 
 /** Records of one partition on their way into a chunk. */
 export interface SegmentRecords extends RecordSource {
@@ -32,6 +33,12 @@ export interface DecodedSegment extends RecordSource {
 export interface EncodedChunk {
   readonly meta: ChunkMeta;
   readonly body: Buffer;
+}
+
+/** A chunk without records, which brings a batcher its settings. */
+export function settingsChunk(settings: BatcherSettings): EncodedChunk {
+  const { meta, body } = encodeChunk([]);
+  return { meta: { ...meta, settings }, body };
 }
 
 /** A body that cannot be read, because it is damaged, too large, or of another version. A retry does not help. */

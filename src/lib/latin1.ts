@@ -2,3 +2,8 @@
 export function latin1(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
+
+/** The reverse of {@link latin1}. What is no UTF-8 becomes U+FFFD. */
+export function fromLatin1(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
+}

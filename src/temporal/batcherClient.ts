@@ -10,7 +10,7 @@ import {
   type EpochStatus,
   BATCHER,
 } from '../protocol/batcher.js';
-import { encodeChunk } from '../codecs/chunkCodec.js';
+import { settingsChunk } from '../codecs/chunkCodec.js';
 import type { ChunkMeta } from '../protocol/chunk.js';
 import { PURPOSES } from '../protocol/encryption.js';
 import type { RecordSource } from '../protocol/record.js';
@@ -197,9 +197,9 @@ export class TemporalBatcherClient implements BatcherClient {
   }
 
   async #endRequirement(): Promise<void> {
-    const { meta, body } = encodeChunk([]);
+    const { meta, body } = settingsChunk(dated(this.#settings()));
     const { records } = BATCHER.signals;
-    const payloads = payloadsOf({ ...meta, settings: dated(this.#settings()) }, body);
+    const payloads = payloadsOf(meta, body);
     await this.#signal(records, this.#sealed(records, payloads, true));
     if (await this.#requiresEncryption())
       throw new Error(`${this.workflowId} takes only what is encrypted, and no key is active here`);

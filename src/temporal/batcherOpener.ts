@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { PipelineConfig } from '../config/config.js';
 import { batcherWorkflowId } from '../protocol/batcherId.js';
 import type { Layout } from '../protocol/layout.js';
-import { encodeChunk } from '../codecs/chunkCodec.js';
+import { settingsChunk } from '../codecs/chunkCodec.js';
 import { hasWholeCharacters, type OpenBatcherRequest, type OpenedBatcher } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { NO_TABLE_FOR_REQUESTS, takesRequests } from '../protocol/tables.js';
@@ -108,12 +108,11 @@ export class BatcherOpener {
 
   /** Sends the settings. This starts the batcher if it does not run. */
   async #sendSettings(batcher: BatcherClient, settings: BatcherSettings): Promise<void> {
-    const { meta, body } = encodeChunk([]);
-    const chunk = { ...meta, settings };
-    let outcome = await batcher.send(chunk, body);
+    const { meta, body } = settingsChunk(settings);
+    let outcome = await batcher.send(meta, body);
     if (outcome.type === 'closed') {
       await batcher.startHeir({ drained: true });
-      outcome = await batcher.send(chunk, body);
+      outcome = await batcher.send(meta, body);
     }
     if (outcome.type !== 'accepted') {
       const why = 'message' in outcome ? outcome.message : 'its run has ended';

@@ -1,4 +1,5 @@
 import { integerType } from '../integerTypes.js';
+import { TYPE_DEPTH_MAX } from '../values/columnTypes.js';
 import { everyItem } from '../values/jsonText.js';
 
 /*
@@ -18,11 +19,8 @@ const BOOLEAN: FieldShape = { is: 'boolean' };
 const TEXT: FieldShape = { is: 'text' };
 export const ANY: FieldShape = { is: 'any' };
 
-/**
- * Arrays within each other, at most. ClickHouse 26.7 takes a column of 150 types within each other and writes parts with
- * it, but cannot read such a type again: when it starts, it detaches these parts as broken.
- */
-const ARRAYS_MAX = 19;
+/** Arrays within each other, at most: `Nullable` is within the innermost one. */
+const ARRAYS_MAX = TYPE_DEPTH_MAX - 1;
 
 /** More digits than any integer type holds. */
 const DIGITS_MAX = 78;

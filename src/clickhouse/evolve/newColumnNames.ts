@@ -1,3 +1,4 @@
+import { fromLatin1, latin1 } from '../../lib/latin1.js';
 import { IDENTITY_TYPES } from '../identityColumns.js';
 
 /** Bytes of the name of a column that is added, at most. ClickHouse names files after columns. */
@@ -23,13 +24,13 @@ export class ColumnNames {
   /**
    * Says why a field gets no column, whatever its value. Undefined if it may get one.
    *
-   * @param latin1 the name, one character per byte
+   * @param bytes the name, one character per byte
    */
-  whyNot(latin1: string): string | undefined {
-    if (latin1 === '') return 'it has no name';
-    if (latin1.length > NAME_BYTES_MAX) return `its name has more than ${NAME_BYTES_MAX} bytes`;
-    const name = nameOf(latin1);
-    if (Buffer.from(name).toString('latin1') !== latin1) return 'its name is no UTF-8';
+  whyNot(bytes: string): string | undefined {
+    if (bytes === '') return 'it has no name';
+    if (bytes.length > NAME_BYTES_MAX) return `its name has more than ${NAME_BYTES_MAX} bytes`;
+    const name = fromLatin1(bytes);
+    if (latin1(name) !== bytes) return 'its name is no UTF-8';
     if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'its name has control characters';
     if (name.includes('.')) return 'its name has a dot, as if it were within another column';
     if (Object.hasOwn(IDENTITY_TYPES, name)) return 'its name is that of an identity column';
@@ -40,9 +41,4 @@ export class ColumnNames {
       ? 'the column of its name takes something else'
       : `its name differs from the column ${taken} in upper and lower case only`;
   }
-}
-
-/** @param latin1 one character per byte */
-export function nameOf(latin1: string): string {
-  return Buffer.from(latin1, 'latin1').toString();
 }

@@ -1,4 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { fromLatin1, latin1 } from '../../lib/latin1.js';
 import { Turns } from '../../lib/turns.js';
 import type { Evolution } from '../../protocol/settings.js';
 import { InsertError } from '../insertErrors.js';
@@ -8,7 +9,7 @@ import type { ColumnTypes } from '../schemaColumns/schemaColumns.js';
 import { withoutQuoted } from '../sqlNames.js';
 import type { TableColumns } from '../tableColumns.js';
 import { addColumns, addColumnsStatement, tableToAlter, type TableToAlter } from './addColumns.js';
-import { ColumnNames, nameOf } from './newColumnNames.js';
+import { ColumnNames } from './newColumnNames.js';
 import { NewFields } from './newFields.js';
 
 export const EVOLVED_OUTCOMES: readonly EvolvedField['outcome'][] = ['added', 'proposed', 'refused'];
@@ -112,8 +113,8 @@ export class TableEvolution {
 
   /** Without the fields that a column was proposed for. They are not looked at for some time again. */
   #withoutProposed(fields: ColumnTypes, request: FieldsToPlace): ColumnTypes {
-    const isProposed = (name: string): boolean => this.#proposed.has(keyOf(request, latin1Of(name)));
-    for (const name of fields.keys()) if (isProposed(name)) this.#decide(request, latin1Of(name));
+    const isProposed = (name: string): boolean => this.#proposed.has(keyOf(request, latin1(name)));
+    for (const name of fields.keys()) if (isProposed(name)) this.#decide(request, latin1(name));
     return new Map([...fields].filter(([name]) => !isProposed(name)));
   }
 
@@ -125,8 +126,8 @@ export class TableEvolution {
         statement: addColumnsStatement(named, new Map([[name, type]])),
         why,
       });
-      this.#decide(request, latin1Of(name));
-      this.#proposed.add(keyOf(request, latin1Of(name)));
+      this.#decide(request, latin1(name));
+      this.#proposed.add(keyOf(request, latin1(name)));
       const [oldest] = this.#proposed;
       if (this.#proposed.size > DECIDED_MAX && oldest !== undefined) this.#proposed.delete(oldest);
     }
@@ -144,7 +145,7 @@ export class TableEvolution {
       whyNotAltered === undefined
         ? `the table has got ${columnsMax} columns in this way, and may get no more: evolve.maxColumns`
         : `${columnsMax} columns were proposed for the table, and no more are for some minutes: evolve.maxColumns`;
-    for (const name of names) this.#refuse(request, latin1Of(name), why);
+    for (const name of names) this.#refuse(request, latin1(name), why);
   }
 
   /**
@@ -159,7 +160,7 @@ export class TableEvolution {
     const distinct = new Map<string, string>();
     const there: string[] = [];
     for (const [latin1, type] of request.fields.types) {
-      const name = nameOf(latin1);
+      const name = fromLatin1(latin1);
       const why = names.whyNot(latin1);
       if (columns.get(name) === true) {
         there.push(name);
@@ -185,7 +186,7 @@ export class TableEvolution {
       if (!(error instanceof InsertError) || error.kind !== 'data') throw error;
       const [[name] = ['']] = types;
       if (types.size === 1) {
-        this.#refuse(request, latin1Of(name), error.message);
+        this.#refuse(request, latin1(name), error.message);
         return [];
       }
       // One of them is the reason. The others get their columns.
@@ -199,7 +200,7 @@ export class TableEvolution {
 
   /** @param latin1 the name, one character per byte */
   #refuse(request: Pick<FieldsToPlace, 'table' | 'evolution' | 'report'>, latin1: string, why: string): void {
-    request.report({ outcome: 'refused', name: nameOf(latin1), why });
+    request.report({ outcome: 'refused', name: fromLatin1(latin1), why });
     this.#decide(request, latin1);
   }
 
@@ -222,10 +223,6 @@ const NO_TYPES: ColumnTypes = new Map();
 async function typesOf(ofValues: ColumnTypes, { ofSchemas }: FieldsToPlace): Promise<ColumnTypes> {
   const known = await ofSchemas();
   return new Map(Array.from(ofValues, ([name, type]) => [name, typeToAdd(known.get(name) ?? type)]));
-}
-
-function latin1Of(name: string): string {
-  return Buffer.from(name).toString('latin1');
 }
 
 /** Why columns are only proposed. Undefined if they are added. */

@@ -1,6 +1,7 @@
 /*
  * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
  */
+import { fromLatin1 } from '../../lib/latin1.js';
 import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
 import { JsonObject, type JsonKind } from '../values/jsonBytesReader.js';
 import type { TimeColumn } from './timestamps.js';
@@ -144,5 +145,5 @@ const FIELD_NAME_MAX = 64;
 
 /** A field's name as people see it, cut if it is long. It is given with one character per byte. */
 export function shownName(latin1Name: string): string {
-  return Buffer.from(latin1Name, 'latin1').toString().slice(0, FIELD_NAME_MAX);
+  return fromLatin1(latin1Name).slice(0, FIELD_NAME_MAX);
 }

@@ -8,6 +8,12 @@ export interface ColumnType {
   readonly parameters: readonly string[];
 }
 
+/**
+ * Types within each other of a column that is added, at most. ClickHouse 26.7 takes a column of 150 types within each other
+ * and writes parts with it, but cannot read such a type again: when it starts, it detaches these parts as broken.
+ */
+export const TYPE_DEPTH_MAX = 20;
+
 export function parseColumnType(text: string): ColumnType {
   const open = text.indexOf('(');
   if (open < 0) return { name: text.trim(), parameters: [] };

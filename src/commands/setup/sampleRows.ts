@@ -6,6 +6,7 @@ import { rowsOfRecord } from '../../clickhouse/rows/rowsOfRecord.js';
 import { JsonObject } from '../../clickhouse/values/jsonBytesReader.js';
 import type { RecordDecoder } from '../../formats/recordDecoder.js';
 import { withoutMark } from '../../lib/byteOrderMark.js';
+import { fromLatin1 } from '../../lib/latin1.js';
 import { rangesOf, readRanges } from '../../kafka/readRanges.js';
 import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
 import { hasManyRows, type Destination } from '../../protocol/settings.js';
@@ -92,6 +93,6 @@ export function keyColumns({ key }: Pick<KafkaRecord, 'key'>): readonly string[]
   if (object.read(bytes) !== 'object') return null;
   const payload = connectPayload(object);
   if (payload !== undefined && object.read(bytes, payload.start, payload.end) !== 'object') return null;
-  const names = object.names.slice(0, object.length).map((name) => Buffer.from(name, 'latin1').toString());
+  const names = object.names.slice(0, object.length).map(fromLatin1);
   return names.length === 0 ? null : names;
 }

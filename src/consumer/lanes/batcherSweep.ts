@@ -1,4 +1,4 @@
-import { encodeChunk } from '../../codecs/chunkCodec.js';
+import { settingsChunk } from '../../codecs/chunkCodec.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { hasOwnTaskQueue } from '../../protocol/installation.js';
@@ -105,8 +105,8 @@ export class BatcherSweep {
     if (installation === undefined || !hasOwnTaskQueue(installation)) return;
     if (this.#told.get(batcher.workflowId) === installation.name) return;
     if ((await batcher.history()) !== null) {
-      const { meta, body } = encodeChunk([]);
-      const outcome = await batcher.send({ ...meta, settings }, body);
+      const { meta, body } = settingsChunk(settings);
+      const outcome = await batcher.send(meta, body);
       if (outcome.type !== 'accepted') return;
     }
     this.#told.set(batcher.workflowId, installation.name);
