@@ -187,8 +187,8 @@ export class FoundRows {
   }
 
   /**
-   * Which of these rows the table lacks although their insert was answered with success. Those that it has do not count
-   * as found, but those of a record of which it lacks others.
+   * The rows that the table lacks although their insert was answered with success. A record of which it has a part is
+   * among them, and the part is noted, so that only the rest is sent. Records that it has whole are not noted as found.
    *
    * @throws InsertError as {@link lookUp}
    */

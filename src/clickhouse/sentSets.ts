@@ -99,10 +99,7 @@ export class SentSets {
   }
 
   /**
-   * Notes a set. Resolves when the note would survive this process.
-   *
-   * The sets that share rows with it have failed. They must not be sent again: once these rows are in the table, they
-   * would come twice.
+   * Notes a set. Resolves when the note would survive this process. The sets that share rows with it have failed.
    *
    * @param by which tables remember its token
    */
@@ -129,10 +126,7 @@ export class SentSets {
     await this.#strand(rows);
   }
 
-  /**
-   * Notes that rows are about to be sent under a token that is not noted. Sets that share rows with them must not be sent
-   * again: once these rows are in the table, they would come twice.
-   */
+  /** Notes that rows are about to be sent under a token that is not noted. */
   async giveUpAnySetOf(rows: readonly BatchRow[], found: FoundRows): Promise<void> {
     this.#unsettled.delete(this.tokenOf(rows));
     this.#retire(undefined, rows, found);
@@ -144,7 +138,12 @@ export class SentSets {
     await this.#save();
   }
 
-  /** @param token of the set that stays */
+  /**
+   * Takes other sets with some of these rows off the list: sent again, they would bring these rows twice. Their records that
+   * are in the table are stranded.
+   *
+   * @param token of the set that stays
+   */
   #retire(token: string | undefined, rows: readonly BatchRow[], found: FoundRows): void {
     let sent: ReadonlySet<number> | undefined;
     for (const [other, indexes] of this.#unsettled) {

@@ -196,7 +196,7 @@ export interface FlushSummary {
 /** Answer to the status query. */
 export interface BatcherStatus {
   readonly pipeline: string;
-  /** Without the batch that is being flushed, as are the next two. */
+  /** Records in the buffer. Like the next two, it does not count the batch that is being flushed. */
   readonly bufferedRecords: number;
   readonly bufferedBytes: number;
   /** When the oldest buffered record arrived. Null if the buffer is empty. */

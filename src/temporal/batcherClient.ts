@@ -99,8 +99,11 @@ export class TemporalBatcherClient implements BatcherClient {
   #takesUnencrypted = false;
   /** The last run that was found to be a batcher's. */
   #batcherRunId: string | null = null;
-  /** By the body of a chunk, the signal with it that Temporal has taken, while it does not say whose run has got it. */
-  readonly #unlooked = new WeakMap<Uint8Array, TakenSignal>();
+  /**
+   * Chunks whose signal Temporal has taken, while it is not known whether a batcher got it. Such a chunk is not signalled
+   * again with the same settings, only asked about. By the chunk's body.
+   */
+  readonly #unchecked = new WeakMap<Uint8Array, TakenSignal>();
   /** What the batcher would be started with, and from which settings it was made. */
   #lastInput: { readonly settings: BatcherSettings; readonly payloads: Payload[] } | null = null;
 
@@ -130,18 +133,18 @@ export class TemporalBatcherClient implements BatcherClient {
       return classifySignalError(error);
     }
     const { settings } = meta;
-    const before = this.#unlooked.get(body);
+    const before = this.#unchecked.get(body);
     const taken = before?.settings === settings ? before : undefined;
     const bytes = taken ? 0 : payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     try {
       const { run } = taken ?? { run: await this.#signal(BATCHER.signals.records, payloads) };
-      this.#unlooked.set(body, { run, settings });
+      this.#unchecked.set(body, { run, settings });
       await this.#mustBeBatcher(run);
-      this.#unlooked.delete(body);
+      this.#unchecked.delete(body);
       return { type: 'accepted', bytes, ...run };
     } catch (error) {
       // Only if Temporal has not answered. Otherwise the signal is no batcher's, and is sent again.
-      if (grpcErrorOf(error) === undefined || isNotFound(error)) this.#unlooked.delete(body);
+      if (grpcErrorOf(error) === undefined || isNotFound(error)) this.#unchecked.delete(body);
       return classifySignalError(error, bytes);
     }
   }
