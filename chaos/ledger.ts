@@ -332,7 +332,7 @@ export class RecordState {
   }
 }
 
-/** Columns of a partition, by offset. */
+/** Columns of a partition, by offset. {@link reach} makes all of its arrays larger. */
 class Partition {
   /** After the last record. */
   end = 0;
@@ -366,27 +366,11 @@ class Partition {
     // Half as much again: twice as much would take as much memory as all the rest.
     const capacity = Math.max(CAPACITY_MIN, Math.ceil((offset + 1) * 1.5));
     this.#capacity = capacity;
-    this.marks = grown(this.marks, new Uint16Array(capacity));
-    this.ids = grown(this.ids, new Float64Array(capacity));
-    this.keys = grown(this.keys, new Uint32Array(capacity));
-    this.rowDigests = grown(this.rowDigests, new Float64Array(capacity));
-    this.letterDigests = grown(this.letterDigests, new Float64Array(capacity));
-    this.expected = grown(this.expected, new Uint16Array(capacity));
-    this.rows = grown(this.rows, new Uint8Array(capacity));
-    this.lastTable = grown(this.lastTable, new Uint8Array(capacity));
-    this.inLastTable = grown(this.inLastTable, new Uint8Array(capacity));
-    this.mostInOneTable = grown(this.mostInOneTable, new Uint8Array(capacity));
-    this.letters = grown(this.letters, new Uint8Array(capacity));
-    this.acks = grown(this.acks, new Uint8Array(capacity));
-    this.insertedAtUs = grown(this.insertedAtUs, new Float64Array(capacity));
-    this.acceptedAtMs = grown(this.acceptedAtMs, new Float64Array(capacity));
-    this.firstAckAtMs = grown(this.firstAckAtMs, new Float64Array(capacity));
-    this.lastAckAtMs = grown(this.lastAckAtMs, new Float64Array(capacity));
-    this.letterCodes = grown(this.letterCodes, new Uint16Array(capacity));
-    this.said = grown(this.said, new Uint16Array(capacity));
-    this.repliedIn = grown(this.repliedIn, new Uint16Array(capacity));
-    this.repliedAt = grown(this.repliedAt, new Uint32Array(capacity));
-    this.batches = grown(this.batches, new Uint32Array(capacity));
+    const fields = this as unknown as Record<string, unknown>;
+    for (const name of Object.keys(this)) {
+      const column = fields[name];
+      if (isColumn(column)) fields[name] = grown(column, capacity);
+    }
   }
 
   has(offset: number, mark: Mark): boolean {
@@ -423,7 +407,15 @@ function add(counts: Uint8Array, offset: number): number {
   return before;
 }
 
-function grown<T extends Uint8Array | Uint16Array | Uint32Array | Float64Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
+type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+
+function isColumn(value: unknown): value is Column {
+  return ArrayBuffer.isView(value);
+}
+
+function grown(column: Column, capacity: number): Column {
+  const Kind = column.constructor as new (length: number) => Column;
+  const larger = new Kind(capacity);
+  larger.set(column);
+  return larger;
 }
