@@ -5,6 +5,7 @@ import { register, withSchemaId, writeAvro, type ToWrite } from '../support/avro
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
+import { expectRejectedAlone } from '../support/rejectedAlone.js';
 import { decoding, useRegistry } from '../support/useRegistry.js';
 import { reportSetUp, useSharedStack } from '../support/useStack.js';
 
@@ -227,14 +228,9 @@ it('what does not decode is rejected alone, with the id and the reason, and its 
     beyond: withSchemaId(-1, good),
     none: null,
   };
-  const names = Object.keys(values);
   const [fixture] = await start({ columns: 'id Int64' });
-  await fixture.produce(names.length, (index) => ({ key: names[index]!, value: values[names[index]!] ?? null }));
-  await eventually(() => expect(fixture.acks.length).toBe(names.length));
   const why = 'the value cannot be decoded: ';
-  expect(
-    Object.fromEntries(fixture.acks.map(({ key, status, code, message }) => [key, [code ?? status, message]])),
-  ).toEqual({
+  await expectRejectedAlone(fixture, values, {
     good: ['inserted', undefined],
     unknown: ['undecodable', `${why}schema 987654: the registry has no schema of this id`],
     short: ['undecodable', `${why}schema ${id}: its bytes end too early for its schema`],
@@ -243,8 +239,6 @@ it('what does not decode is rejected alone, with the id and the reason, and its 
     beyond: ['undecodable', expect.stringContaining('no registry gives such an id')],
     none: ['not_json', 'the record has no value (a tombstone)'],
   });
-  const letters = await fixture.deadLetters(6);
-  for (const { key, value } of letters) expect(value).toEqual(values[String(key)]);
   expect(await fixture.query(`SELECT id FROM ${fixture.table}`)).toEqual([{ id: 7 }]);
 }, 600_000);
 

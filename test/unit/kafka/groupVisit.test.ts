@@ -52,25 +52,22 @@ const kafka = new kafkajs.Kafka({ brokers: ['127.0.0.1:1'], logLevel: kafkajs.lo
 const OFFSETS = [{ topic: 't', partition: 0, offset: '5', metadata: 'x' }];
 const refusal = new kafkajs.KafkaJSError('The coordinator is not aware of this member', { retriable: false });
 
-it('what was not committed because the member had crashed before is not said to be', async () => {
-  const { crashConsumer, committing, leave } = coordinator();
-  committing.mockRejectedValue(refusal);
-  const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, async ({ commit }) => {
-    await crashConsumer();
-    await commit(OFFSETS).finally(leave);
-  });
-  await expect(visit).rejects.toThrow(refusal.message);
-});
-
-it('what was not committed because the member crashed meanwhile is not said to be', async () => {
-  const { crashConsumer, committing, leave } = coordinator();
-  committing.mockImplementation(async () => {
-    await crashConsumer();
-    throw refusal;
-  });
-  const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, ({ commit }) => commit(OFFSETS).finally(leave));
-  await expect(visit).rejects.toThrow(refusal.message);
-});
+it.each(['had crashed before', 'crashed meanwhile'])(
+  'what was not committed because the member %s is not said to be',
+  async (when) => {
+    const { crashConsumer, committing, leave } = coordinator();
+    const isBefore = when === 'had crashed before';
+    committing.mockImplementation(async () => {
+      if (!isBefore) await crashConsumer();
+      throw refusal;
+    });
+    const visit = visitGroup(kafka, { groupId: 'g', topics: ['t'] }, async ({ commit }) => {
+      if (isBefore) await crashConsumer();
+      await commit(OFFSETS).finally(leave);
+    });
+    await expect(visit).rejects.toThrow(refusal.message);
+  },
+);
 
 it('says what a member has failed by, once it has', async () => {
   const { crashConsumer, leave } = coordinator();
