@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { MissingKeyError } from '../codecs/payloadCipher.js';
 import { asError } from '../lib/asError.js';
-import { SharedSlots } from '../lib/sharedSlots.js';
+import { SharedSlots } from './sharedSlots.js';
 import { payloadReader } from './encryption.js';
 import { isNotFound } from './errors.js';
 import { payloadsIn, type HistoryEvent } from './historyEvents.js';

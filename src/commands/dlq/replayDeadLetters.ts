@@ -3,7 +3,7 @@ import { loadConfig } from '../../config/load.js';
 import { isInputTopic, type TopicChoice } from '../../config/topics.js';
 import { producerFactory } from '../../kafka/producers.js';
 import { Publisher } from '../../kafka/publisher.js';
-import { Interruption } from '../../lib/interruption.js';
+import { Interruption } from './interruption.js';
 import { UsageError } from '../../lib/usageError.js';
 import { withKafka } from '../shared/connections.js';
 import { pipelineNamed } from '../shared/chosen.js';

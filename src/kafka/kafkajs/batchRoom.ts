@@ -1,4 +1,4 @@
-import { Room } from '../../lib/room.js';
+import { Room } from './room.js';
 import { DECOMPRESSED_BYTES_MAX } from './decompression.js';
 
 /** Batches that decompress to this size or less share a room. A larger one has to be the only one of its kind. */

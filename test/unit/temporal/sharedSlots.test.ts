@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { SharedSlots } from '../../../src/lib/sharedSlots.js';
+import { SharedSlots } from '../../../src/temporal/sharedSlots.js';
 import { NoAnswerError } from '../../../src/lib/within.js';
 
 const UNASKED = { at: 0, most: 0, asked: 0 };

@@ -1,4 +1,4 @@
-import { NoAnswerError, within } from './within.js';
+import { NoAnswerError, within } from '../lib/within.js';
 
 /**
  * Slots that all callers of a process share, for questions to one server. If a question gets no answer in time, and no other

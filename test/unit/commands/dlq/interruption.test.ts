@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { InterruptedError, Interruption } from '../../../src/lib/interruption.js';
+import { InterruptedError, Interruption } from '../../../../src/commands/dlq/interruption.js';
 
 it.each(['SIGINT', 'SIGTERM'] as const)('%s is noted until it is closed, once', (signal) => {
   const listeners = () => process.listenerCount('SIGTERM') + process.listenerCount('SIGINT');

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Room } from '../../../src/lib/room.js';
+import { Room } from '../../../../src/kafka/kafkajs/room.js';
 
 const BYTES = 100;
 const never = new AbortController().signal;
