@@ -228,6 +228,10 @@ const SECTIONS: readonly (readonly [title: string, panels: readonly Panel[]])[] 
             'sum by (pipeline) (increase(ktb_duplicate_chunks_total{$p}[$__rate_interval]))',
             '{{pipeline}} duplicate chunks dropped',
           ],
+          [
+            'sum by (pipeline) (increase(ktb_forgotten_partitions_total{$p}[$__rate_interval]))',
+            '{{pipeline}} partitions forgotten',
+          ],
         ],
       },
       {

@@ -45,6 +45,11 @@ export function batcherSinks(
           metrics.refusedActivities.inc();
         },
       },
+      forgot: {
+        fn: (_info, pipeline, partitions) => {
+          metrics.forgottenPartitions.inc({ pipeline }, partitions);
+        },
+      },
       holding: {
         fn: ({ workflowId }, pipeline, holding) => {
           metrics.holding.set({ pipeline, batcher: batcherIndexOf(workflowId) }, holding ? 1 : 0);

@@ -66,7 +66,7 @@ export function startWorkers(options: WorkersOptions): RunningRole {
   const { client, batcherOf } = batcherClients(options);
   const publisher = createPublisher(options);
   const partitions = new TopicPartitions(admin, stateLog);
-  const histories = new RunHistories(client, config.temporal.namespace);
+  const histories = new RunHistories(client, config.temporal.namespace, options.payloadBytesMax);
   const batchBodies = new BatchBodies(histories, metrics);
   const draining = new AbortController();
   const activities = createFlushActivities(options, {

@@ -75,17 +75,16 @@ function zeroWorkerMetrics(metrics: Metrics, { name: pipeline, settings: { desti
   for (const cause of FALLBACK_CAUSES) metrics.replyFallbacks.inc({ pipeline, cause }, 0);
   for (const code of [...Object.values(REJECTION_CODES), FOREIGN_SIGNAL, UNREADABLE_CHUNK])
     metrics.deadLetters.inc({ pipeline, code }, 0);
-  const { rows, foundRows, missedByViews, flushRetries, bodyReads, duplicateChunks, refusedSignals, lostBatches } =
-    metrics;
   for (const counter of [
-    rows,
-    foundRows,
-    missedByViews,
-    flushRetries,
-    bodyReads,
-    duplicateChunks,
-    refusedSignals,
-    lostBatches,
+    metrics.rows,
+    metrics.foundRows,
+    metrics.missedByViews,
+    metrics.flushRetries,
+    metrics.bodyReads,
+    metrics.duplicateChunks,
+    metrics.refusedSignals,
+    metrics.lostBatches,
+    metrics.forgottenPartitions,
   ])
     counter.inc({ pipeline }, 0);
   const { flushSeconds, endToEndSeconds, insertRows } = metrics;

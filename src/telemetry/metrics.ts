@@ -225,6 +225,11 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
       'Ranges of offsets that a batcher remembers as accepted, over all partitions and epochs.',
       ['pipeline', 'batcher'],
     ),
+    forgottenPartitions: counter(
+      'ktb_forgotten_partitions_total',
+      'Partitions that a batcher has forgotten, because it has seen more than one run can hand to the next. A record of such a partition that comes again becomes a second row.',
+      ['pipeline'],
+    ),
     batcherRuns: counter(
       'ktb_batcher_runs_total',
       'Runs of batchers that began on this worker: first, continued (as new), heir (of a closed run).',

@@ -2,13 +2,14 @@ import type { Client } from '@temporalio/client';
 import { grpcErrorOf, isNotFound } from './errors.js';
 import { GRPC_STATUS } from './grpcStatus.js';
 import { BATCHER, type CoverageState } from '../protocol/batcher.js';
-import { RUN_BEFORE, type Inheritance } from '../protocol/inheritance.js';
+import { RUN_BEFORE, type Inheritance, type Unreported } from '../protocol/inheritance.js';
 import { UNKNOWN_RUN, type BatchSpec } from '../protocol/flush.js';
+import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
 import { ClosedRun } from '../workflows/closedRun.js';
-import { joinInheritances } from '../workflows/trust.js';
+import { joinInheritances, withUnreported } from '../workflows/trust.js';
 import { cipherOf, payloadReader } from './encryption.js';
 import { historyEvents, resultOf, runEvents, runStart, type BatcherEvent, type RunStart } from './historyEvents.js';
 import { readStart } from './startInput.js';
@@ -62,13 +63,16 @@ export class HistoryGoneError extends Error {
 export class RunHistories {
   readonly #client: Client;
   readonly #namespace: string;
+  readonly #payloadBytesMax: number;
   readonly #resets = new Map<string, boolean>();
   /** By run id. */
   readonly #leftovers = new Map<string, KeptLeftover>();
 
-  constructor(client: Client, namespace: string) {
+  /** @param payloadBytesMax what Temporal takes in one payload */
+  constructor(client: Client, namespace: string, payloadBytesMax = PAYLOAD_BYTES_MAX) {
     this.#client = client;
     this.#namespace = namespace;
+    this.#payloadBytesMax = payloadBytesMax;
   }
 
   /**
@@ -141,11 +145,11 @@ export class RunHistories {
    */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
     try {
-      const { run, lost } = await this.#closedRun(workflowId, runId);
-      const inheritance = lost === undefined ? run.inheritance() : { ...run.inheritance(), lost };
+      const { run, unreported } = await this.#closedRun(workflowId, runId);
+      const inheritance = withUnreported(run.inheritance(), [unreported]);
       if (run.knowsRunBefore || cipherOf(this.#client)?.hasKeys !== true) return inheritance;
       const earlier = await this.inheritanceOf(workflowId, runId, RUN_BEFORE);
-      return earlier === NOTHING ? inheritance : joinInheritances(earlier, inheritance);
+      return earlier === NOTHING ? inheritance : joinInheritances(earlier, inheritance, this.#payloadBytesMax);
     } catch (error) {
       if (error instanceof HistoryGoneError && error.runId === runId) return LOST;
       throw error;
@@ -344,15 +348,18 @@ export class RunHistories {
 
   /**
    * Replays a closed run, or an open one so far. If the run was an heir that had not read its own inheritance, that is
-   * read first, and so on back. `lost` counts runs whose loss was found on this way and reported nowhere yet.
+   * read first, and so on back. `unreported`: what was found on this way and reported nowhere yet.
    */
-  async #closedRun(workflowId: string, runId: string): Promise<{ readonly run: ClosedRun; readonly lost?: number }> {
+  async #closedRun(
+    workflowId: string,
+    runId: string,
+  ): Promise<{ readonly run: ClosedRun; readonly unreported: Unreported }> {
     const run = new ClosedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
-    if (run.unreadRun === null) return { run };
-    const { lost, ...inheritance } = await this.inheritanceOf(workflowId, runId, run.unreadRun);
+    if (run.unreadRun === null) return { run, unreported: {} };
+    const inheritance = await this.inheritanceOf(workflowId, runId, run.unreadRun);
     run.inherit(inheritance);
-    return lost === undefined ? { run } : { run, lost };
+    return { run, unreported: inheritance };
   }
 
   /** @throws HistoryGoneError */

@@ -1,7 +1,6 @@
 import {
   condition,
   defineQuery,
-  log,
   makeContinueAsNewFunc,
   setDefaultSignalHandler,
   setHandler,
@@ -11,9 +10,10 @@ import { type BatcherInput, type EpochStatus, BATCHER } from '../protocol/batche
 import type { RecordSource } from '../protocol/record.js';
 import { BatcherState } from './batcherState.js';
 import type { HistoryView } from './continuation.js';
+import { Coverage } from './coverage.js';
 import { confirm, flush, flushInherited, publishForeignSignals, readInheritance } from './flushSteps.js';
 import { follows } from './follows.js';
-import { createReporter, reportBeginning, reportHolding } from './reporting.js';
+import { createReporter, reportBeginning, reportForgotten, reportHolding } from './reporting.js';
 import { sentName } from './reservedSignals.js';
 import { applySignal, checkInput } from './signals.js';
 import { leaveMark } from './versions.js';
@@ -62,7 +62,7 @@ export async function batcher(input: BatcherInput, bodies: Uint8Array): Promise<
         // Handlers are synchronous, and nothing is awaited between the last look at the buffer and here. So no signal
         // is lost.
         const next = state.carryOver(Date.now());
-        if (next.forgotten > 0) log.warn(FORGOTTEN, { partitions: next.forgotten });
+        if (next.forgotten > 0) reportForgotten(state, next.forgotten);
         return await continueAsNew(next.input, next.bodies);
       }
       case 'complete':
@@ -89,13 +89,9 @@ function handleSignals(state: BatcherState, report: () => void): void {
   });
 }
 
-const FORGOTTEN =
-  'The batcher has seen more partitions than one run can hand to the next, and forgets those longest without a record. ' +
-  'Divide the topics among more pipelines';
-
 function handleQueries(state: BatcherState): void {
   setHandler(defineQuery(BATCHER.queries.status), () => state.status(history()));
-  setHandler(defineQuery(BATCHER.queries.coverage), () => known(state.coverage).toState());
+  setHandler(defineQuery(BATCHER.queries.coverage), () => known(state.coverage).toState(Coverage.STATE_BYTES_MAX));
   setHandler(defineQuery<EpochStatus, [RecordSource]>(BATCHER.queries.epoch), (source) =>
     known(state.epochStatus(source)),
   );

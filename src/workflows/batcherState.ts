@@ -20,7 +20,7 @@ import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { batchSpec, firstBatchSize, formatOf, planBatches, type Buffered } from './batchPlanning.js';
 import { newParts, type BatcherParts } from './batcherParts.js';
-import { restore, toCarried, toInheritance, withoutBuffer } from './carriedState.js';
+import { countForgotten, restore, toCarried, toInheritance, withoutBuffer } from './carriedState.js';
 import { isHolding, type HistoryView } from './continuation.js';
 import type { Coverage } from './coverage.js';
 import { decide, type Decision } from './decision.js';
@@ -375,11 +375,10 @@ export class BatcherState {
 
   /**
    * Input and bodies of the next run. A buffer that is too large to be carried stays in this run's history, and the
-   * next run takes it from there, like an heir. `forgotten`: partitions whose coverage the next run does not get,
-   * because there is no room.
+   * next run takes it from there, like an heir. `forgotten`: see {@link countForgotten}.
    */
   carryOver(nowMs: number): { readonly input: BatcherInput; readonly bodies: Uint8Array; readonly forgotten: number } {
-    const { buffer, counters, coverage, flushes, requests } = this.#parts;
+    const { buffer, counters, flushes, requests } = this.#parts;
     flushes.mustBeIdle();
     counters.continuations++;
     requests.expire(nowMs);
@@ -397,7 +396,7 @@ export class BatcherState {
     };
     intend(input, carriedPurpose(0, this.#runId));
     intend(bodies, carriedPurpose(1, this.#runId));
-    return { input, bodies, forgotten: coverage.partitions - carried.coverage.length };
+    return { input, bodies, forgotten: countForgotten(this.#parts, carried) };
   }
 
   get #encryptedParts(): EncryptedParts {
@@ -416,9 +415,11 @@ export class BatcherState {
   /** Everything that an heir needs. The heir takes the records from this run's history. */
   handOn(left: Leftover | null): Inheritance {
     const inheritance = toInheritance(toCarried(withoutBuffer(this.#parts, left), this.#settings, 0));
+    const forgotten = countForgotten(this.#parts, inheritance);
     const { settings } = this;
     return {
       ...inheritance,
+      ...(forgotten > 0 ? { forgotten } : {}),
       ...(this.#parts.encryptedCoverage === null ? { trusted: true } : {}),
       ...(this.#areSettingsEncrypted && settings.encryption === 'required' ? { settings } : {}),
     };

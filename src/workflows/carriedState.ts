@@ -2,7 +2,7 @@ import type { CarriedState } from '../protocol/batcher.js';
 import { UNKNOWN_RUN } from '../protocol/flush.js';
 import type { Inheritance } from '../protocol/inheritance.js';
 import type { Leftover } from '../protocol/leftover.js';
-import type { BatcherSettings } from '../protocol/settings.js';
+import type { BatchLimits } from '../protocol/settings.js';
 import type { BatcherParts } from './batcherParts.js';
 import { ChunkBuffer } from './chunkBuffer.js';
 import { Confirmations } from './confirmations.js';
@@ -108,19 +108,19 @@ const FIELDS: { readonly [F in Field]-?: CarriedField<F> } = {
     bytesMax: 'inputConfirmationsBytes',
     absentIfEmpty: true,
     write: ({ confirmations }, bytesMax) => confirmations.toState(bytesMax),
-    read: (parts, state) => (parts.confirmations = new Confirmations(state)),
+    read: (parts, state) => (parts.confirmations = new Confirmations([...state, ...parts.confirmations.toState()])),
   },
   coverage: {
     forHeirs: true,
     bytesMax: 'rest',
-    write: ({ coverage }, bytesMax) => coverage.toState(bytesMax),
+    write: ({ coverage }, bytesMax) => coverage.toState(Math.min(bytesMax, Coverage.STATE_BYTES_MAX)),
     read: (parts, state) => (parts.coverage = new Coverage(state)),
   },
   doubtful: {
     forHeirs: true,
     bytesMax: 'rest',
     absentIfEmpty: true,
-    write: ({ doubtful }, bytesMax) => doubtful.toState(bytesMax),
+    write: ({ doubtful }, bytesMax) => doubtful.toState(Math.min(bytesMax, Coverage.STATE_BYTES_MAX)),
     read: ({ doubtful }, state) => doubtful.addAll(state),
   },
   foreignSignals: {
@@ -154,9 +154,10 @@ export function restoreInherited(parts: BatcherParts, inheritance: Partial<Inher
 /**
  * What a run carries over.
  *
+ * @param settings that travel along
  * @param bodiesBytes of the buffered chunks. They travel in the same payloads and leave less room for the rest
  */
-export function toCarried(parts: BatcherParts, settings: BatcherSettings, bodiesBytes: number): CarriedState {
+export function toCarried(parts: BatcherParts, settings: WithLimit, bodiesBytes: number): CarriedState {
   const state: Partial<Record<Field, unknown>> = {};
   for (const [name, field] of ENTRIES) if (field.bytesMax === undefined) state[name] = field.write(parts, Infinity);
   let room = encodedLimit('inputBytes', settings.batch) - bodiesBytes - encodedJsonBytes({ ...state, settings });
@@ -172,6 +173,19 @@ export function toCarried(parts: BatcherParts, settings: BatcherSettings, bodies
     if (field.absentIfEmpty !== true || (value as readonly unknown[]).length > 0) state[name] = value;
   }
   return state as unknown as CarriedState;
+}
+
+/** Settings, or only what they say of the size of payloads. */
+interface WithLimit {
+  readonly batch: Pick<BatchLimits, 'payloadBytesMax'>;
+}
+
+/**
+ * Partitions of which not all that is known is handed on, because there is no room. One counts twice if its coverage is
+ * left out, and also what of it is doubtful.
+ */
+export function countForgotten({ coverage, doubtful }: BatcherParts, handedOn: Inheritance): number {
+  return coverage.partitions - handedOn.coverage.length + doubtful.partitions - (handedOn.doubtful?.length ?? 0);
 }
 
 /** The parts without the buffer, which stays in the run's history. `left` is the plan for it. */

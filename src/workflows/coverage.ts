@@ -16,7 +16,7 @@ export class Coverage {
   /**
    * The most bytes of JSON that go over to the next run: some 2,900 partitions with two epochs each. There is less room
    * if the rest of the next run's input is large. A run itself forgets no partition: whether a record is new must not
-   * depend on this.
+   * depend on this. What is doubtful (`trust.ts`) is another coverage, with the same bound.
    */
   static readonly STATE_BYTES_MAX = 1_000_000;
   /**
@@ -64,14 +64,18 @@ export class Coverage {
     this.#setEpoch(source, { ranges, closedAt: Math.max(offset, closedAt ?? offset) });
   }
 
-  /** Adds all that another one has. */
+  /** Adds all that another one has. Its epochs count as used last. */
   addAll(state: CoverageState): void {
-    for (const { topic, partition, epochs } of state)
+    for (const { topic, partition, epochs, mark } of state) {
       for (const { epoch, ranges, closedAt } of epochs) {
         const source = { topic, partition, epoch };
         for (const range of ranges) this.add(source, range);
         if (closedAt !== undefined) this.close(source, closedAt);
       }
+      const known = this.#partitions.get(partitionName({ topic, partition }));
+      if (mark !== undefined && known !== undefined && (known.mark === null || isLater(mark, known.mark)))
+        this.#partitions.set(partitionName({ topic, partition }), { ...known, mark });
+    }
   }
 
   /** The highest accepted offset of an epoch, and the offset at which it is closed. Null if there is none. */
@@ -128,17 +132,19 @@ export class Coverage {
     return this.#partitions.size;
   }
 
-  /** @param bytesMax of JSON. Over it, the partitions without a record for the longest time are left out */
+  /**
+   * @param bytesMax of JSON. Over it, the partitions without a record for the longest time are left out. Of two with the
+   *   same time, the one that came first is older
+   */
   toState(bytesMax = Infinity): CoverageState {
-    const limit = Math.min(bytesMax, Coverage.STATE_BYTES_MAX);
     const all = [...this.#partitions.values()].map(toPartitionCoverage);
     const bytes = all.map((partition) => encodedJsonBytes(partition) + 1);
     let total = bytes.reduce((sum, size) => sum + size, 0);
-    if (total <= limit) return all;
+    if (total <= bytesMax) return all;
     const leftOut = new Set<number>();
     const oldestFirst = [...all.keys()].sort((one, other) => acceptedAtMs(all[one]) - acceptedAtMs(all[other]));
     for (const index of oldestFirst) {
-      if (total <= limit) break;
+      if (total <= bytesMax) break;
       leftOut.add(index);
       total -= bytes[index] ?? 0;
     }
@@ -186,6 +192,10 @@ function toPartitionCoverage({ topic, partition, epochs, mark }: PartitionEpochs
 /** A partition without any accepted record, which was only closed, counts as the oldest. */
 function acceptedAtMs(partition: PartitionCoverage | undefined): number {
   return partition?.mark?.acceptedAtMs ?? 0;
+}
+
+function isLater(mark: AcceptedMark, other: AcceptedMark): boolean {
+  return mark.epoch === other.epoch ? mark.offset > other.offset : mark.acceptedAtMs >= other.acceptedAtMs;
 }
 
 function openRange([from, to]: OffsetRange): OffsetRange[] {

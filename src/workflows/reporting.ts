@@ -2,6 +2,7 @@ import { log, proxySinks, workflowInfo } from '@temporalio/workflow';
 import type { BatcherInput } from '../protocol/batcher.js';
 import { inOwnBuffer } from '../protocol/chunkBodies.js';
 import type { BatchSpec } from '../protocol/flush.js';
+import { FORGOTTEN } from '../protocol/inheritance.js';
 import { taskQueueOf } from './activityCalls.js';
 import type { BatcherState } from './batcherState.js';
 import type { BatcherSinks } from './sinks.js';
@@ -34,6 +35,12 @@ export function handOver(state: BatcherState, { id }: BatchSpec, bodies: Uint8Ar
   // The worker would throw it away.
   if (workflowInfo().unsafe.isReplaying) return;
   sinks.batcher.taken(taskQueueOf(state), id, inOwnBuffer(bodies));
+}
+
+/** Tells the worker, and the log, of partitions that the next run knows nothing of any more. */
+export function reportForgotten(state: BatcherState, partitions: number): void {
+  sinks.batcher.forgot(state.settings.pipeline, partitions);
+  log.warn(FORGOTTEN, { partitions });
 }
 
 /** Tells the worker, and the log, whether the run has stopped continuing as new. */

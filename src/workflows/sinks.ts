@@ -33,6 +33,8 @@ export interface BatcherSinks extends Sinks {
     taken(taskQueue: string, batchId: string, bodies: Uint8Array): void;
     /** The result of an activity was not for its call. */
     refusedResult(pipeline: string): void;
+    /** Partitions of which the next run is handed nothing, see `countForgotten`. */
+    forgot(pipeline: string, partitions: number): void;
     /** The run has stopped continuing as new, see `BatcherState.holding`. */
     holding(pipeline: string, holding: boolean): void;
   };

@@ -9,10 +9,10 @@
  */
 import type { AcceptedChunk } from '../protocol/batcher.js';
 import type { OffsetRange, Segment } from '../protocol/chunk.js';
-import type { Inheritance } from '../protocol/inheritance.js';
+import type { Inheritance, Unreported } from '../protocol/inheritance.js';
 import type { Leftover } from '../protocol/leftover.js';
-import type { BatcherParts } from './batcherParts.js';
-import { restoreInherited } from './carriedState.js';
+import { newParts, type BatcherParts } from './batcherParts.js';
+import { countForgotten, restoreInherited, toCarried, toInheritance } from './carriedState.js';
 import { addCounters, NO_COUNTERS } from './counters.js';
 import { Coverage, isWhole } from './coverage.js';
 
@@ -70,10 +70,15 @@ type Kept = readonly (readonly OffsetRange[] | null)[];
 /**
  * What two closed runs have left, of which the later one had not taken over what the earlier one had left. If only the
  * earlier one is known to have taken nothing but what came encrypted, it alone is believed.
+ *
+ * Each of the two fits into a payload. If both together do not, something is forgotten, as from one run to the next: the
+ * partitions without a record for the longest time, never what is to be flushed.
+ *
+ * @param payloadBytesMax what the server takes
  */
-export function joinInheritances(earlier: Inheritance, later: Inheritance): Inheritance {
+export function joinInheritances(earlier: Inheritance, later: Inheritance, payloadBytesMax: number): Inheritance {
   const onlyEarlier = earlier.trusted === true && later.trusted !== true;
-  const { trusted: _, settings = earlier.settings, ...believed } = onlyEarlier ? earlier : later;
+  const { trusted: _, settings, ...believed } = onlyEarlier ? earlier : { ...earlier, ...later };
   const coverage = new Coverage(earlier.coverage);
   if (!onlyEarlier) coverage.addAll(later.coverage);
   const doubtful = new Coverage(earlier.doubtful);
@@ -82,17 +87,36 @@ export function joinInheritances(earlier: Inheritance, later: Inheritance): Inhe
   const counters = { ...NO_COUNTERS };
   addCounters(counters, earlier.counters);
   addCounters(counters, later.counters);
-  const lost = (earlier.lost ?? 0) + (later.lost ?? 0);
-  return {
+  const parts = newParts(NO_RUN);
+  restoreInherited(parts, {
     ...believed,
     coverage: coverage.toState(),
-    ...(doubtful.size === 0 ? {} : { doubtful: doubtful.toState() }),
+    doubtful: doubtful.toState(),
     counters,
     estates: [...earlier.estates, ...(onlyEarlier ? later.estates.map(withoutBegun) : later.estates)],
-    ...(earlier.trusted === true ? { trusted: true } : {}),
-    ...(settings === undefined ? {} : { settings }),
-    ...(lost > 0 ? { lost } : {}),
+    confirmations: [...(earlier.confirmations ?? []), ...(later.confirmations ?? [])],
+  });
+  const joined = toInheritance(toCarried(parts, { ...settings, batch: { payloadBytesMax } }, 0));
+  return withUnreported(
+    {
+      ...joined,
+      ...(earlier.trusted === true ? { trusted: true } : {}),
+      ...(settings === undefined ? {} : { settings }),
+    },
+    [earlier, later, { forgotten: countForgotten(parts, joined) }],
+  );
+}
+
+/** The parts of an inheritance are nobody's. */
+const NO_RUN = { workflowId: '', runId: '' };
+
+/** An inheritance that says what others have to say, too. */
+export function withUnreported(inheritance: Inheritance, others: readonly Unreported[]): Inheritance {
+  const sum = (name: keyof Unreported): Unreported => {
+    const count = [inheritance, ...others].reduce((total, of) => total + (of[name] ?? 0), 0);
+    return count > 0 ? { [name]: count } : {};
   };
+  return { ...inheritance, ...sum('lost'), ...sum('forgotten') };
 }
 
 function withoutBegun(leftover: Leftover): Leftover {
@@ -109,7 +133,7 @@ export function takeInheritance(parts: BatcherParts, inheritance: Inheritance, r
       counters,
       lastFlush,
       estates: estates.map(withoutBegun),
-      doubtful: [...inheritance.coverage, ...doubtful],
+      doubtful: [...doubtful, ...inheritance.coverage],
       ...(confirmations === undefined ? {} : { confirmations }),
     });
     // Chunks that are in the buffer already may be among it.

@@ -7,6 +7,7 @@ export const NO_SINKS: InjectedSinks<BatcherSinks> = {
     began: { fn: () => undefined },
     reported: { fn: () => undefined },
     refusedResult: { fn: () => undefined },
+    forgot: { fn: () => undefined },
     holding: { fn: () => undefined },
     taken: { fn: () => undefined },
   },

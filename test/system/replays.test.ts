@@ -48,6 +48,7 @@ function starved(onReplay: () => void): InjectedSinks<BatcherSinks> {
       began: { fn: onReplay, callDuringReplay: true },
       reported: { fn: step, callDuringReplay: true },
       refusedResult: { fn: () => undefined },
+      forgot: { fn: () => undefined },
       holding: { fn: () => undefined },
       taken: { fn: () => undefined },
     },

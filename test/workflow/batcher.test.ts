@@ -96,6 +96,7 @@ const sinks: InjectedSinks<BatcherSinks> = {
     began: { fn: (_info, _pipeline, how) => void beginnings.push(how) },
     reported: { fn: (_info, _pipeline, report) => void reports.push(report) },
     refusedResult: { fn: () => undefined },
+    forgot: { fn: () => undefined },
     holding: { fn: () => undefined },
     taken: { fn: (_info, _taskQueue, batchId, bodies) => void handedOver.set(batchId, bodies) },
   },

@@ -363,6 +363,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     // Left where the batcher was before, flushed where it is.
     quiet: batcher('ktb_inherited_batches', 3, 0, '60x120', 120),
   },
+  KtbPartitionsForgotten: ofEvent('ktb_forgotten_partitions_total', P),
   KtbInheritanceLost: ofEvent('ktb_lost_batches_total', P),
   KtbRunEnded: {
     at: '10m',

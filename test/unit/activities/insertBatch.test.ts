@@ -864,6 +864,18 @@ it('an heir whose closed run is no longer in Temporal begins with nothing, and s
   expect(state.epochStatus({ topic: 'other', partition: 0, epoch: 'e' })).toMatchObject({ flushed: true });
 });
 
+it('what could not be handed to an heir for want of room is counted and said', async () => {
+  const forgetful = { ...new BatcherState(RUN, input(), NO_BODIES).handOn(null), forgotten: 7 };
+  const heir = worker(undefined, {}, { inheritanceOf: () => Promise.resolve(forgetful) });
+  const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: MINUTE_MS });
+  const read = () => heir.activities.readInheritance('ktb:orders:8-key:3', 'r1');
+  expect(await environment.run<[], Inheritance, typeof read>(read)).toEqual(forgetful);
+  expect((await heir.metrics.forgottenPartitions.get()).values).toMatchObject([
+    { value: 7, labels: { pipeline: 'orders' } },
+  ]);
+  expect(heir.lines.join()).toMatch(/"partitions":7.*has seen more partitions than one run can hand to the next/);
+});
+
 it('an attempt that is too old to go on is no error', async () => {
   const late = worker();
   const environment = new MockActivityEnvironment({ startToCloseTimeoutMs: 0 });

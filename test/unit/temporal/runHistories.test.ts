@@ -281,6 +281,31 @@ describe('runs as Temporal has them', () => {
     expect(estates.map(({ runId }) => runId)).toEqual(['run-1', 'run-2']);
   });
 
+  it('what two runs have left together is no larger than Temporal takes, and says what is forgotten for it', async () => {
+    const histories = new StoredHistories();
+    const client = histories.client();
+    setCipher(client, new PayloadCipher({ keys: new Map([['k1', new Uint8Array(32)]]), active: null }));
+    for (const run of [1, 2]) {
+      histories.started(`run-${run}`, 0, [input(), NO_BODIES]);
+      for (let partition = 0; partition < 100; partition++) {
+        const segment = { topic: `of.run.${run}`, partition, epoch: 'e1', from: -1, to: 0, records: [record(0)] };
+        const { meta, body } = chunkOf(segment);
+        histories.signaled(`run-${run}`, 0, 'records', [meta, body]);
+      }
+      histories.ended(`run-${run}`, 'TERMINATED');
+    }
+    histories.started('run-3', 0, [{ ...input(), heirOf: 'run-2' }, NO_BODIES]);
+    const inheritanceWithin = (bytes: number) =>
+      new RunHistories(client, 'default', bytes).inheritanceOf(WORKFLOW_ID, 'run-3', 'run-2');
+    const bytesMax = 16 * 1024;
+    const { coverage, estates, forgotten } = await inheritanceWithin(bytesMax);
+    expect(JSON.stringify(coverage).length).toBeLessThan(bytesMax);
+    expect(forgotten).toBe(200 - coverage.length);
+    const whole = await inheritanceWithin(2 * 1024 * 1024);
+    expect([whole.coverage.length, whole.forgotten]).toEqual([200, undefined]);
+    expect(estates).toEqual(whole.estates);
+  });
+
   it('where the whole batcher is not found, nothing is taken for lost', async () => {
     const [, reader] = stored();
     await expect(reader.leftover(WORKFLOW_ID, 'run-1', 0, 1)).rejects.not.toThrow(HistoryGoneError);

@@ -73,7 +73,7 @@ function wide(partitions: number, { topic = 'a.topic.of.thirty.characters.x', fr
 it('hands over no more than a run can be given: the partitions longest without a record are left out', () => {
   const coverage = wide(20_000);
   coverage.close({ topic: 'closed', partition: 0, epoch: 'e1' }, 10);
-  const state = coverage.toState();
+  const state = coverage.toState(Coverage.STATE_BYTES_MAX);
   expect(JSON.stringify(state).length).toBeLessThanOrEqual(Coverage.STATE_BYTES_MAX + 2);
   const kept = state.map(({ partition }) => partition);
   const others = 20_000 - (kept.length - 10);
@@ -84,13 +84,49 @@ it('hands over no more than a run can be given: the partitions longest without a
   expect(new Coverage(state).toState()).toEqual(state);
 });
 
+it('leaves out the partitions longest without a record, also of what was added from others, in whatever order', () => {
+  const accepted = (partitions: readonly number[], offset: number, atMs: number): Coverage => {
+    const coverage = new Coverage();
+    for (const partition of partitions) {
+      const mark = { offset, timestampMs: 0, crc32: 0 };
+      const segment = { topic: 'orders', partition, epoch: 'e1', from: -1, to: offset, records: 1, bytes: 1, mark };
+      coverage.accept([segment], atMs + partition);
+    }
+    return coverage;
+  };
+  const earlier = accepted([1, 2, 3, 4], 10, 100);
+  const later = accepted([4, 2, 5], 20, 200);
+  for (const [one, other] of [
+    [earlier, later],
+    [later, earlier],
+  ] as const) {
+    const both = new Coverage(one.toState());
+    both.addAll(other.toState());
+    for (const newest of [
+      [2, 3, 4, 5],
+      [2, 4, 5],
+      [4, 5],
+    ]) {
+      const kept = both.toState().filter(({ partition }) => newest.includes(partition));
+      expect(both.toState(JSON.stringify(kept).length)).toEqual(kept);
+    }
+  }
+});
+
+it('leaves out what came first of what has no time, or the same', () => {
+  const coverage = new Coverage();
+  for (const partition of [3, 1, 2]) coverage.close({ topic: 'closed', partition, epoch: 'e1' }, 10);
+  const bytes = JSON.stringify(coverage.toState()).length - 2;
+  expect(coverage.toState(bytes).map(({ partition }) => partition)).toEqual([1, 2]);
+});
+
 it.each([
   ['topic names of thirty characters', {}],
   ['topic names of sixty', { topic: 'a.topic.of.sixty.characters.'.padEnd(60, 'x') }],
   ['a hole in each epoch', { holes: 1 }],
   ['offsets of thirteen digits', { from: 1_000_000_000_000 }],
 ])('hands all of it over of as many partitions as a pipeline may have, with two epochs each and %s', (_, options) => {
-  expect(wide(PARTITIONS_MAX, options).toState()).toHaveLength(PARTITIONS_MAX);
+  expect(wide(PARTITIONS_MAX, options).toState(Coverage.STATE_BYTES_MAX)).toHaveLength(PARTITIONS_MAX);
 });
 
 it('stays bounded with many holes: the lowest are taken as covered', () => {

@@ -1,14 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PURPOSES, REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
-import type { BatcherInput } from '../../../src/protocol/batcher.js';
+import type { BatcherInput, PostponedConfirmation } from '../../../src/protocol/batcher.js';
 import { RUN_BEFORE, type Inheritance } from '../../../src/protocol/inheritance.js';
+import { PAYLOAD_BYTES_MAX, withinPayload } from '../../../src/protocol/payloadLimit.js';
 import { REQUEST_FORMAT } from '../../../src/protocol/request.js';
 import { NO_COUNTERS } from '../../../src/workflows/counters.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
+import { Coverage } from '../../../src/workflows/coverage.js';
+import { LIMITS } from '../../../src/workflows/limits.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { joinInheritances } from '../../../src/workflows/trust.js';
-import { chunkOf, input, settings } from '../../support/chunks.js';
+import { chunk, chunkOf, input, settings } from '../../support/chunks.js';
 import { asCarried, asEncrypted, asRequest, asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
 
@@ -460,8 +463,91 @@ describe('what a batcher had got unencrypted, and no longer believes when encryp
     expect(runsOf(afterwards(heir), again)).toEqual(['']);
     // The same where two closed runs have left something, and only the earlier one is believed.
     const trusted: Inheritance = { ...nothing, trusted: true };
-    const joined = joinInheritances(trusted, before.handOn(null));
+    const joined = joinInheritances(trusted, before.handOn(null), PAYLOAD_BYTES_MAX);
     expect(joined).toMatchObject({ coverage: [], doubtful: [{ topic: 'orders', partition: 0 }] });
-    expect(joinInheritances(joined, trusted).doubtful).toEqual(joined.doubtful);
+    expect(joinInheritances(joined, trusted, PAYLOAD_BYTES_MAX).doubtful).toEqual(joined.doubtful);
+  });
+
+  it('is forgotten if a run cannot hand it on: the partitions longest without a record, and the number is said', () => {
+    const state = newBatcher();
+    const accept = (partition: number, to: number, nowMs: number): void => {
+      const mark = { offset: to, timestampMs: 1_760_000_000_000, crc32: -1_234_567_890 };
+      state.accept(chunk({ topic: LONG_TOPIC, partition, from: to - 1, to, mark }), NO_BODIES, nowMs);
+      flushed(state);
+    };
+    for (let partition = 0; partition < 6_000; partition++) accept(partition, 0, partition);
+    for (const partition of [0, 1]) accept(partition, 1, 6_000);
+    applySignal(state, 'records', asSignal('records', ...next({ settings: required })), 7_000);
+    state.inherit(nothing);
+    flushed(state);
+    const { input: carried, forgotten } = state.carryOver(7_000);
+    const { doubtful = [], coverage } = carried.carried!;
+    const kept = doubtful.map(({ partition }) => partition);
+    expect(kept.length).toBeGreaterThan(2_000);
+    const oldest = 6_000 - (kept.length - 2);
+    expect(kept).toEqual([0, 1, ...Array.from({ length: kept.length - 2 }, (_, index) => oldest + index)]);
+    expect([forgotten, coverage.length]).toEqual([6_000 - kept.length, 1]);
+    expect(state.handOn(null)).toMatchObject({ forgotten, doubtful });
+  });
+});
+
+const LONG_TOPIC = 'a.topic.of.some.forty.characters'.padEnd(40, 'x');
+
+describe('what two closed runs have left', () => {
+  const partitions = 2_500;
+  const coverageOf = (topic: string, atMs: number) => {
+    const coverage = new Coverage();
+    for (let partition = 0; partition < partitions; partition++)
+      for (const epoch of ['0123456789ab.0123ab', 'ba9876543210.0123ab']) {
+        const mark = { offset: 10, timestampMs: 1_760_000_000_000, crc32: -1_234_567_890 };
+        const segment = { topic, partition, epoch, from: -1, to: 10, records: 1, bytes: 1, mark };
+        coverage.accept([segment], atMs + partition);
+      }
+    return coverage.toState();
+  };
+  const left = (runId: string, atMs: number): Inheritance => ({
+    ...nothing,
+    coverage: coverageOf(LONG_TOPIC + runId, atMs),
+    estates: [{ runId, chunksDone: 0, batches: Array<number>(500).fill(3), begun: null }],
+    confirmations: [{ ...confirmation, requester: runId }],
+  });
+  const confirmation = {
+    confirmation: { format: 'ktb-confirmation/1', id: 'a', status: 'inserted', topic: 't', batch: null },
+    attempts: 1,
+    dueAtMs: 0,
+  } as unknown as PostponedConfirmation;
+  const earlier = left('r1', 1_760_000_000_000);
+  const later = left('r2', 1_770_000_000_000);
+
+  it.each([
+    ['of which both are believed', earlier, later],
+    ['of which the earlier one alone is believed', { ...earlier, trusted: true as const }, later],
+    ['of which the earlier one has something doubtful', { ...earlier, doubtful: coverageOf('doubtful', 1) }, later],
+  ])('fits into a payload, and nothing that waits is forgotten: %s', (_, one, other) => {
+    for (const payloadBytesMax of [PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX / 4]) {
+      const joined = joinInheritances(one, other, payloadBytesMax);
+      expect(JSON.stringify(joined).length).toBeLessThan(withinPayload(LIMITS.inputBytes, payloadBytesMax));
+      expect(joined.estates).toEqual([...earlier.estates, ...later.estates]);
+      expect(joined.confirmations?.map(({ requester }) => requester)).toEqual(['r1', 'r2']);
+      const known = [one, other].flatMap(({ coverage, doubtful = [] }) => [...coverage, ...doubtful]).length;
+      expect(joined.forgotten ?? 0).toBe(known - joined.coverage.length - (joined.doubtful ?? []).length);
+      // What is believed comes first, and of this the newest.
+      const [last] = (one.trusted === true ? one : other).coverage.slice(-1);
+      expect(joined.coverage.at(-1)).toEqual(last);
+    }
+  });
+
+  it('is handed on whole if there is room, with what each was still to say', () => {
+    const small = ({ coverage, ...rest }: Inheritance) => ({ ...rest, coverage: coverage.slice(-2) });
+    const joined = joinInheritances({ ...small(earlier), lost: 1, forgotten: 2 }, small(later), PAYLOAD_BYTES_MAX);
+    expect(joined).toMatchObject({ lost: 1, forgotten: 2 });
+    expect(joined.coverage).toEqual([...small(earlier).coverage, ...small(later).coverage]);
+  });
+
+  it('a run takes confirmations over beside those that it has itself', () => {
+    const heir = new BatcherState(RUN, { ...input(), heirOf: 'r1' }, NO_BODIES);
+    heir.postponeConfirmations([{ ...confirmation, requester: 'own' }], 0);
+    heir.inherit(earlier);
+    expect(heir.takeConfirmations(1e12).map(({ requester }) => requester)).toEqual(['r1', 'own']);
   });
 });
