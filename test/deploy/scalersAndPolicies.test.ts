@@ -345,8 +345,10 @@ describe('NetworkPolicy', () => {
     };
     const other = await render({ values: { existingConfigMap: 'mine', networkPolicy: { enabled: true, egress } } });
     for (const manifests of [await renderWith(references), other]) {
-      const { spec } = one(manifests, 'NetworkPolicy', 'demo-kafka-temporal-bridge');
-      const [, ...rules] = (spec as { egress: Rule[] }).egress;
+      const policy = one(manifests, 'NetworkPolicy', 'demo-kafka-temporal-bridge') as unknown as {
+        spec: { egress: Rule[] };
+      };
+      const [, ...rules] = policy.spec.egress;
       expect(rules).toEqual([{ to: peers }, { to: peers }, { to: peers }]);
     }
   });

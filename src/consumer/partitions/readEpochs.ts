@@ -20,6 +20,11 @@ export interface LogCut {
 
 /** Of a partition. If a log parts from what was read before all of them, the cut is put at the first that is remembered. */
 const STARTS_MAX = 32;
+/** Of ours, of a partition: as many as may begin before the group has committed one of them. */
+const EPOCHS_MAX = 4;
+
+/** What was read under an epoch of ours. */
+type Remembered = ReadEpoch & { readonly epoch: string };
 
 /**
  * Remembers how far this process has read each log, under which leader epochs. A log that has lost some of that has records of
@@ -27,12 +32,16 @@ const STARTS_MAX = 32;
  * says nothing: another member may have noticed a loss since.
  */
 export class ReadEpochs {
-  readonly #read = new Map<string, ReadEpoch & { readonly epoch: string }>();
+  /**
+   * By partition name. The first is the one under which is read now. The others were before it in the same log: if the group is
+   * rebalanced before it has committed the new one, reading begins under an old one again, and the log may have grown past what was
+   * lost by then.
+   */
+  readonly #read = new Map<string, readonly Remembered[]>();
 
   /** Null if nothing is known under this epoch. */
   of(source: RecordSource): ReadEpoch | null {
-    const read = this.#read.get(partitionName(source));
-    return read?.epoch === source.epoch ? read : null;
+    return this.#all(source).find(({ epoch }) => epoch === source.epoch) ?? null;
   }
 
   /**
@@ -40,8 +49,8 @@ export class ReadEpochs {
    * lost records, under the same epoch of ours.
    */
   startsAt(source: RecordSource, offset: number): void {
-    const read = this.of(source);
-    if (read !== null && offset > read.to) this.#read.delete(partitionName(source));
+    const known = this.#all(source).filter(({ epoch, to }) => epoch !== source.epoch || offset <= to);
+    this.#read.set(partitionName(source), known);
   }
 
   /** An epoch of ours begins in the same log, where that was cut, or where a layout has ended: what was read before is still there. */
@@ -52,7 +61,8 @@ export class ReadEpochs {
     const last = starts.at(-1);
     if (last === undefined) return;
     const { leaderEpoch } = last;
-    this.#read.set(partitionName(source), { epoch: source.epoch, leaderEpoch, to: Math.min(at, read.to), starts });
+    const begun = { epoch: source.epoch, leaderEpoch, to: Math.min(at, read.to), starts };
+    this.#read.set(partitionName(source), [begun, ...this.#all(source)].slice(0, EPOCHS_MAX));
   }
 
   /**
@@ -74,7 +84,13 @@ export class ReadEpochs {
     }
     const { leaderEpoch } = starts.at(-1) ?? {};
     if (leaderEpoch === undefined) return;
-    this.#read.set(partitionName(source), { epoch: source.epoch, leaderEpoch, to, starts: starts.slice(-STARTS_MAX) });
+    const read = { epoch: source.epoch, leaderEpoch, to, starts: starts.slice(-STARTS_MAX) };
+    const others = before === null ? [] : this.#all(source).filter(({ epoch }) => epoch !== source.epoch);
+    this.#read.set(partitionName(source), [read, ...others]);
+  }
+
+  #all(where: TopicPartition): readonly Remembered[] {
+    return this.#read.get(partitionName(where)) ?? [];
   }
 }
 

@@ -141,6 +141,14 @@ class Reader {
   readonly #copies: Copies;
   readonly #epochs = new ReadEpochs();
   #epoch = 0;
+  #epochsBegun = 0;
+  /** As it was when the last committed epoch ended. Null if the present one is committed. */
+  #uncommitted: {
+    readonly epoch: number;
+    readonly had: Written[];
+    readonly start: number;
+    readonly next: number;
+  } | null = null;
   /** What was read, as far as the log is known to have it. */
   #had: Written[] = [];
   #start = 0;
@@ -191,11 +199,23 @@ class Reader {
     }
     this.#epochs.note(source, epochs, next);
     this.#next = next;
+    this.#uncommitted = null;
+  }
+
+  /** The group had not committed the epoch that has begun: it goes on under the old one, where it was. */
+  rebalance(): void {
+    if (this.#uncommitted === null) return;
+    const { epoch, had, start, next } = this.#uncommitted;
+    [this.#epoch, this.#had, this.#start, this.#next] = [epoch, had, start, next];
+    this.#uncommitted = null;
+    this.#epochs.startsAt({ ...SOURCE, epoch: String(epoch) }, next);
   }
 
   #cutAt(at: number, { epoch }: { readonly epoch: string }): void {
     expect(at).toBe(parting(this.#had, this.#copies.log));
-    this.#epochs.continueAt(at, { before: epoch, source: { ...SOURCE, epoch: String(++this.#epoch) } });
+    this.#uncommitted ??= { epoch: this.#epoch, had: this.#had, start: this.#start, next: this.#next };
+    this.#epoch = ++this.#epochsBegun;
+    this.#epochs.continueAt(at, { before: epoch, source: { ...SOURCE, epoch: String(this.#epoch) } });
     this.#had = this.#had.slice(0, at);
     this.#start = this.#next = at;
     this.cuts++;
@@ -211,6 +231,7 @@ it('whoever is elected, with whatever it lacks: each record of the last log is r
     { weight: 2, arbitrary: fc.record({ follow: copy, records }) },
     { weight: 3, arbitrary: fc.record({ read: records }) },
     fc.record({ rewind: records }),
+    fc.record({ rebalance: fc.constant(true) }),
   );
   let cuts = 0;
   await fc.assert(
@@ -222,6 +243,7 @@ it('whoever is elected, with whatever it lacks: each record of the last log is r
         else if ('write' in step) copies.write(step.write);
         else if ('follow' in step) copies.follow(step.follow, step.records);
         else if ('read' in step) await reader.read(step.read);
+        else if ('rebalance' in step) reader.rebalance();
         else reader.rewind(step.rewind);
       }
       // A log that ends exactly where reading has ended shows only with its next record that it is another one.
