@@ -29,6 +29,7 @@ export class Batchers {
   readonly #connection: Connection;
   readonly #client: Client;
   readonly #prefix: string;
+  readonly #cancelled = new Set<string>();
   #resets = 0;
 
   private constructor(connection: Connection, pipeline: string) {
@@ -59,18 +60,23 @@ export class Batchers {
     // Before the request: its answer may be lost.
     this.closed.add(runId);
     const handle = this.#client.workflow.getHandle(workflowId, runId);
-    if (how === 'terminate') await handle.terminate('chaos');
-    else if (how === 'cancel') await handle.cancel();
-    else {
+    if (how === 'terminate') {
+      await handle.terminate('chaos');
+    } else if (how === 'cancel') {
+      this.#cancelled.add(runId);
+      await handle.cancel();
+    } else {
       const event = await this.#completedTask(workflowId, runId, how);
       if (event === undefined) return false;
-      await this.#client.workflowService.resetWorkflowExecution({
+      const reset = await this.#client.workflowService.resetWorkflowExecution({
         namespace: NAMESPACE,
         workflowExecution: { workflowId, runId },
         reason: 'chaos',
         workflowTaskFinishEventId: event as never,
         requestId: `${runId}-${++this.#resets}`,
       });
+      // Temporal asks the new run to cancel, too.
+      if (this.#cancelled.has(runId)) this.closed.add(reset.runId);
     }
     return true;
   }
