@@ -77,9 +77,13 @@ export class Rereads {
     const from = Math.max(log.from, committed - OFFSETS_BACK_MAX);
     if (committed <= from) return false;
     if (again) this.again.push({ partition, from, sureTo: committed, to: log.to });
-    else this.filled.push({ partition, from, to: committed });
     const place = ['--to', String(from), '--partition', `${topicName}/${partition}`];
-    await retry(() => ktb('rewind', pipeline, ...place, ...(again ? ['--again'] : [])));
+    try {
+      await retry(() => ktb('rewind', pipeline, ...place, ...(again ? ['--again'] : [])));
+    } finally {
+      // Up to the end that the log had then, whatever was committed: more may have been accepted.
+      if (!again) this.filled.push({ partition, from, to: (await retry(() => topic.ends(partition))).to });
+    }
     await wait();
     return true;
   }

@@ -48,7 +48,7 @@ it('has only what the table lacks inserted, going back by 5,000 offsets at most'
   const { rereads, done } = partition(9_000, { from: 0, to: 9_500 });
   expect(await rereads.rewind(2, false, PATIENCE)).toBe(true);
   expect(done).toEqual(['rewind chaos --to 4000 --partition input/2']);
-  expect(rereads.filled).toEqual([{ partition: 2, from: 4_000, to: 9_000 }]);
+  expect(rereads.filled).toEqual([{ partition: 2, from: 4_000, to: 9_500 }]);
   expect(rereads.again).toEqual([]);
 });
 
