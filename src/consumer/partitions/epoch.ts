@@ -22,7 +22,16 @@ export function newEpoch(topicId: string | null): string {
  * @param formerEpoch the epoch under which this member has read another topic of this name. Null if it has not
  */
 export function hasReadOtherTopic(epoch: string, topicId: string | undefined, formerEpoch: string | null): boolean {
-  if (epoch === formerEpoch) return true;
+  return epoch === formerEpoch || isOfTopic(epoch, topicId) === false;
+}
+
+/** Whether Kafka's ids prove that an epoch has read the topic that is there now. */
+export function hasReadThisTopic(epoch: string, topicId: string | undefined): boolean {
+  return isOfTopic(epoch, topicId) === true;
+}
+
+/** Null if the epoch or Kafka does not say it. */
+function isOfTopic(epoch: string, topicId: string | undefined): boolean | null {
   const [, of] = epoch.split('.');
-  return of !== undefined && topicId !== undefined && of !== topicId.slice(0, TOPIC_DIGITS);
+  return of === undefined || topicId === undefined ? null : of === topicId.slice(0, TOPIC_DIGITS);
 }

@@ -9,6 +9,7 @@ import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js'
 import type { Layout } from '../../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
+import { hasReadThisTopic } from './epoch.js';
 import { LogComparison, type LogVerdict } from './logComparison.js';
 import { cutOf, type LogCut, type ReadEpoch } from './readEpochs.js';
 import {
@@ -231,7 +232,11 @@ async function settleDoubt(
       return found;
     case 'compare': {
       const other: NewEpoch = { type: 'newEpoch', offset: facts.logStart, reason: OTHER_LOG };
-      return compared([found.mark], facts, null, (verdict) => (verdict.type === 'same' ? found.ifSame : other));
+      // Compaction may have removed the record.
+      const mayBeGone = hasReadThisTopic(found.mark.epoch, facts.topicId);
+      return compared([found.mark], facts, null, ({ type }) =>
+        type === 'same' || (type === 'unproven' && mayBeGone) ? found.ifSame : other,
+      );
     }
   }
 }
@@ -245,7 +250,8 @@ function judgeShortLog(
   const lastReadMs =
     all.length === 0 ? null : Math.max(...all.flatMap((mark) => [mark.timestampMs, mark.acceptedAtMs]));
   const marks = all.filter((mark) => mark.epoch === epoch);
-  return compared(marks, facts, lastReadMs, (verdict) => afterShortLog(verdict, { ...facts, position }));
+  const isSameTopic = hasReadThisTopic(epoch, facts.topicId);
+  return compared(marks, facts, lastReadMs, (verdict) => afterShortLog(verdict, { ...facts, position, isSameTopic }));
 }
 
 function judgeUnknownCluster(

@@ -62,7 +62,9 @@ export class ReadEpochs {
     if (last === undefined) return;
     const { leaderEpoch } = last;
     const begun = { epoch: source.epoch, leaderEpoch, to: Math.min(at, read.to), starts };
-    this.#read.set(partitionName(source), [begun, ...this.#all(source)].slice(0, EPOCHS_MAX));
+    // The one before is mostly the one that the group has committed.
+    const others = this.#all(source).filter(({ epoch }) => epoch !== before);
+    this.#read.set(partitionName(source), [begun, { ...read, epoch: before }, ...others].slice(0, EPOCHS_MAX));
   }
 
   /**

@@ -177,21 +177,30 @@ export interface AfterShortLog {
   readonly lost: { readonly from: number; readonly to: number } | null;
 }
 
+interface ShortLogFacts {
+  readonly logStart: number;
+  readonly logEnd: number;
+  /** The offset that was to be read next. */
+  readonly position: number;
+  /** Kafka's ids prove that it is the topic that was read. */
+  readonly isSameTopic: boolean;
+}
+
 /**
  * Decides where a partition continues if its log ends before the position in it. Pure.
  *
- * It is read from the log's start only if a record proves another log. Otherwise reading continues at the log's end,
+ * It is read from the log's start only if a record proves another log: after an election, too, others may be where records that
+ * were read had been, but then the topic has the same id. Otherwise reading continues at the log's end,
  * because to ingest everything again would double every row. It continues under a new epoch even in the same log: the
  * offsets from there on are used for the second time. Under the old epoch the batchers would take the new records for
  * those that they have had, and drop them.
- *
- * @param position the offset that was to be read next
  */
 export function afterShortLog(
   verdict: LogVerdict,
-  { logStart, logEnd, position }: { readonly logStart: number; readonly logEnd: number; readonly position: number },
+  { logStart, logEnd, position, isSameTopic }: ShortLogFacts,
 ): AfterShortLog {
-  if (verdict.type === 'other') return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, lost: null };
+  if (verdict.type === 'other' && !isSameTopic)
+    return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, lost: null };
   // After the last record that is the same, other records have been written.
   const offset = verdict.type === 'same' && verdict.replaced ? verdict.upTo + 1 : logEnd;
   return { type: 'newEpoch', offset, reason: 'the log was truncated', lost: { from: offset, to: position - 1 } };

@@ -150,12 +150,15 @@ const verdicts = fc.oneof(
 
 it('reads a short log from its start only where a record proves another log; otherwise what it lost is told, once, to the position', () => {
   fc.assert(
-    fc.property(verdicts, fc.nat(50), (verdict, logStart) => {
-      const start = afterShortLog(verdict, { logStart, logEnd: 100, position: 150 });
-      expect(start.lost === null).toBe(verdict.type === 'other');
-      if (verdict.type === 'other') expect(start.offset).toBe(logStart);
+    fc.property(verdicts, fc.nat(50), fc.boolean(), (verdict, logStart, isSameTopic) => {
+      const start = afterShortLog(verdict, { logStart, logEnd: 100, position: 150, isSameTopic });
+      const isOther = verdict.type === 'other' && !isSameTopic;
+      expect(start.lost === null).toBe(isOther);
+      if (isOther) expect(start.offset).toBe(logStart);
       else expect(start.lost).toEqual({ from: start.offset, to: 149 });
       if (verdict.type === 'unproven') expect(start.offset).toBe(100);
+      // Others were written in the place of those that were lost, no one knows from where on.
+      if (verdict.type === 'other' && isSameTopic) expect(start.offset).toBe(100);
       if (verdict.type === 'same') expect(start.offset).toBe(verdict.replaced ? verdict.upTo + 1 : 100);
     }),
   );
