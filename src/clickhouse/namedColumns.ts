@@ -4,6 +4,7 @@
 import { sourcesOf, type ColumnSource, type Constant, type TimeUnit } from '../protocol/columnSource.js';
 import type { Destination, Mapping } from '../protocol/settings.js';
 import { IDENTITY_TYPES } from './identityColumns.js';
+import { constantText } from './rows/columnSources.js';
 import { quote } from './rows/quoting.js';
 import { nullableType } from './schemaColumns/fieldType.js';
 import type { ColumnTypes } from './schemaColumns/schemaColumns.js';
@@ -24,7 +25,7 @@ export function namedColumns({ columns, mapping: { unknownFields } }: Naming): s
 export function typesBeforeRecords(naming: Naming, ofSchema: ColumnTypes): ColumnTypes {
   const { columns, mapping } = naming;
   const types = new Map(
-    [...ofSchema].filter(([name]) => !Object.hasOwn(columns, name) || isField(columns[name], name)),
+    [...ofSchema].filter(([name, type]) => !Object.hasOwn(columns, name) || isField(columns[name], name, type)),
   );
   for (const [column, source] of Object.entries(columns)) {
     const type = typeOfSource(source);
@@ -34,24 +35,38 @@ export function typesBeforeRecords(naming: Naming, ofSchema: ColumnTypes): Colum
   return types;
 }
 
-/** Whether a mapped column has the values of the field of its name, as they are. */
-function isField(source: ColumnSource | undefined, name: string): boolean {
-  if (typeof source === 'object' && (source.unit !== undefined || source.default !== undefined)) return false;
+/** Whether a mapped column has the values of the field of its name, as they are, or one that the field's type takes, too. */
+function isField(source: ColumnSource | undefined, name: string, type: string): boolean {
+  if (typeof source === 'object') {
+    const { unit, default: standard } = source;
+    if (unit !== undefined || (standard !== undefined && !takes(type, standard))) return false;
+  }
   const pointer = `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   const from = source === undefined ? [] : sourcesOf(source);
   return from.length === 1 && from[0] === pointer;
+}
+
+/** Whether a column of this type surely takes a constant. */
+function takes(type: string, constant: Constant): boolean {
+  const [, inner = ''] = /^(?:Nullable\(|LowCardinality\()*(\w+)/.exec(type) ?? [];
+  if (typeof constant === 'string') return inner === 'String';
+  if (typeof constant === 'boolean') return inner === 'Bool';
+  return /^(Int\d+|Float\d+|Decimal\d*)$/.test(inner) || (inner.startsWith('UInt') && constant >= 0);
 }
 
 const TEXTS_BY_NAME = 'Map(String, String)';
 
 /** Undefined: the values of records decide. */
 function typeOfSource(source: ColumnSource): string | undefined {
-  if (typeof source === 'string') return Object.hasOwn(TYPES, source) ? TYPES[source] : undefined;
+  if (typeof source === 'string') {
+    if (source.startsWith('header:')) return TYPES.value;
+    return Object.hasOwn(TYPES, source) ? TYPES[source as keyof typeof TYPES] : undefined;
+  }
   return source.constant === undefined ? undefined : typeOfConstant(source.constant);
 }
 
 /** Sources whose values are always of one type. Types inferred from some of them would refuse others. */
-const TYPES: Readonly<Record<string, string>> = {
+const TYPES = {
   topic: IDENTITY_TYPES._topic,
   partition: IDENTITY_TYPES._partition,
   offset: IDENTITY_TYPES._offset,
@@ -59,6 +74,7 @@ const TYPES: Readonly<Record<string, string>> = {
   // Some records have none.
   timestamp: "Nullable(DateTime64(3, 'UTC'))",
   key: 'Nullable(String)',
+  value: 'Nullable(String)',
   document: 'Nullable(String)',
   headers: TEXTS_BY_NAME,
   kind: 'LowCardinality(String)',
@@ -74,7 +90,7 @@ export function defaultRows(columns: Destination['columns']): string[] {
   return Object.entries(columns).flatMap(([column, source]) => {
     const standard = typeof source === 'string' ? undefined : source.default;
     if (standard === undefined) return [];
-    return [`{${quote(column)}:${typeof standard === 'string' ? quote(standard) : JSON.stringify(standard)}}`];
+    return [`{${quote(column)}:${constantText(standard)}}`];
   });
 }
 

@@ -156,7 +156,8 @@ function ruleReader(column: string, rule: SourceRule, type: string, documents: R
   };
 }
 
-function constantText(constant: Constant): string {
+/** A constant as JSON, one character per byte. */
+export function constantText(constant: Constant): string {
   return typeof constant === 'string' ? quote(constant) : JSON.stringify(constant);
 }
 

@@ -25,21 +25,29 @@ it('a source whose values are always of one type says it, whatever the sampled r
   expect(typesOf({ text: { constant: '2026-01-31' }, number: { constant: -1 }, flag: { constant: true } })).toEqual({
     ...{ text: 'String', number: 'Int64', flag: 'Bool' },
   });
-  expect(typesOf({ a: '/a', b: 'header:b', c: { first: ['/c', 'key'] }, d: { first: ['/d'], unit: 'ms' } })).toEqual(
-    {},
-  );
+  expect(typesOf({ b: 'header:b', v: 'value' })).toEqual({ b: 'Nullable(String)', v: 'Nullable(String)' });
+  expect(typesOf({ a: '/a', c: { first: ['/c', 'key'] }, d: { first: ['/d'], unit: 'ms' } })).toEqual({});
   expect([...typesBeforeRecords(naming({}, 'extra'), new Map([['extra', 'Int64']]))]).toEqual([
     ['extra', 'Map(String, String)'],
   ]);
 });
 
 it('a schema says the type of a mapped column only if this has the values of the field of its name', () => {
-  const ofSchema = { a: 'Int64', 'b/c': 'Int64', constructor: 'Int64', d: 'Int64', e: 'Int64', f: 'Int64' };
+  const ofSchema = {
+    a: 'Int64',
+    'b/c': 'Int64',
+    constructor: 'Int64',
+    d: 'Int64',
+    e: 'Int64',
+    f: 'Int64',
+    g: 'Decimal(20, 4)',
+  };
   const columns: Record<string, ColumnSource> = {
     ...{ a: '/a', 'b/c': { first: ['/b~1c'], required: true }, d: '/other' },
     ...{ e: { first: ['/e'], unit: 'us' }, f: { first: ['/f'], default: 'none' } },
+    g: { first: ['/g'], default: 0 },
   };
-  expect(typesOf(columns, ofSchema)).toEqual({ a: 'Int64', 'b/c': 'Int64', constructor: 'Int64' });
+  expect(typesOf(columns, ofSchema)).toEqual({ a: 'Int64', 'b/c': 'Int64', constructor: 'Int64', g: 'Decimal(20, 4)' });
 });
 
 it('a column of times has a type of times, also if they are numbers in the sample, or in arrays, or not there', () => {
