@@ -99,7 +99,6 @@ export const STRUCTURAL_CODES: Readonly<Record<number, string>> = {
   161: 'TOO_MANY_COLUMNS',
   164: 'READONLY',
   172: 'CANNOT_CREATE_DIRECTORY',
-  191: 'SET_SIZE_LIMIT_EXCEEDED',
   192: 'UNKNOWN_USER',
   193: 'WRONG_PASSWORD',
   194: 'REQUIRED_PASSWORD',
@@ -343,7 +342,7 @@ export const TRANSIENT_CODES: Readonly<Record<number, string>> = {
 };
 
 /** Transient codes whose reason can be the time or memory that one row takes. */
-export const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '241']);
+export const COST_CODES: ReadonlySet<string> = new Set(['159', '160', '173', '209', '241']);
 
 /**
  * Transient codes with which the source of a dictionary, or of what a view reads, refuses: an HTTP server, Redis,
@@ -371,6 +370,7 @@ export const UNKNOWN_CODES: Readonly<Record<number, string>> = { 290: 'LIMIT_EXC
 /** Limits of one insert, whatever its rows are. */
 export const OVERSIZED_CODES: Readonly<Record<number, string>> = {
   158: 'TOO_MANY_ROWS',
+  191: 'SET_SIZE_LIMIT_EXCEEDED',
   307: 'TOO_MANY_BYTES',
   396: 'TOO_MANY_ROWS_OR_BYTES',
 };
