@@ -18,7 +18,7 @@ import type { BegunBatch, InheritedBatch, FlushOutcome, Leftover } from '../prot
 import { sourceName, type RecordSource } from '../protocol/record.js';
 import type { RowRequest, Unconfirmed } from '../protocol/request.js';
 import type { BatcherSettings } from '../protocol/settings.js';
-import { batchSpec, firstBatchSize, formatOf, planBatches, type Buffered } from './batchPlanning.js';
+import { batchSpec, firstBatchSize, formatOf, inheritedLimits, planBatches, type Buffered } from './batchPlanning.js';
 import { newParts, type BatcherParts } from './batcherParts.js';
 import { countForgotten, restore, toCarried, toInheritance, withoutBuffer } from './carriedState.js';
 import { isHolding, type HistoryView } from './continuation.js';
@@ -383,7 +383,9 @@ export class BatcherState {
     counters.continuations++;
     requests.expire(nowMs);
     const carriesBuffer = buffer.encodedBytes <= encodedLimit('carriedBytes', this.#settings.batch);
-    const left = carriesBuffer ? null : this.leave(planBatches(buffer.chunks, this.#settings.batch), null);
+    const left = carriesBuffer
+      ? null
+      : this.leave(planBatches(buffer.chunks, inheritedLimits(this.#settings.batch)), null);
     const bodies = joinBodies(carriesBuffer ? buffer.chunks : []);
     const parts = carriesBuffer ? this.#parts : withoutBuffer(this.#parts, left);
     const carried = toCarried(parts, this.#settings, bodies.length);
