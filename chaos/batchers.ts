@@ -76,7 +76,10 @@ export class Batchers {
         requestId: `${runId}-${++this.#resets}`,
       });
       // Temporal asks the new run to cancel, too.
-      if (this.#cancelled.has(runId)) this.closed.add(reset.runId);
+      if (this.#cancelled.has(runId)) {
+        this.closed.add(reset.runId);
+        this.#cancelled.add(reset.runId);
+      }
     }
     return true;
   }
