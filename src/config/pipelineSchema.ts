@@ -275,7 +275,7 @@ export const pipeline = z.strictObject({
           maxColumns: count({ min: 1, max: 1_000 })
             .prefault(100)
             .describe(
-              'Columns that a table gets in this way, at most; with propose, those that are proposed within ten minutes.',
+              'Columns that a table gets in this way, at most; with propose, after so many it proposes none for ten minutes.',
             ),
           withViews: z
             .boolean()
