@@ -103,7 +103,7 @@ export function createMetrics({ runtime = true }: { runtime?: boolean } = {}) {
     ),
     truncations: counter(
       'ktb_log_truncations_total',
-      'Logs that end before what was read of them: Kafka lost records. Reading went on at the end.',
+      'Logs that end before what was read of them: Kafka lost records. Reading went on where the log was cut, or at its end if that is not known.',
       ['pipeline', 'topic'],
     ),
     unreadableBatches: counter(
