@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs';
+import { registerSchema } from '../stack/native/registry.js';
 import { benchMessage, type Scenario } from './scenario.js';
 
 /** Writes one field of a value after the others, in Avro. */
@@ -35,7 +36,7 @@ export async function messagesOf(
   if (registryUrl === undefined) throw new Error(`${scenario.format} needs a schema registry`);
   const { schemaType, schema, encode } = encodingOf(scenario.format, fieldsOf(scenario));
   const header = Buffer.alloc(5);
-  header.writeInt32BE(await register(registryUrl, `bench-${scenario.format}-value`, { schemaType, schema }), 1);
+  header.writeInt32BE(await registerSchema(registryUrl, `bench-${scenario.format}-value`, { schemaType, schema }), 1);
   return (id) => {
     const { key, value } = benchMessage(scenario, id);
     return { key, value: Buffer.concat([header, encode(value)]) };
@@ -155,15 +156,4 @@ function jsonSchema(fields: Fields): Encoding {
 
 function parsed(json: Buffer): Record<string, unknown> {
   return JSON.parse(json.toString()) as Record<string, unknown>;
-}
-
-/** Resolves with the schema's id. */
-async function register(url: string, subject: string, schema: Omit<Encoding, 'encode'>): Promise<number> {
-  const response = await fetch(`${url}/subjects/${subject}/versions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(schema),
-  });
-  if (!response.ok) throw new Error(`the registry refuses the schema: ${response.status}: ${await response.text()}`);
-  return ((await response.json()) as { id: number }).id;
 }

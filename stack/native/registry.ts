@@ -102,3 +102,26 @@ export async function startRegistry(onProgress?: (event: StackEvent) => void): P
     throw error;
   }
 }
+
+/** What a registered schema refers to. */
+export interface SchemaReference {
+  readonly name: string;
+  readonly subject: string;
+  readonly version: number;
+}
+
+/** Registers a schema and returns its id. */
+export async function registerSchema(
+  url: string,
+  subject: string,
+  body: { readonly schema: string; readonly schemaType?: string; readonly references?: readonly SchemaReference[] },
+): Promise<number> {
+  const response = await fetch(`${url}/subjects/${encodeURIComponent(subject)}/versions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`the registry refuses the schema: ${response.status}: ${await response.text()}`);
+  const { id } = (await response.json()) as { id: number };
+  return id;
+}

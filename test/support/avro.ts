@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { VERSIONS } from '../../stack/versions.js';
+import { registerSchema, type SchemaReference } from '../../stack/native/registry.js';
 import { pythonWith } from '../../stack/python.js';
 import { reportSetUp } from './useStack.js';
 
@@ -40,35 +41,12 @@ export function withSchemaId(id: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** What a registered schema refers to. */
-export interface Reference {
-  readonly name: string;
-  readonly subject: string;
-  readonly version: number;
-}
-
 /** Registers a schema of Avro and returns its id. */
 export function register(
   url: string,
   subject: string,
   schema: unknown,
-  references: readonly Reference[] = [],
+  references: readonly SchemaReference[] = [],
 ): Promise<number> {
-  return registerText(url, subject, { schema: JSON.stringify(schema), references });
-}
-
-/** Registers a schema and returns its id. */
-export async function registerText(
-  url: string,
-  subject: string,
-  body: { readonly schema: string; readonly schemaType?: string; readonly references?: readonly Reference[] },
-): Promise<number> {
-  const response = await fetch(`${url}/subjects/${encodeURIComponent(subject)}/versions`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-  const { id } = (await response.json()) as { id: number };
-  return id;
+  return registerSchema(url, subject, { schema: JSON.stringify(schema), references });
 }

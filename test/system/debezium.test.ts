@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { register, registerText, withSchemaId, writeAvro } from '../support/avro.js';
+import { registerSchema } from '../../stack/native/registry.js';
+import { register, withSchemaId, writeAvro } from '../support/avro.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import {
   ofMysql,
@@ -158,7 +159,7 @@ it('changes in Avro and Protobuf: FINAL is the source’s table', async () => {
   const shuffled = outOfOrder(changes, random);
   const avroId = await register(registry().url, 'debezium-avro-value', ENVELOPE);
   const avro = await writeAvro(shuffled.map((change) => ({ schema: ENVELOPE, value: known(change) })));
-  const protobufId = await registerText(registry().url, 'debezium-protobuf-value', {
+  const protobufId = await registerSchema(registry().url, 'debezium-protobuf-value', {
     schema: PROTOBUF,
     schemaType: 'PROTOBUF',
   });

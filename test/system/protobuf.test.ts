@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { registerText, withSchemaId } from '../support/avro.js';
+import { registerSchema } from '../../stack/native/registry.js';
+import { withSchemaId } from '../support/avro.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
 import { Fixture } from '../support/fixture.js';
@@ -13,7 +14,7 @@ const registry = useRegistry();
 const start = decoding('protobuf', stack, registry);
 
 const registered = (subject: string, schema: string, references: readonly string[] = []) =>
-  registerText(registry().url, subject, {
+  registerSchema(registry().url, subject, {
     schema,
     schemaType: 'PROTOBUF',
     references: references.map((name) => ({ name, subject: name, version: 1 })),
@@ -256,7 +257,7 @@ message Order {
 it('what does not decode is rejected alone, and the dead letter has the original bytes', async () => {
   const text = 'syntax = "proto3"; message Plain { int64 id = 1; }';
   const id = await registered('plain-value', text);
-  const avroId = await registerText(registry().url, 'avro-value', { schema: '"long"' });
+  const avroId = await registerSchema(registry().url, 'avro-value', { schema: '"long"' });
   const [good] = (await writeProtobuf([{ files: { 'plain.proto': text }, message: 'Plain', value: { id: '7' } }])) as [
     Buffer,
   ];
