@@ -1,6 +1,7 @@
 /*
  * The columns that a pipeline names, and what its configuration says of their types.
  */
+import { pointerTokens } from '../lib/jsonPointer.js';
 import { sourcesOf, type ColumnSource, type Constant, type TimeUnit } from '../protocol/columnSource.js';
 import type { Destination, Mapping } from '../protocol/settings.js';
 import { IDENTITY_TYPES } from './identityColumns.js';
@@ -41,9 +42,9 @@ function isField(source: ColumnSource | undefined, name: string, type: string): 
     const { unit, default: standard } = source;
     if (unit !== undefined || (standard !== undefined && !takes(type, standard))) return false;
   }
-  const pointer = `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-  const from = source === undefined ? [] : sourcesOf(source);
-  return from.length === 1 && from[0] === pointer;
+  const [from = '', ...others] = source === undefined ? [] : sourcesOf(source);
+  const [field, ...deeper] = from.startsWith('/') ? pointerTokens(from) : [];
+  return others.length === 0 && field === name && deeper.length === 0;
 }
 
 /** Whether a column of this type surely takes a constant. */
