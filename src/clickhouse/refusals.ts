@@ -40,8 +40,9 @@ const CONFIRM_ROUNDS_MAX = 10;
  * - Doubtful errors (a structural one, an unknown one, or an overdue transient one) start a search if a probe, an
  *   insert without rows, shows that the table can be written. It shows no more: on a broken disk it succeeds, too. A row
  *   is rejected only if it is refused alone again and again, and if the table has taken other rows since this attempt was
- *   refused first. Otherwise the batch is held: a broken ClickHouse must not send good rows to the dead-letter topic. More than {@link DOUBTFUL_MAX} rows are rejected only if the
- *   error can come from a value, and other rows, of this batch or another one, went in between.
+ *   refused first. Otherwise the batch is held: a broken ClickHouse must not send good rows to the dead-letter topic. More
+ *   than {@link DOUBTFUL_MAX} rows are rejected only if the error can come from a value, and other rows, of this batch or
+ *   another one, went in between.
  */
 export class Refusals {
   readonly #options: BatchInsertOptions;
