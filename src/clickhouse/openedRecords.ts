@@ -31,7 +31,7 @@ export function opener(
             return 'code' in opened ? rejectedKey(opened, record) : opened;
           },
         ]),
-    ...(envelopes === undefined ? [] : [(_source: RecordSource, record: KafkaRecord) => envelopes.open(record)]),
+    ...(envelopes === undefined ? [] : [(source: RecordSource, record: KafkaRecord) => envelopes.open(source, record)]),
   ];
   if (steps.length === 0) return undefined;
   return (source, record) => {

@@ -328,7 +328,7 @@ function mappingOf(pipeline: ParsedPipeline): Mapping {
     tombstones: envelope === undefined ? tombstones : 'skip',
     ...(envelope === undefined
       ? {}
-      : { envelope: { type: envelope, version: 'auto', truncates: 'reject', ...debezium } }),
+      : { envelope: { type: envelope, version: 'offset', truncates: 'reject', ...debezium } }),
     ...(avro === undefined ? {} : { avro }),
     ...(protobuf === undefined ? {} : { protobuf }),
     ...(key === undefined || key.format === 'bytes' ? {} : { key: { format: key.format } }),

@@ -244,11 +244,11 @@ export const pipeline = z.strictObject({
   debezium: z
     .strictObject({
       version: z
-        .enum(['auto', 'lsn', 'pos', 'ts_ms'])
-        .default('auto')
+        .enum(['offset', 'lsn', 'pos', 'ts_ms'])
+        .default('offset')
         .describe(
-          'What the column _version gets of source: lsn of PostgreSQL, file and pos of MySQL and MariaDB, or the time in milliseconds. auto: ' +
-            'the first or the second, as source.connector says.',
+          'What the column _version gets, by which the latest change of a row wins: the offset of its record, or of source the lsn of PostgreSQL, file ' +
+            'and pos of MySQL and MariaDB, or the time in milliseconds.',
         ),
       truncates: z
         .enum(['reject', 'skip'])

@@ -174,10 +174,10 @@ export function needsNewerWorker({ format, where, unknownFields, evolve, envelop
 export interface DebeziumEnvelope {
   readonly type: 'debezium';
   /**
-   * The part of `source` that grows with each change of a row: PostgreSQL's `lsn`, or `pos` within MySQL's `file`, or
-   * the time of the change. `auto`: the connector says which.
+   * What grows with each change of a row: the offset of its record, or a part of `source`: PostgreSQL's `lsn`, `pos`
+   * within MySQL's `file`, or the time of the change.
    */
-  readonly version: 'auto' | 'lsn' | 'pos' | 'ts_ms';
+  readonly version: 'offset' | 'lsn' | 'pos' | 'ts_ms';
   /** What happens to a change that says that the table was truncated. */
   readonly truncates: 'reject' | 'skip';
 }

@@ -1,6 +1,8 @@
 import { REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
 import { PartOfRecord } from '../../protocol/partOfRecord.js';
-import type { KafkaRecord } from '../../protocol/record.js';
+import type { KafkaRecord, RecordSource } from '../../protocol/record.js';
+import { replayedOffset } from '../../protocol/replayedRecord.js';
+import { isRequestSource } from '../../protocol/request.js';
 import type { DebeziumEnvelope } from '../../protocol/settings.js';
 import { JsonObject } from '../values/jsonBytesReader.js';
 import { RecordValue } from './recordValue.js';
@@ -56,7 +58,7 @@ export class DebeziumEnvelopes {
    * @param record its value is JSON, or nothing
    * @returns why there is no row, if there is none. It is left out ({@link leftOut}) if the pipeline skips such changes
    */
-  open(record: KafkaRecord): ChangedRow | Rejection {
+  open(source: Pick<RecordSource, 'topic'>, record: KafkaRecord): ChangedRow | Rejection {
     const value = this.#value;
     if (!value.set(record)) return leftOut();
     value.passOverMark();
@@ -69,7 +71,10 @@ export class DebeziumEnvelopes {
     const payload = whole.has('op') ? undefined : whole.get('payload');
     const members = payload === undefined ? whole : this.#membersOf(bytes, payload);
     if (members === null) return noEnvelope('payload is no object');
-    return this.#change(record, bytes, payload ?? [from, to], members);
+    const change = this.#change(record, bytes, payload ?? [from, to], members);
+    if (this.#settings.version === 'offset' && change instanceof ChangedRow && isRequestSource(source))
+      return noEnvelope(OF_WORKFLOW);
+    return change;
   }
 
   #change(
@@ -90,21 +95,19 @@ export class DebeziumEnvelopes {
     const row = members.get(name);
     if (row === undefined || bytes[row[0]] !== OPEN_BRACE)
       return noEnvelope(`${name} is no object${isDeleted ? WITHOUT_BEFORE : ''}`);
-    const version = this.#version(bytes, members);
+    const version = this.#version(record, bytes, members);
     if (typeof version !== 'string') return version;
     return new ChangedRow(record, bytes, { row, envelope }, { version, isDeleted });
   }
 
   /** Digits that grow with each change of a row. */
-  #version(bytes: Buffer, members: ReadonlyMap<string, Range>): string | Rejection {
+  #version(record: KafkaRecord, bytes: Buffer, members: ReadonlyMap<string, Range>): string | Rejection {
+    const { version } = this.#settings;
+    if (version === 'offset') return String(replayedOffset(record.headers) ?? record.offset);
     const source = this.#membersOf(bytes, members.get('source'));
     if (source === null) return noEnvelope('source is no object');
-    const { version } = this.#settings;
-    const by = version === 'auto' ? BY_CONNECTOR[textAt(bytes, source.get('connector')) ?? ''] : version;
     const number = (name: string): string | undefined => integerAt(bytes, source.get(name));
-    if (by === undefined)
-      return noEnvelope('source.connector is none whose changes have a known order: set debezium.version');
-    if (by !== 'pos') return number(by) ?? noEnvelope(`source.${by} is no number that UInt64 holds`);
+    if (version !== 'pos') return number(version) ?? noEnvelope(`source.${version} is no number that UInt64 holds`);
     return positionOf(textAt(bytes, source.get('file')), number('pos')) ?? noEnvelope(NO_POSITION);
   }
 
@@ -129,15 +132,8 @@ export class DebeziumEnvelopes {
 
 /** Members that are looked at. */
 const NAMES: ReadonlySet<string> = new Set(
-  ['op', 'payload', 'before', 'after', 'source'].concat(['connector', 'lsn', 'file', 'pos', 'ts_ms']),
+  ['op', 'payload', 'before', 'after', 'source'].concat(['lsn', 'file', 'pos', 'ts_ms']),
 );
-
-/** By which part of the source a row's changes are in order. */
-const BY_CONNECTOR: Readonly<Record<string, 'lsn' | 'pos'>> = {
-  '"postgresql"': 'lsn',
-  '"mysql"': 'pos',
-  '"mariadb"': 'pos',
-};
 
 function textAt(bytes: Buffer, range: Range | undefined): string | undefined {
   return range === undefined ? undefined : bytes.toString('latin1', range[0], range[1]);
@@ -167,6 +163,10 @@ const POSITION_DIGITS = 12;
 
 const NO_POSITION =
   'source.file and source.pos are no position in a binary log (such as mysql-bin.000003, 154): set debezium.version';
+
+/** Its offset counts the rows of its workflow. */
+const OF_WORKFLOW =
+  'the row of a workflow has no place among the offsets of a topic: set debezium.version to a part of source';
 
 const WITHOUT_BEFORE = ': PostgreSQL says what was deleted if the table has a primary key, or REPLICA IDENTITY FULL';
 

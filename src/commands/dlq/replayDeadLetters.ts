@@ -34,7 +34,8 @@ export async function replayDeadLetters(
   try {
     await withKafka(config, async (kafka, admin) => {
       const publisher = new Publisher({ createProducer: producerFactory(kafka) });
-      const waiting = new WaitingReplays((portion) => report.publish(publisher, portion));
+      const keepsOffset = (topic: string): boolean => isVersionedByOffset(topic, config.pipelines);
+      const waiting = new WaitingReplays((portion) => report.publish(publisher, portion), keepsOffset);
       try {
         const decideAndPublish = async (letter: Letter): Promise<void> => {
           interruption.check();
@@ -77,6 +78,13 @@ export function parseAfter(texts: readonly string[]): ReadonlyMap<number, number
         throw new UsageError(`${text} is no place on the dead-letter topic: say partition/offset, such as 0/1067`);
       return [Number(partition), Number(offset)] as const;
     }),
+  );
+}
+
+/** Whether a pipeline takes the latest change of a row by the offsets of a topic. */
+function isVersionedByOffset(topic: string, pipelines: readonly PipelineConfig[]): boolean {
+  return pipelines.some(
+    (pipeline) => pipeline.settings.destination.mapping.envelope?.version === 'offset' && isInputTopic(pipeline, topic),
   );
 }
 

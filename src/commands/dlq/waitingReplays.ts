@@ -2,6 +2,7 @@ import type { OutgoingMessage } from '../../kafka/outgoingMessage.js';
 import { ownBytes } from '../../lib/ownBytes.js';
 import { originalHeaders, originalKey } from '../../protocol/deadLetter.js';
 import { recordBytes, type KafkaRecord } from '../../protocol/record.js';
+import { replayedHeaders } from '../../protocol/replayedRecord.js';
 import type { Letter } from './letters.js';
 
 /** Records are collected up to this size and then published together. */
@@ -18,11 +19,14 @@ export type Portion = ReadonlyMap<string, readonly Replay[]>;
 /** Records of dead letters that wait until they are {@link WAITING_BYTES_MAX}. Then they are published together. */
 export class WaitingReplays {
   readonly #publish: (portion: Portion) => Promise<void>;
+  readonly #keepsOffset: (topic: string) => boolean;
   readonly #byTopic = new Map<string, Replay[]>();
   #bytes = 0;
 
-  constructor(publish: (portion: Portion) => Promise<void>) {
+  /** @param keepsOffset whether the offset that a topic's records had at first has to be known */
+  constructor(publish: (portion: Portion) => Promise<void>, keepsOffset: (topic: string) => boolean) {
     this.#publish = publish;
+    this.#keepsOffset = keepsOffset;
   }
 
   async add(topic: string, read: Letter): Promise<void> {
@@ -30,7 +34,10 @@ export class WaitingReplays {
     const record = copyOf(read.record);
     const letter = { ...read, record };
     // Published with the present time. With its own time, the topic might remove it at once as too old.
-    const message = { letter, key: originalKey(record), value: record.value, headers: originalHeaders(record) };
+    const own = originalHeaders(record);
+    const { source } = letter;
+    const headers = source !== null && this.#keepsOffset(topic) ? replayedHeaders(own, source.offset) : own;
+    const message = { letter, key: originalKey(record), value: record.value, headers };
     const ofTopic = this.#byTopic.get(topic);
     if (ofTopic === undefined) this.#byTopic.set(topic, [message]);
     else ofTopic.push(message);

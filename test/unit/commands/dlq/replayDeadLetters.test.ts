@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { PartitionRange } from '../../../../src/kafka/readRanges.js';
 import { deadLetterHeaders, markedHeaders, OMITTED_BYTES } from '../../../../src/protocol/deadLetter.js';
@@ -231,4 +232,21 @@ it('a replay names every other pipeline that gets the records again, also one th
     'pipeline rb reads t, too, and gets these records again, as new ones',
     'pipeline rc reads t, too, and gets these records again, as new ones',
   ]);
+});
+
+it('only where changes count by their offset, a record is replayed with the one that it had at first', async () => {
+  const text = readFileSync(config, 'utf8');
+  const headers: unknown[] = [];
+  taken = (_, all) => {
+    headers.push(...all.map((message) => (message as { headers: object }).headers));
+    return all;
+  };
+  for (const version of ['lsn', 'offset']) {
+    const changes = `{ topics: [orders], table: changes, envelope: debezium, debezium: { version: ${version} } }`;
+    writeFileSync(config, text.replace('pipelines: {', `pipelines: { changes: ${changes},`));
+    topic = [[0, [letter(0, 7), letter(1, 8, { from: 'other' })]]];
+    await replay();
+  }
+  writeFileSync(config, text);
+  expect(headers).toEqual([{}, {}, { 'ktb.replayed.offset': ['7'] }, {}]);
 });
