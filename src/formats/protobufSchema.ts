@@ -1,5 +1,6 @@
 import protobuf from 'protobufjs';
 import { messageOf } from '../lib/messageOf.js';
+import { addPartsOfProtobuf } from './partsOfProtobuf.js';
 import { ProtobufNames, type ProtobufFile } from './protobufNames.js';
 import { protobufText, type NameCount } from './protobufText.js';
 import { ownName } from './safeNames.js';
@@ -79,8 +80,8 @@ export function parseProtobufSchema(text: string, references: readonly NamedSche
     for (const { name, schema } of references) files.set(name, parse(schema, name, root, count));
     const own = parse(text, OWN_FILE, root, count);
     files.set(OWN_FILE, own);
-    const imports = new Set([...files.values()].flatMap((file) => file.imports.map(({ name }) => name)));
-    for (const name of imports) if (!files.has(name)) root.addJSON(PARTS_OF_PROTOBUF[name]?.nested ?? {});
+    const imported = [...files.values()].flatMap((file) => file.imports.map(({ name }) => name));
+    addPartsOfProtobuf(root, imported, (name) => files.has(name));
     new ProtobufNames(root, files).makeFull();
     root.resolveAll();
     return indexed(root, own.package);
@@ -107,24 +108,6 @@ function parse(schema: string, name: string, root: protobuf.Root, count: NameCou
   } finally {
     parser.filename = null;
   }
-}
-
-/** Files that serializers know, so that registries need not have them. */
-const PARTS_OF_PROTOBUF: Readonly<Record<string, protobuf.INamespace | null>> = {
-  ...Object.fromEntries(
-    ['any', 'duration', 'empty', 'field_mask', 'struct', 'timestamp', 'wrappers'].map((name) => {
-      const file = `google/protobuf/${name}.proto`;
-      return [file, protobuf.common.get(file)];
-    }),
-  ),
-  'confluent/type/decimal.proto': definitions(
-    `syntax = "proto3"; package confluent.type;
-    message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`,
-  ),
-};
-
-function definitions(text: string): protobuf.INamespace {
-  return protobuf.parse(text, new protobuf.Root()).root.toJSON();
 }
 
 /** The messages of the file itself, without those that it imports into the same package. */

@@ -265,6 +265,62 @@ it('messages are counted in their own file, whatever it imports into its package
   );
 });
 
+it('types of Google and of Protobuf need not be in the registry, and what they use themselves neither', () => {
+  const types = ['CalendarPeriod', 'Color', 'Date', 'DateTime', 'DayOfWeek', 'Decimal', 'Expr', 'Fraction', 'Interval'];
+  types.push('LatLng', 'LocalizedText', 'Money', 'Month', 'PhoneNumber', 'PostalAddress', 'Quaternion', 'TimeOfDay');
+  const files = [
+    'calendar_period',
+    'color',
+    'date',
+    'datetime',
+    'dayofweek',
+    'decimal',
+    'expr',
+    'fraction',
+    'interval',
+  ];
+  files.push('latlng', 'localized_text', 'money', 'month', 'phone_number', 'postal_address', 'quaternion', 'timeofday');
+  const imports = files.map((name) => `import "google/type/${name}.proto";`).join(' ');
+  const fields = types.map((name, index) => `optional google.type.${name} ${name} = ${index + 1};`).join(' ');
+  const schema = proto3(`${imports} import "google/protobuf/api.proto"; import "google/protobuf/field_mask.proto";
+    message M { ${fields} google.protobuf.Api Api = 20; google.protobuf.FieldMask FieldMask = 21; }`);
+  const json = (number: number, ...bytes: number[]): unknown =>
+    JSON.parse(jsonOf(schema, Buffer.of(0x80 | (((number & 15) << 3) | 2), number >> 4, bytes.length, ...bytes)));
+  expect(jsonOf(schema, Buffer.of())).toBe('{}');
+  expect(jsonOf(schema, Buffer.of(tag(1, 0), 3, tag(5, 0), 7, tag(13, 0), 12))).toBe(
+    '{"CalendarPeriod":"FORTNIGHT","DayOfWeek":"SUNDAY","Month":"DECEMBER"}',
+  );
+  expect(json(2, tag(4, 2), 5, tag(1, 5), 0, 0, 0x80, 0x3f)).toEqual({
+    Color: { red: 0, green: 0, blue: 0, alpha: 1 },
+  });
+  expect(json(3, tag(1, 0), 1, tag(3, 0), 3)).toEqual({ Date: { year: 1, month: 0, day: 3 } });
+  const time = { year: 0, month: 0, day: 0, hours: 0, minutes: 0, seconds: 0, nanos: 0 };
+  expect(json(4, tag(8, 2), 2, tag(1, 0), 60)).toEqual({ DateTime: { ...time, utc_offset: '60.000' } });
+  expect(json(4, tag(9, 2), 3, tag(1, 2), 1, 0x5a)).toEqual({
+    DateTime: { ...time, time_zone: { id: 'Z', version: '' } },
+  });
+  expect(json(9, tag(2, 2), 0)).toEqual({ Interval: { end_time: '1970-01-01T00:00:00.000Z' } });
+  expect(json(12, tag(1, 2), 1, 0x41, tag(3, 0), 9)).toEqual({ Money: { currency_code: 'A', units: 0, nanos: 9 } });
+  expect(json(14, tag(2, 2), 3, tag(2, 2), 1, 0x31)).toEqual({
+    PhoneNumber: { short_code: { region_code: '', number: '1' }, extension: '' },
+  });
+  expect(json(20, tag(3, 2), 4, tag(2, 2), 2, tag(2, 2), 0, tag(7, 0), 1)).toMatchObject({
+    Api: { options: [{ name: '', value: { type_url: '', value: '' } }], syntax: 'SYNTAX_PROTO3' },
+  });
+  expect(json(21, tag(1, 2), 1, 0x61)).toEqual({ FieldMask: { paths: ['a'] } });
+});
+
+it('a file of the registry counts, also where it has the name of one that is known', () => {
+  const own = {
+    name: 'google/type/date.proto',
+    schema: proto3('package google.type; message Date { string iso = 1; }'),
+  };
+  const text = proto3('import "google/type/date.proto"; message M { google.type.Date d = 1; }');
+  const [first] = parseProtobufSchema(text, [own]);
+  const type = first?.message.fields[0]?.type;
+  expect(type?.kind === 'message' && type.message.fields.map(({ name }) => name)).toEqual(['iso']);
+});
+
 it('options of others need not be known', () => {
   const text = proto3(`package p; import "google/protobuf/descriptor.proto"; import "confluent/meta.proto";
     extend google.protobuf.FieldOptions { string note = 50000; }
