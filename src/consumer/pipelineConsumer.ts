@@ -9,7 +9,6 @@ import { listed } from '../lib/listed.js';
 import { messageOf } from '../lib/messageOf.js';
 import type { Layout } from '../protocol/layout.js';
 import { partitionName, type TopicPartition } from '../protocol/record.js';
-import { isDecoded } from '../protocol/settings.js';
 import type { BatcherClient } from '../temporal/batcherClient.js';
 import type { Pack } from './lanes/lane.js';
 import { DecodedPointers } from './lanes/decodedPointers.js';
@@ -138,12 +137,9 @@ export class PipelineConsumer {
     });
   }
 
-  /** Undefined if values are read without decoding. */
-  #pointedRecords(): PointedRecords | undefined {
+  #pointedRecords(): PointedRecords {
     const { pipeline, decoders, metrics, stateLog } = this.#options;
-    const { mapping } = pipeline.settings.destination;
-    if (!isDecoded(mapping.format)) return undefined;
-    const pointers = new DecodedPointers(mapping, decoders);
+    const pointers = new DecodedPointers(pipeline.settings.destination.mapping, decoders);
     return new PointedRecords({ pipeline: pipeline.name, pointers, fetching: this.#fetching, metrics, stateLog });
   }
 

@@ -44,8 +44,8 @@ export interface BatchIntakeOptions {
     records: readonly KafkaRecord[],
     pointed?: readonly PointedValue[],
   ) => void;
-  /** Finds what chooses the batchers of records whose values have to be decoded. Absent: none has. */
-  readonly pointed?: Pick<PointedRecords, 'areNeededFor' | 'of'> | undefined;
+  /** Finds what chooses the batchers of records whose values or keys have to be decoded. */
+  readonly pointed: Pick<PointedRecords, 'areNeededFor' | 'of'>;
   /** Called when records were handed over or a plan has ended. There may be less room. */
   readonly moved: (assignment: Assignment) => void;
   readonly logger: Pick<Logger, 'info'>;
@@ -96,7 +96,7 @@ export class BatchIntake {
     if (partition.committed === null) return;
     const records = recordsOf(batch);
     let pointed: readonly PointedValue[] | undefined;
-    if (this.#options.pointed?.areNeededFor(tracker.plan.layout) === true) {
+    if (this.#options.pointed.areNeededFor(tracker.plan.layout)) {
       const found = await this.#options.pointed.of(assignment, partition, tracker, records);
       // Meanwhile the partition may have been lost, or opened anew, or its log may have changed.
       if (found === null || (await this.#alignedTracker(assignment, partition, startOf(batch))) !== tracker) return;

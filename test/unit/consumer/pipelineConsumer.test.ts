@@ -489,6 +489,19 @@ it('records are divided by what is in decoded values, and wait, in their group, 
   }
 });
 
+it('records are divided by what is in decoded keys, also if values are read without decoding', async () => {
+  const world = new World(1, ', key: { format: avro }, shardBy: key:/id');
+  const schema = JSON.stringify({ type: 'record', name: 'K', fields: [{ name: 'id', type: 'long' }] });
+  world.schema = () => Promise.resolve({ type: 'AVRO', schema, references: [] });
+  const idOf = (offset: number) => offset % 5;
+  world.keyOf = (offset) => Buffer.of(0, 0, 0, 0, 0, 2 * idOf(offset)).toString();
+  world.write(0, 30);
+  await world.consumer.start();
+  await eventually(() => expect(offsetsOf(world, 0)).toEqual(upTo(30)));
+  for (const offset of upTo(30))
+    expect(world.batcherOf.get(`0/${offset}`)).toBe(murmur2(Buffer.from(String(idOf(offset)))) % BATCHERS);
+});
+
 it('is told to read all of its partitions again only when it does, not while it is not known where one starts', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   onTestFinished(() => void vi.useRealTimers());

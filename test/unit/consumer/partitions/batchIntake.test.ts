@@ -14,6 +14,8 @@ import { useShortWaits } from '../../../support/shortWaits.js';
 
 useShortWaits(10);
 
+const NOTHING_POINTED = { areNeededFor: () => false };
+
 it('a damaged batch is asked for again, also if its partition was opened while an epoch was being committed', async () => {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const assignment = new Assignment({ orders: [0] });
@@ -37,6 +39,7 @@ it('a damaged batch is asked for again, also if its partition was opened while a
       unreadable: (_assignment: Assignment, _partition: object, problem: string) => void told.push(problem),
       mayPassBatch: () => told.push('passed over'),
     },
+    pointed: NOTHING_POINTED,
     handOver: () => told.push('handed over'),
     moved: () => undefined,
   } as unknown as ConstructorParameters<typeof BatchIntake>[0]);
@@ -119,6 +122,7 @@ function ofTopics(topicIds: readonly [string, string], logOf?: string) {
     missing: { readsOn: () => undefined },
     readEpochs: new ReadEpochs(),
     plans: { finish: () => undefined },
+    pointed: NOTHING_POINTED,
     handOver: (tracker: PartitionTracker, { length }: readonly object[]) =>
       told.push(`${length} of ${tracker.partition} from ${tracker.next} under ${tracker.epoch}`),
     moved: () => undefined,
@@ -244,6 +248,7 @@ function ofLeaders(end: readonly [number, number] | null, topicId: string | null
     },
     missing: { readsOn: () => undefined },
     readEpochs,
+    pointed: NOTHING_POINTED,
     handOver: (_: PartitionTracker, records: readonly { offset: number }[]) =>
       note(`${records[0]?.offset} to ${records.at(-1)?.offset}`),
     moved: () => undefined,
