@@ -6,7 +6,7 @@ import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertE
 import type { Rejection } from '../../src/protocol/ack.js';
 import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { DEFAULT_MAPPING } from '../support/chunks.js';
-import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
+import { attemptsUntilDone, Died, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
 const fault = fc.constantFrom<Fault>(
@@ -68,45 +68,19 @@ function insert(table: FakeTable, kinds: readonly Kind[], options: Partial<Batch
   return insertRecords(records(kinds), { ...defaults(table), ...options });
 }
 
-/**
- * Attempts as Temporal makes them, each in a process of its own, the same batch again after each error, until one
- * succeeds.
- *
- * @param withoutNotes as many of the first attempts note nothing, as those of version 0.1.0
- */
-async function untilDone(
+/** @param withoutNotes see {@link attemptsUntilDone} */
+function untilDone(
   table: FakeTable,
   kinds: readonly Kind[],
   options: Partial<BatchInsertOptions> = {},
   withoutNotes = 0,
 ): Promise<BatchInsertResult> {
-  let notes: InsertNotes | undefined;
-  for (let attempt = 1; ; attempt++) {
-    const { deaths } = table;
-    const save = (saved: InsertNotes) => {
-      if (attempt > withoutNotes && table.deaths === deaths) notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
-      return Promise.resolve();
-    };
-    const journal = {
-      onlyThisActivity: true,
-      get notes() {
-        return notes;
-      },
-      ageMs: () => 0,
-      save,
-    };
-    try {
-      return await insert(table, kinds, { repeated: attempt > 1, journal, ...options });
-    } catch (error) {
-      const mayPass =
-        error instanceof InsertError &&
-        (['transient', 'oversized'].includes(error.kind) ||
-          error.code === 'columns_changed' ||
-          options.views === 'required');
-      if (!mayPass && !(error instanceof Died)) throw error;
-      if (mayPass && error.message.includes('undo the alteration')) table.hasLater = true;
-    }
-  }
+  return attemptsUntilDone(
+    table,
+    (own) => insert(table, kinds, { ...own, ...options }),
+    ({ code }) => code === 'columns_changed' || options.views === 'required',
+    withoutNotes,
+  );
 }
 
 const unknown = new InsertError('unknown', { code: '9999', message: 'new in some version' });

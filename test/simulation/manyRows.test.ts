@@ -2,10 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { giveUpRecords, insertRecords, type BatchInsertResult } from '../../src/clickhouse/insertRecords.js';
 import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
-import { InsertError } from '../../src/clickhouse/insertErrors.js';
-import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import { DEFAULT_MAPPING } from '../support/chunks.js';
-import { Died, FakeTable, type Fault } from '../support/fakeTable.js';
+import { attemptsUntilDone, FakeTable, type Fault } from '../support/fakeTable.js';
 import { record } from '../support/records.js';
 
 const LINES = { good: '{}', refused: '{"bad":true}', noJson: 'x', blank: ' ' };
@@ -41,34 +39,13 @@ function optionsOf({ tables }: FakeTable): BatchInsertOptions {
   };
 }
 
-/** Attempts as Temporal makes them, each in a process of its own, until one succeeds. */
-async function untilDone(
+function untilDone(
   table: FakeTable,
   lists: readonly (readonly Line[])[],
   pieceBytes: number | undefined,
 ): Promise<BatchInsertResult> {
-  const own = { ...optionsOf(table), ...(pieceBytes === undefined ? {} : { pieceBytes }) };
-  let notes: InsertNotes | undefined;
-  for (let attempt = 1; ; attempt++) {
-    const { deaths } = table;
-    const journal = {
-      onlyThisActivity: true,
-      get notes() {
-        return notes;
-      },
-      ageMs: () => 0,
-      save: (saved: InsertNotes) => {
-        if (table.deaths === deaths) notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
-        return Promise.resolve();
-      },
-    };
-    try {
-      return await insertRecords(recordsOf(lists), { ...own, repeated: attempt > 1, journal });
-    } catch (error) {
-      const mayPass = error instanceof InsertError && ['transient', 'oversized'].includes(error.kind);
-      if (!mayPass && !(error instanceof Died)) throw error;
-    }
-  }
+  const options = { ...optionsOf(table), ...(pieceBytes === undefined ? {} : { pieceBytes }) };
+  return attemptsUntilDone(table, (own) => insertRecords(recordsOf(lists), { ...options, ...own }));
 }
 
 const rowsIn = ({ rows }: FakeTable) => rows.map(({ _offset, _row }) => `${_offset}/${_row}`).toSorted();

@@ -1,6 +1,7 @@
 import { classifyForeignAnswer, InsertError } from '../../src/clickhouse/insertErrors.js';
 import { InsertSizes } from '../../src/clickhouse/insertSizes.js';
-import type { BatchInsertOptions } from '../../src/clickhouse/insertOptions.js';
+import type { BatchInsertOptions, InsertJournal } from '../../src/clickhouse/insertOptions.js';
+import type { InsertNotes } from '../../src/protocol/attemptNotes.js';
 import type { RecordSource } from '../../src/protocol/record.js';
 
 /**
@@ -232,6 +233,51 @@ export class FakeTable {
       .filter((row) => row._topic === topic && row._partition === partition && row._epoch === epoch)
       .map(({ _offset }) => _offset)
       .filter((offset) => offset >= from && offset <= to);
+  }
+}
+
+/** What an attempt has of the ones before it. */
+interface Attempt {
+  readonly repeated: boolean;
+  readonly journal: InsertJournal;
+}
+
+/**
+ * Attempts as Temporal makes them, each in a process of its own, the same batch again after each error that may pass, until
+ * one succeeds. If an error asks for that, somebody undoes an alteration.
+ *
+ * @param attempt makes one. Its {@link Attempt} goes into the options
+ * @param mayPass which errors may pass, besides those of their kind
+ * @param withoutNotes as many of the first attempts note nothing, as those of version 0.1.0
+ */
+export async function attemptsUntilDone<T>(
+  table: FakeTable,
+  attempt: (own: Attempt) => Promise<T>,
+  mayPass: (error: InsertError) => boolean = () => false,
+  withoutNotes = 0,
+): Promise<T> {
+  let notes: InsertNotes | undefined;
+  for (let number = 1; ; number++) {
+    const { deaths } = table;
+    const journal = {
+      onlyThisActivity: true,
+      get notes() {
+        return notes;
+      },
+      ageMs: () => 0,
+      save: (saved: InsertNotes) => {
+        if (number > withoutNotes && table.deaths === deaths) notes = JSON.parse(JSON.stringify(saved)) as InsertNotes;
+        return Promise.resolve();
+      },
+    };
+    try {
+      return await attempt({ repeated: number > 1, journal });
+    } catch (error) {
+      if (error instanceof Died) continue;
+      if (!(error instanceof InsertError)) throw error;
+      if (!['transient', 'oversized'].includes(error.kind) && !mayPass(error)) throw error;
+      if (error.message.includes('undo the alteration')) table.hasLater = true;
+    }
   }
 }
 
