@@ -1,4 +1,5 @@
-import { NULL_LENGTH, PackedRecord } from './packedRecord.js';
+import { PackedRecord } from './packedRecord.js';
+import { KEY } from './payloadParts.js';
 import type { KafkaRecord } from './record.js';
 
 /** A record with a part of its value in place of the value. */
@@ -6,14 +7,7 @@ export class PartOfRecord extends PackedRecord {
   /** @param valueAt where the value begins in the buffer `values` */
   constructor(record: KafkaRecord, values: Buffer, valueAt: number, valueLength: number) {
     const { offset, timestampMs, headers } = record;
-    if (record instanceof PackedRecord) {
-      const { keys, keyAt, keyLength } = record;
-      super(offset, timestampMs, keys, keyAt, keyLength, values, valueAt, valueLength, headers);
-    } else {
-      const { key } = record;
-      super(offset, timestampMs, key ?? NOTHING, 0, key?.length ?? NULL_LENGTH, values, valueAt, valueLength, headers);
-    }
+    const keys = KEY.bytesOf(record);
+    super(offset, timestampMs, keys, KEY.startOf(record), KEY.lengthOf(record), values, valueAt, valueLength, headers);
   }
 }
-
-const NOTHING = Buffer.alloc(0);
