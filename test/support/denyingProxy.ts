@@ -1,12 +1,13 @@
-import { passOn, startHttpProxy, type HttpProxy } from './httpProxy.js';
+import { passOn } from './httpProxy.js';
+import { openHttpServer, type HttpServer } from './httpServer.js';
 
 /**
  * Starts an HTTP proxy in front of ClickHouse that answers as a server does whose user may not read some tables.
  *
  * @param denied tables, as statements name them
  */
-export function startDenyingProxy(target: string, denied: readonly string[]): Promise<HttpProxy> {
-  return startHttpProxy((incoming, outgoing) => {
+export function startDenyingProxy(target: string, denied: readonly string[]): Promise<HttpServer> {
+  return openHttpServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {

@@ -1,4 +1,5 @@
-import { passOn, startHttpProxy, type HttpProxy } from './httpProxy.js';
+import { passOn } from './httpProxy.js';
+import { openHttpServer, type HttpServer } from './httpServer.js';
 
 /**
  * Starts an HTTP proxy in front of ClickHouse that makes a settings profile of its user: what a request does not set is as
@@ -10,8 +11,8 @@ export function startProfileProxy(
   target: string,
   profile: Readonly<Record<string, string>>,
   constant: readonly string[] = [],
-): Promise<HttpProxy> {
-  return startHttpProxy((incoming, outgoing) => {
+): Promise<HttpServer> {
+  return openHttpServer((incoming, outgoing) => {
     const url = new URL(incoming.url ?? '/', target);
     const changed = constant.find((name) => url.searchParams.has(name) && url.searchParams.get(name) !== profile[name]);
     if (changed !== undefined) {
