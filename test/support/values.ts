@@ -2,7 +2,7 @@
  * Values for columns of every type, made from a seed: ordinary ones, those around the limits, and what does not belong there.
  * Texts of dates and times are put together of their parts, so that it is known what they mean.
  */
-import { seededRandom } from './random.js';
+import { seededRandom } from '../../chaos/random.js';
 import { offsetSeconds, type Meaning } from './valueOracle.js';
 
 /** A column of the fuzz. */

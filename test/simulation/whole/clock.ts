@@ -1,7 +1,7 @@
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import timers from 'node:timers/promises';
-import { seededRandom } from '../../support/random.js';
+import { seededRandom } from '../../../chaos/random.js';
 
 /** The time at which each story begins, milliseconds since 1970. */
 const BEGIN_MS = 1_800_000_000_000;
