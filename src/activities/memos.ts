@@ -1,4 +1,4 @@
-import crc32 from 'crc-32';
+import { crc32 } from '../lib/crc32.js';
 import type { AckStatus } from '../protocol/ack.js';
 import type { SourcedRecord } from '../protocol/record.js';
 import type { Unconfirmed } from '../protocol/request.js';
@@ -111,7 +111,7 @@ export function digest(records: readonly SourcedRecord[]): number {
   for (const { source, record } of records) {
     if (source.topic !== topic) {
       topic = source.topic;
-      ofTopic = crc32.buf(Buffer.from(topic));
+      ofTopic = crc32(Buffer.from(topic));
     }
     hash = (Math.imul(hash, 31) + ofTopic + source.partition) | 0;
     hash = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) + record.offset) | 0;
