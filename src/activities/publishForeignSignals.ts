@@ -3,7 +3,7 @@ import { FOREIGN_SIGNAL } from '../protocol/deadLetter.js';
 import type { FlushActivities } from '../protocol/flushActivities.js';
 import type { Attempts } from './attempts.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { mustBeSealed } from './unpack.js';
+import type { Unpacker } from './unpack.js';
 
 /** The activity that publishes foreign signals, which no part of this product sends, as dead letters. */
 export function publishForeignSignals({
@@ -11,14 +11,15 @@ export function publishForeignSignals({
   publisher,
   metrics,
   stateLog,
-  requiresEncryption,
-}: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'stateLog' | 'requiresEncryption'> & {
+  unpacker,
+}: Pick<ActivityDependencies, 'publisher' | 'metrics' | 'stateLog'> & {
   readonly attempts: Attempts;
+  readonly unpacker: Unpacker;
 }): FlushActivities['publishForeignSignals'] {
   return (batch) =>
     attempts.admit('publishForeignSignals', batch, async (attempt) => {
       const { pipeline, deadLetterTopic, signals } = batch;
-      if (requiresEncryption === true) mustBeSealed(batch);
+      unpacker.mustBeSealed(batch);
       attempt.mustBeAlive();
       await publishForeignLetters(publisher, batch);
       metrics.deadLetters.inc({ pipeline, code: FOREIGN_SIGNAL }, signals.length);

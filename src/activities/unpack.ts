@@ -30,12 +30,16 @@ export class Unpacker {
   }
 
   /**
-   * To be called first: where encryption is required, nothing is done that somebody else has said.
+   * To be called first: where encryption is required, nothing is done that somebody else has said. Somebody else may have
+   * started the batcher, and have said where its records go.
    *
-   * @throws see {@link mustBeSealed}
+   * @throws Error that says what to do
    */
-  mustBeSealed(batch: Pick<BatchSpec, 'sealed'>): void {
-    if (this.#dependencies.requiresEncryption === true) mustBeSealed(batch);
+  mustBeSealed({ sealed }: Pick<BatchSpec, 'sealed'>): void {
+    if (sealed === true || this.#dependencies.requiresEncryption !== true) return;
+    throw new Error(
+      'the settings of the batcher came unencrypted, and temporal.encryption.required is set. If they came before it was: set required: false until this is done. If somebody else has started the batcher: terminate it, and an heir goes on with the right settings',
+    );
   }
 
   /**
@@ -93,18 +97,6 @@ export class Unpacker {
       );
     }
   }
-}
-
-/**
- * Somebody else may have started the batcher, and have said where its records go.
- *
- * @throws Error that says what to do
- */
-export function mustBeSealed({ sealed }: Pick<BatchSpec, 'sealed'>): void {
-  if (sealed === true) return;
-  throw new Error(
-    'the settings of the batcher came unencrypted, and temporal.encryption.required is set. If they came before it was: set required: false until this is done. If somebody else has started the batcher: terminate it, and an heir goes on with the right settings',
-  );
 }
 
 /**
