@@ -25,18 +25,14 @@ export async function checkEncryption(config: Config): Promise<Finding[]> {
     const found = await mapConcurrently(config.pipelines, async ({ name, layout }) => {
       const ids = batcherWorkflowIds(name, layout);
       const unreadable = await unreadableBatcher(client, ids, { closedToo: true });
-      return unreadable === null
-        ? judgeRequirement(name, await requiringBatcher(client, ids))
-        : judgeEncryption(name, unreadable);
+      if (unreadable !== null) return judgeEncryption(name, unreadable);
+      return judgeRequirement(name, await requiringBatcher(client, ids));
     });
     return found.flat();
   });
 }
 
-/** @param unreadable null if all is well */
-export function judgeEncryption(pipeline: string, unreadable: UnreadableBatcher | null): Finding[] {
-  if (unreadable === null) return [];
-  const { workflowId, isOpen, error } = unreadable;
+export function judgeEncryption(pipeline: string, { workflowId, isOpen, error }: UnreadableBatcher): Finding[] {
   const { wrong } = judges(`pipeline ${pipeline}`);
   if (isOpen)
     return [
