@@ -6,6 +6,8 @@ import type { Backlog } from './backlog.js';
 import { columnDefinitions } from './scenario.js';
 import { createTopics, recordsIn, withAdmin } from './topics.js';
 
+const ACKNOWLEDGED_WITHIN_MS = 600_000;
+const INSERTED_WITHIN_MS = 120_000;
 const POLL_MS = 50;
 let destinations = 0;
 
@@ -44,9 +46,9 @@ export class Destination {
   }
 
   /** Resolves with their number when so many acknowledgements are on the reply topic; by default one a record. */
-  async untilAcknowledged(count = this.backlog.scenario.records, timeoutMs = 600_000): Promise<number> {
+  async untilAcknowledged(count = this.backlog.scenario.records): Promise<number> {
     return withAdmin(this.#kafka, async (admin) => {
-      for (const deadline = Date.now() + timeoutMs; ;) {
+      for (const deadline = Date.now() + ACKNOWLEDGED_WITHIN_MS; ;) {
         const acks = await recordsIn(admin, this.replyTopic);
         if (acks >= count) return acks;
         if (Date.now() > deadline) throw new Error(`only ${acks} of ${count} records were acknowledged in time`);
@@ -56,8 +58,8 @@ export class Destination {
   }
 
   /** Resolves when all rows are in the table: after a failure some records may be acknowledged twice. */
-  async untilInserted(timeoutMs = 120_000): Promise<void> {
-    for (const deadline = Date.now() + timeoutMs; (await this.#held()).rows < this.backlog.scenario.records;) {
+  async untilInserted(): Promise<void> {
+    for (const deadline = Date.now() + INSERTED_WITHIN_MS; (await this.#held()).rows < this.backlog.scenario.records;) {
       if (Date.now() > deadline) return; // What is missing is told by `remove`.
       await sleep(POLL_MS);
     }

@@ -7,7 +7,7 @@ import { HOST } from '../ports.js';
 import { ensureTools, javaCommand, javaVersion, SHORT_LIFE } from '../prerequisites.js';
 import { mustAccept } from '../probes.js';
 import { Watchdog } from '../processes.js';
-import { Progress, type StackEvent } from '../progress.js';
+import { Progress } from '../progress.js';
 import { StackError } from '../stack.js';
 import { VERSIONS } from '../versions.js';
 import { onFreePorts, type NativeContext } from './context.js';
@@ -39,10 +39,10 @@ const JARS: JarSet = {
  *
  * @throws StackError PREREQUISITE, SET_UP
  */
-export async function timeSkippingServerPath(onProgress?: (event: StackEvent) => void): Promise<string> {
+export async function timeSkippingServerPath(): Promise<string> {
   const prepared = classesDirectory(await javaVersion());
   if (hasJars(JARS) && isCached(prepared)) return join(prepared, WRAPPER);
-  const progress = new Progress(onProgress);
+  const progress = new Progress(undefined);
   const watchdog = new Watchdog();
   const dataDir = await mkdtemp(join(tmpdir(), 'ktb-test-server-'));
   watchdog.guardDirectory(dataDir);

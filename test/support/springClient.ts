@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { CLASS_PATH, ensureJars, type JarSet } from '../../stack/native/maven.js';
 import { javaCommand } from '../../stack/prerequisites.js';
 import { Watchdog } from '../../stack/processes.js';
-import { Progress, type StackEvent } from '../../stack/progress.js';
+import { Progress } from '../../stack/progress.js';
 import { VERSIONS } from '../../stack/versions.js';
+import { reportSetUp } from './useStack.js';
 
 const SOURCE = fileURLToPath(new URL('./SpringRequester.java', import.meta.url));
 
@@ -38,11 +39,14 @@ export interface SpringReply {
 }
 
 /** Sends requests with Spring Kafka's `ReplyingKafkaTemplate`, one after the other; gives the replies. */
-export async function requestWithSpring(
-  { brokers, topic, replyTopic, partition, values }: SpringRequest,
-  onProgress?: (event: StackEvent) => void,
-): Promise<SpringReply[]> {
-  const directory = await ensureJars(JARS, { progress: new Progress(onProgress), watchdog: new Watchdog() });
+export async function requestWithSpring({
+  brokers,
+  topic,
+  replyTopic,
+  partition,
+  values,
+}: SpringRequest): Promise<SpringReply[]> {
+  const directory = await ensureJars(JARS, { progress: new Progress(reportSetUp), watchdog: new Watchdog() });
   const jars = join(directory, CLASS_PATH);
   const classes = mkdtempSync(join(tmpdir(), 'ktb-spring-'));
   try {
