@@ -5,7 +5,6 @@ import { newEncoding, type ProtocolRequest } from './protocolRequest.js';
 /** The answer to a Metadata request, as kafkajs decodes it, and the topics' ids. */
 export interface RawMetadata {
   readonly clusterId?: string | null;
-  readonly controllerId: number;
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
   readonly topicMetadata: readonly {
     readonly topicErrorCode: number;

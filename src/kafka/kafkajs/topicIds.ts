@@ -47,7 +47,7 @@ export function decodeTopicIds(raw: Buffer): RawMetadata {
     return broker;
   });
   const clusterId = text(answer);
-  const controllerId = answer.int32();
+  answer.skip(4); // Controller.
   const topicMetadata = list(answer, () => {
     const topicErrorCode = answer.int16();
     const topic = text(answer) ?? '';
@@ -71,7 +71,7 @@ export function decodeTopicIds(raw: Buffer): RawMetadata {
     skipTags(answer);
     return { topicErrorCode, topic, partitionMetadata, ...(id === NO_ID ? {} : { topicId: id }) };
   });
-  return { brokers, clusterId, controllerId, topicMetadata };
+  return { brokers, clusterId, topicMetadata };
 }
 
 function list<T>(cursor: Cursor, item: () => T): T[] {

@@ -31,7 +31,6 @@ const ANSWER = [
 it('the id of each topic is read with what else the answer says, also if a partition has no leader', () => {
   expect(decodeTopicIds(Buffer.from(ANSWER, 'hex'))).toEqual({
     clusterId: 'c1',
-    controllerId: 7,
     brokers: [{ nodeId: 7, host: 'broker-ü', port: 9092 }],
     topicMetadata: [
       {
