@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { MODEL_SEED, modelSteps } from './cases.js';
 import { PARTITIONS } from './batcher/topic.js';
 import {
   CONFIGURATIONS,
@@ -13,8 +14,7 @@ import {
   type Step,
 } from './batcher/world.js';
 
-const STEPS_WANTED = Number(process.env['KTB_MODEL_STEPS'] ?? 40_000);
-const SEED = Number(process.env['KTB_MODEL_SEED'] ?? Date.now() % 2 ** 31);
+const STEPS_WANTED = modelSteps(40_000);
 const CASES_A_ROUND = 200;
 /** A round takes seconds; to shorten a failing case may take for ever. */
 const SHRINK_TIME_MAX_MS = 45_000;
@@ -151,10 +151,10 @@ it(
           done += list.length;
           cases++;
         }),
-        { seed: SEED + round, numRuns: CASES_A_ROUND, interruptAfterTimeLimit: SHRINK_TIME_MAX_MS },
+        { seed: MODEL_SEED + round, numRuns: CASES_A_ROUND, interruptAfterTimeLimit: SHRINK_TIME_MAX_MS },
       );
     }
-    console.log(`batcher model: ${done} steps in ${cases} cases, seed ${SEED}`);
+    console.log(`batcher model: ${done} steps in ${cases} cases, seed ${MODEL_SEED}`);
     expect([...met].filter(([, times]) => times === 0)).toEqual([]);
     expect(done).toBeGreaterThanOrEqual(STEPS_WANTED);
   },

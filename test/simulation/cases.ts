@@ -5,6 +5,14 @@ const CASES = Number(process.env['KTB_FUZZ_CASES'] ?? 300);
 /** `KTB_FUZZ_SEED` takes the seed that a failure prints. */
 const SEED = Number(process.env['KTB_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 
+/** `KTB_MODEL_SEED` takes the seed that a failure of a model prints. */
+export const MODEL_SEED = Number(process.env['KTB_MODEL_SEED'] ?? Date.now() % 2 ** 31);
+
+/** Steps of a model in all. `KTB_MODEL_STEPS` is the long run. */
+export function modelSteps(usual: number): number {
+  return Number(process.env['KTB_MODEL_STEPS'] ?? usual);
+}
+
 /** Long enough for the long run. */
 export const FUZZ_TIMEOUT_MS = 60_000 + CASES * 30;
 
