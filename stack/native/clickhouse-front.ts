@@ -5,7 +5,7 @@
  *     node --import tsx clickhouse-front.ts --host 127.0.0.1 --port 18123 --data DIRECTORY
  *
  * As a server: GET /ping; a query in the URL, in the body, or begun in the one and ended in the other; settings, query
- * parameters and database in the URL, each request for itself; multipart forms; compressed bodies; compressed answers;
+ * parameters and database in the URL, each request for itself; multipart forms; bodies and answers in gzip;
  * statuses, exception codes and texts; acknowledged inserts survive SIGKILL.
  *
  * Otherwise than a server: an answer is sent when it is complete (as with `wait_end_of_query=1`), so that an exception never
@@ -16,7 +16,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { parseArgs, promisify } from 'node:util';
-import { brotliDecompress, gunzip, gzip, inflate } from 'node:zlib';
+import { gunzip, gzip } from 'node:zlib';
 import { Engine, type Outcome } from './clickhouse-engine.js';
 import { ClickHouseException, ERROR, exception, httpStatusOf } from './clickhouse-errors.js';
 import { readForm, readOptions, readWork, type RequestOptions } from './clickhouse-request.js';
@@ -31,12 +31,7 @@ const DRAIN_WITHIN_MS = 10_000;
 /** The server's `http_zlib_compression_level`. */
 const GZIP_LEVEL = 3;
 
-const DECOMPRESS: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-};
+const decompress = promisify(gunzip);
 const compress = promisify(gzip);
 
 const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
@@ -212,8 +207,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes);
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity' || body.length === 0) return body;
-  const decompress = DECOMPRESS[encoding.toLowerCase()];
-  if (!decompress)
+  if (encoding !== 'gzip')
     throw exception(ERROR.NOT_IMPLEMENTED, `The local stack does not know the content encoding '${encoding}'`);
   try {
     return await decompress(body, { maxOutputLength: BODY_BYTES_MAX });
