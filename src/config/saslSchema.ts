@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isPrivate } from '../lib/privateAddress.js';
+import { isConfidential } from '../lib/confidentialUrl.js';
 import { nonEmpty, secret } from './valueSchemas.js';
 
 /** The keys of each kind of login: those that it needs, and those that it may have. */
@@ -32,7 +32,7 @@ export const sasl = z
     tokenUrl: z
       .url({ protocol: /^https?$/, error: 'must be an https:// address' })
       // By RFC 6749, 3.2: it gets the client's secret, and gives the token.
-      .refine((url) => !URL.canParse(url) || isPrivate(new URL(url)), {
+      .refine((url) => !URL.canParse(url) || isConfidential(new URL(url)), {
         error:
           'must be an https:// address, or one of this machine: the secret and the token would be readable on the way',
       })

@@ -10,7 +10,7 @@ import {
 import { messageOf } from '../../lib/messageOf.js';
 import { retryDelayMs } from '../../lib/retryDelay.js';
 import { readAtMost } from '../../lib/readAtMost.js';
-import { isPrivate } from '../../lib/privateAddress.js';
+import { isConfidential } from '../../lib/confidentialUrl.js';
 import { UsageError } from '../../lib/usageError.js';
 import { addressShown, whyNotFetched } from '../../lib/whyNotFetched.js';
 
@@ -188,7 +188,7 @@ function addressOf(option: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null) throw new UsageError(`${option} is no https:// address`);
   if (url.username !== '' || url.password !== '') throw new UsageError(`${option} has a user or a password in it`);
-  if (!isPrivate(url)) throw new UsageError(`${option} ${addressShown(text)} is no https:// address`);
+  if (!isConfidential(url)) throw new UsageError(`${option} ${addressShown(text)} is no https:// address`);
   return url;
 }
 
