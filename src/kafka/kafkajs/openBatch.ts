@@ -22,12 +22,6 @@ export const PART_BYTES_MAX = 256 * 1024;
  */
 export const SHARED_BYTES_MAX = 2 * PART_BYTES_MAX;
 
-export function ownCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
-}
-
 /** Attributes of a batch or message, in every format. */
 export const CODEC_MASK = 0x07;
 export const APPEND_TIME_FLAG = 0x08;

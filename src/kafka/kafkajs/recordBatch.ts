@@ -1,7 +1,8 @@
+import { ownBytes } from '../../lib/ownBytes.js';
 import type { PackedRecord } from '../../protocol/packedRecord.js';
 import { Cursor, MalformedError } from './cursor.js';
 import { readRecord, type RecordContext } from './fetchedRecord.js';
-import { ownCopy, SHARED_BYTES_MAX, type OpenBatch } from './openBatch.js';
+import { SHARED_BYTES_MAX, type OpenBatch } from './openBatch.js';
 
 /** Bytes of a record batch before its records. The length field counts those from the leader epoch on. */
 export const BATCH_HEADER_BYTES = 61;
@@ -35,7 +36,7 @@ export class OpenRecords implements OpenBatch {
     const { count, bytes } = this.#measure(recordsMax, bytesMax);
     const all = this.#cursor;
     const own = this.#isDecompressed && all.bytes.length > SHARED_BYTES_MAX && bytes < all.bytes.length / 2;
-    const cursor = own ? new Cursor(ownCopy(all.bytes.subarray(all.at, all.at + bytes))) : all;
+    const cursor = own ? new Cursor(ownBytes(all.bytes.subarray(all.at, all.at + bytes))) : all;
     const start = cursor.at;
     const records: PackedRecord[] = [];
     try {
