@@ -79,9 +79,9 @@ export const CONVERSIONS: readonly Conversion[] = [
   { type: 'IPv6', written: '"1.2.3.4"', stored: '::ffff:1.2.3.4', why: 'an IPv4 address in IPv6' },
   {
     type: 'Tuple(a UInt8, b String)',
-    written: '{"a":1}',
+    written: '{"a":1,"z":2}',
     stored: "(1,'')",
-    why: 'an element that is missing has its default',
+    why: 'an element that is missing has its default, a field without an element is left out',
   },
   {
     type: 'JSON',

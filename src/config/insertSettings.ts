@@ -95,6 +95,8 @@ export const INSERT_SETTINGS_IF_KNOWN = {
   input_format_json_empty_as_default: 0,
   // Maps in the form of such arrays are not checked.
   input_format_json_map_as_array_of_tuples: 0,
+  // Fields of a tuple's object without an element are left out, as `unknownFields` says: it is decided before.
+  input_format_json_ignore_unknown_keys_in_named_tuple: 1,
   type_json_skip_duplicated_paths: 0,
   type_json_skip_invalid_typed_paths: 0,
   // How JSON and Dynamic columns store values: no digits may be lost, and numbers and objects must not become texts.

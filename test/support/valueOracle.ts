@@ -193,11 +193,11 @@ function isSameTuple(
       parameters.every((type, index) => same(type, written.items[index] as Node, stored.items[index] as Node))
     );
   if (written.kind !== 'object' || stored.kind !== 'object') return false;
-  // An element that is not written has its default.
+  // An element that is not written has its default. A member without an element is left out.
   return written.members.every(([member, value]) => {
     const element = elements.find((other) => other?.[0] === member);
     const found = stored.members.find(([other]) => other === member);
-    return element?.[1] !== undefined && found !== undefined && same(element[1], value, found[1]);
+    return element?.[1] === undefined || (found !== undefined && same(element[1], value, found[1]));
   });
 }
 

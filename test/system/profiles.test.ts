@@ -149,6 +149,7 @@ it('a profile cannot change what becomes of values', async () => {
     input_format_json_empty_as_default: '1',
     input_format_json_infer_array_of_dynamic_from_array_of_different_types: '0',
     input_format_json_map_as_array_of_tuples: '1',
+    input_format_json_ignore_unknown_keys_in_named_tuple: '0',
     input_format_json_throw_on_bad_escape_sequence: '0',
     input_format_null_as_default: '0',
     input_format_try_infer_dates: '1',
@@ -177,6 +178,7 @@ it('a profile cannot change what becomes of values', async () => {
     ["DateTime('UTC')", '"2024-01-02T03:04:05+02:00"', '2024-01-02 01:04:05'],
     ['Float64', '1.4518784696026833e-254', '1.4518784696026833e-254'],
     ['UInt8', '0,"V":300', '0'],
+    ['Array(Tuple(a UInt8))', '[{"b":{},"a":1},{"a":2,"b":3}]', '[(1),(2)]'],
   ];
   for (const [index, [type, json, outcome]] of cases.entries()) {
     const table = `profile_v${index}`;

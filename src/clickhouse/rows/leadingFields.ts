@@ -14,7 +14,8 @@ import { ChangedRow } from './debeziumEnvelope.js';
 import { IdentityFields } from './identityFields.js';
 import { columnCheck } from './knownFields.js';
 import { quote } from './quoting.js';
-import { halfCharacter, outOfRange, tooMuchMapped } from './rowRejections.js';
+import { halfCharacter, tooMuchMapped } from './rowRejections.js';
+import type { UnknownMembers } from './unknownMembers.js';
 
 /** A column that the configuration takes from somewhere in the record. */
 interface MappedColumn {
@@ -42,19 +43,23 @@ export class LeadingFields {
   readonly mapped: readonly MappedColumn[];
   readonly #identityFields: IdentityFields;
   readonly #object: JsonObject;
+  readonly #members: UnknownMembers;
   readonly #pointers = { value: new JsonPointers(), key: new JsonPointers(), envelope: new JsonPointers() };
   readonly #hasJsonKeys: boolean;
 
   /**
    * @param object has read the record's value, if its format is JSON
    * @param mapping says which identity columns there are
+   * @param members decides about what the type of a column has no element for
    */
   constructor(
     table: TableColumns,
     columns: Readonly<Record<string, ColumnSource>>,
     object: JsonObject,
     mapping: Pick<Mapping, 'format' | 'envelope' | 'key'>,
+    members: UnknownMembers,
   ) {
+    this.#members = members;
     this.#object = object;
     this.#hasJsonKeys = mapping.key !== undefined;
     this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
@@ -64,7 +69,7 @@ export class LeadingFields {
       column,
       from,
       read: columnReader(column, from, table.get(column) ?? '', documents),
-      check: columnCheck(table, column),
+      check: columnCheck(table, column, members.mayLeaveOut),
       isOfEnvelope: sourcesOf(from).some((source) => pointerOf(source)?.into === 'envelope'),
     }));
   }
@@ -122,7 +127,7 @@ export class LeadingFields {
       if (check !== undefined) {
         checkedBytes += value.length;
         if (checkedBytes > MAPPED_CHECKED_BYTES_MAX) return tooMuchMapped('to check');
-        if (!check(value, 0, value.length)) return outOfRange(column);
+        if (!check(value, 0, value.length)) return this.#members.rejection(column);
       }
       if ((isOfEnvelope || this.#object.hasHalfCharacters) && hasHalfCharacter(value)) return halfCharacter(column);
       fields.push(`${quote(column)}:${value}`);

@@ -4,27 +4,32 @@ import { endOfValue, everyMember, textOfString } from '../values/jsonText.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 import type { Field } from './knownFields.js';
 import { quoteLatin1 } from './quoting.js';
-import { notColumns, outOfRange, unknownField } from './rowRejections.js';
+import { notColumns, unknownField } from './rowRejections.js';
 import type { UnknownFields } from './unknownFields.js';
+import type { UnknownMembers } from './unknownMembers.js';
 
 /** Fields that are objects whose members are columns: `{"a":{"b":1}}` is the field `a.b`. */
 export class NestedFields {
   readonly #fields: ReadonlyMap<string, Field>;
   readonly #rejectsUnknown: boolean;
+  readonly #members: UnknownMembers;
   readonly #unknown: UnknownFields | undefined;
   /** The places in the value that mapped columns are taken from. */
   readonly #pointers = new JsonPointers();
 
   /**
    * @param sources where the mapped columns are taken from
+   * @param members says why a check refused a value
    * @param unknown gathers what has no column. Undefined: it is left out, or rejected
    */
   constructor(
     fields: ReadonlyMap<string, Field>,
     sources: readonly ColumnSource[],
     rejectsUnknown: boolean,
+    members: UnknownMembers,
     unknown?: UnknownFields,
   ) {
+    this.#members = members;
     this.#fields = fields;
     this.#unknown = unknown;
     this.#rejectsUnknown = rejectsUnknown;
@@ -58,7 +63,7 @@ export class NestedFields {
       const inner = `${path}.${name}`;
       const field = this.#fields.get(inner);
       if (field?.kind === 'column') {
-        if (field.check?.(text, from, end) === false) rejection = outOfRange(field.column);
+        if (field.check?.(text, from, end) === false) rejection = this.#members.rejection(field.column);
         else into.push(`${quoteLatin1(inner)}:${text.slice(from, end)}`);
       } else if (field?.kind === 'parent' && text[from] !== 'n') {
         rejection = this.#add(into, text, from, inner, placeBelow(place, name));

@@ -22,6 +22,7 @@ import {
   unknownField,
 } from './rowRejections.js';
 import type { UnknownFields } from './unknownFields.js';
+import type { UnknownMembers } from './unknownMembers.js';
 import type { WhereRules } from './whereRules.js';
 
 interface ObjectRowParts {
@@ -35,6 +36,8 @@ interface ObjectRowParts {
   readonly rejectsUnknown: boolean;
   /** Which records are wanted. Undefined: all. */
   readonly rules: WhereRules | undefined;
+  /** Says why a check refused a value. */
+  readonly members: UnknownMembers;
   /** Counts fields that are left out. */
   readonly ignored: IgnoredFields;
   /** Notes fields without a column. Undefined: nobody asks for them. */
@@ -56,6 +59,7 @@ export class ObjectRows {
   readonly #nested: NestedFields;
   readonly #rejectsUnknown: boolean;
   readonly #rules: WhereRules | undefined;
+  readonly #members: UnknownMembers;
   readonly #ignored: IgnoredFields;
   readonly #newFields: NewFields | undefined;
   readonly #unknown: ObjectRowParts['unknown'];
@@ -64,7 +68,8 @@ export class ObjectRows {
   readonly #fieldsOfNames: (Field | undefined)[] = [];
 
   constructor(parts: ObjectRowParts) {
-    const { value, object, fields, leading, nested, rejectsUnknown, rules, ignored, newFields, unknown } = parts;
+    const { value, object, fields, leading, nested, rejectsUnknown, rules, members, ignored, newFields, unknown } =
+      parts;
     this.#value = value;
     this.#object = object;
     this.#fields = fields;
@@ -72,6 +77,7 @@ export class ObjectRows {
     this.#nested = nested;
     this.#rejectsUnknown = rejectsUnknown;
     this.#rules = rules;
+    this.#members = members;
     this.#ignored = ignored;
     this.#newFields = newFields;
     this.#unknown = unknown;
@@ -127,7 +133,7 @@ export class ObjectRows {
       if (kind !== 'column' && kind !== 'parent') continue;
       const start = object.starts[index] as number;
       const end = object.ends[index] as number;
-      if (check?.(value.text, start, end) === false) return outOfRange(column);
+      if (check?.(value.text, start, end) === false) return this.#members.rejection(column);
       if (object.hasHalfCharacters && hasHalfCharacter(value.text.slice(start, end))) return halfCharacter(column);
     }
     return misplaced;

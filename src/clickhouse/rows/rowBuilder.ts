@@ -16,6 +16,7 @@ import { RecordValue } from './recordValue.js';
 import { noTime } from './rowRejections.js';
 import { timestampCheck } from './timestamps.js';
 import { UnknownFields } from './unknownFields.js';
+import { UnknownMembers } from './unknownMembers.js';
 import { WhereRules } from './whereRules.js';
 
 /**
@@ -41,14 +42,15 @@ export function createRowBuilder(
   const isObject = holdsObjects(format);
   const value = new RecordValue();
   const object = new JsonObject();
-  const leading = new LeadingFields(table, columns, object, mapping);
+  const members = new UnknownMembers(unknownFields, ignored);
+  const leading = new LeadingFields(table, columns, object, mapping, members);
   const unknown = typeof unknownFields === 'object' ? new UnknownFields(unknownFields.into, table) : undefined;
-  const fields = knownFields(table, columns, leading.identity, unknown?.column);
+  const fields = knownFields(table, columns, leading.identity, unknown?.column, members.mayLeaveOut);
   const rejectsUnknown = unknownFields === 'reject';
-  const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown, unknown);
+  const nested = new NestedFields(fields, Object.values(columns), rejectsUnknown, members, unknown);
   const rules = where === undefined ? undefined : new WhereRules(where);
   const objectRows = new ObjectRows({
-    ...{ value, object, fields, leading, nested, rejectsUnknown, rules, ignored, newFields },
+    ...{ value, object, fields, leading, nested, rejectsUnknown, rules, members, ignored, newFields },
     unknown: unknown === undefined ? undefined : { fields: unknown, check: columnCheck(table, unknown.column) },
   });
   const misfitTime = timestampCheck(table, leading.timeColumns());

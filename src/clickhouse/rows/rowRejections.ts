@@ -12,6 +12,12 @@ export function unknownField(key: string): Rejection {
   return { code: REJECTION_CODES.unknownField, message };
 }
 
+/** @param path of a member of an object, with its column */
+export function unknownMember(path: string): Rejection {
+  const message = `the value has a field ${shownName(path)}, which the Tuple of its column has no element for`;
+  return { code: REJECTION_CODES.unknownField, message };
+}
+
 /** Says why a text is no JSON, without quoting it. */
 export function notJson(text: string, { faultAt }: JsonObject): Rejection {
   const why = whyNotJson(text, faultAt);

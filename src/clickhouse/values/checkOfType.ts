@@ -14,14 +14,22 @@ import { dynamicCheck } from './inferredChecks.js';
 import { pathsCheck } from './jsonPathChecks.js';
 import { boolPathCheck, decimalCheck, decimalPathCheck, floatCheck, integerCheck } from './numberChecks.js';
 import { fixedTextPathCheck, ipv6Check, textPathCheck, uuidCheck } from './textChecks.js';
-import { allOf, DEFAULT_LIMITS, isAtPath, type Place, type ValueCheck, type ValueLimits } from './valueCheck.js';
+import {
+  allOf,
+  DEFAULT_LIMITS,
+  isAtPath,
+  type LeavesOut,
+  type Place,
+  type ValueCheck,
+  type ValueLimits,
+} from './valueCheck.js';
 import { variantCheck } from './variantChecks.js';
 
 /*
  * Finds values that ClickHouse would change instead of refusing them. It keeps only the low bits of an integer that is
  * too large for its column (300 in a UInt8 becomes 44). It moves dates to the nearest possible one, and the 30th of
  * February into March. It makes infinity of a number that is too large for a float. It drops members of an object for
- * which a tuple has no element. No setting makes it refuse these values.
+ * which a tuple has no element. No setting makes it refuse all of these values.
  *
  * Tested on ClickHouse 26.7 by the fuzz test of values, which compares what is stored with what was written, for all
  * types.
@@ -32,16 +40,20 @@ import { variantCheck } from './variantChecks.js';
  *
  * @param limits of the server. Default: those of every server
  * @param place of the type. Default: a column
+ * @param leavesOut members that a tuple has no element for. Default: values with such a member do not fit
  */
 export function checkOfType(
   text: string,
   limits: ValueLimits = DEFAULT_LIMITS,
   place: Place = 'column',
+  leavesOut?: LeavesOut,
 ): ValueCheck | undefined {
   const type = parseColumnType(text);
   const { name, parameters } = type;
   const [first = '', second = ''] = parameters;
-  const of = (inner: string): ValueCheck | undefined => checkOfType(inner, limits, place);
+  const of = (inner: string): ValueCheck | undefined => checkOfType(inner, limits, place, leavesOut);
+  const ofElement = (inner: string, element?: string): ValueCheck | undefined =>
+    checkOfType(inner, limits, place, leavesOut && within(element, leavesOut));
   switch (name) {
     case 'Nullable':
       return nullableCheck(of(first));
@@ -55,9 +67,9 @@ export function checkOfType(
     case 'Map':
       return mapCheck(first, of(first), of(second), limits);
     case 'Tuple':
-      return tupleCheck(parameters, of);
+      return tupleCheck(parameters, ofElement, leavesOut);
     case 'Nested':
-      return arrayCheck(tupleCheck(parameters, of));
+      return arrayCheck(tupleCheck(parameters, ofElement, leavesOut));
     case 'Variant':
       return variantCheck(parameters, place, (inner, placeOfInner) => checkOfType(inner, limits, placeOfInner));
     case 'JSON':
@@ -72,6 +84,10 @@ export function checkOfType(
       return shape === undefined ? checkOfScalar(type, limits, place) : of(shape);
     }
   }
+}
+
+function within(element: string | undefined, leavesOut: LeavesOut): LeavesOut {
+  return element === undefined ? leavesOut : (name) => leavesOut(`${element}.${name}`);
 }
 
 /** The types that geometries stand for. */

@@ -3,7 +3,7 @@ import { parseTupleElement } from './columnTypes.js';
 import { takesZero } from './enumChecks.js';
 import { everyItem, everyMember, textOfString } from './jsonText.js';
 import { keyNames } from './mapKeys.js';
-import type { ValueCheck, ValueLimits } from './valueCheck.js';
+import type { LeavesOut, ValueCheck, ValueLimits } from './valueCheck.js';
 
 /* Checks for types that contain others. The checks for these are passed in. */
 
@@ -36,12 +36,14 @@ export function mapCheck(
   };
 }
 
+/** @param leavesOut undefined: a value with a member that has no element does not fit */
 export function tupleCheck(
   parameters: readonly string[],
-  checkOfType: (type: string) => ValueCheck | undefined,
+  checkOfType: (type: string, name?: string) => ValueCheck | undefined,
+  leavesOut: LeavesOut | undefined,
 ): ValueCheck | undefined {
   const elements = parameters.map(parseTupleElement);
-  const checks = elements.map(({ type }) => checkOfType(type));
+  const checks = elements.map(({ type, name }) => checkOfType(type, name && latin1(name)));
   const names = new Map(elements.map(({ name }, index) => [name && latin1(name), checks[index]]));
   const isNamed = elements.some(({ name }) => name !== undefined);
   const required = elements.filter(({ type }) => !takesZero(type)).map(({ name }) => name && latin1(name));
@@ -58,7 +60,9 @@ export function tupleCheck(
     const fits = everyMember(text, start, (nameStart, nameEnd, from, to) => {
       const name = text.slice(nameStart + 1, nameEnd - 1);
       missing.delete(name);
-      return !name.includes('\\') && names.has(name) && (names.get(name)?.(text, from, to) ?? true);
+      if (!name.includes('\\') && names.has(name)) return names.get(name)?.(text, from, to) ?? true;
+      const resolved = textOfString(text, nameStart, nameEnd);
+      return !names.has(resolved) && leavesOut?.(resolved) === true;
     });
     return fits && missing.size === 0;
   };

@@ -5,6 +5,13 @@
  */
 export type ValueCheck = (text: string, start: number, end: number) => boolean;
 
+/**
+ * Whether a member of an object may be left out, for which a named tuple has no element. It is called once for each of them.
+ *
+ * @param path of the member, with the names around it. One character per byte
+ */
+export type LeavesOut = (path: string) => boolean;
+
 /** What differs between servers. */
 export interface ValueLimits {
   /** The time zone of columns that name none: that of the inserts' session, or the server's. */

@@ -6,6 +6,7 @@ import { LeadingFields } from '../../../../src/clickhouse/rows/leadingFields.js'
 import { NestedFields } from '../../../../src/clickhouse/rows/nestedFields.js';
 import { ObjectRows } from '../../../../src/clickhouse/rows/objectRows.js';
 import { RecordValue } from '../../../../src/clickhouse/rows/recordValue.js';
+import { UnknownMembers } from '../../../../src/clickhouse/rows/unknownMembers.js';
 import { JsonObject } from '../../../../src/clickhouse/values/jsonBytesReader.js';
 import { record } from '../../../support/records.js';
 
@@ -22,14 +23,16 @@ it('keeps what names mean for a thousand members of a value, however many it has
   const fields = new CountedFields();
   const value = new RecordValue();
   const object = new JsonObject();
-  const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object, { format: 'json' });
-  const nested = new NestedFields(fields, [], false);
+  const ignored = new IgnoredFields();
+  const members = new UnknownMembers('ignore', ignored);
+  const leading = new LeadingFields(new Map([['id', 'Int64']]), {}, object, { format: 'json' }, members);
+  const nested = new NestedFields(fields, [], false, members);
   const rows = new ObjectRows({
     ...{ value, object, fields, leading, nested, rejectsUnknown: false },
-    ...{ rules: undefined, ignored: new IgnoredFields(), newFields: undefined, unknown: undefined },
+    ...{ rules: undefined, members, ignored, newFields: undefined, unknown: undefined },
   });
-  const members = Array.from({ length: 1_500 }, (_, index) => `"n${index}":1`);
-  const one = record(1, { value: Buffer.from(`{${members.join()}}`) });
+  const texts = Array.from({ length: 1_500 }, (_, index) => `"n${index}":1`);
+  const one = record(1, { value: Buffer.from(`{${texts.join()}}`) });
   const write = () => {
     const into = new RowBlocks();
     fields.gets = 0;

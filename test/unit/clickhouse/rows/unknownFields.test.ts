@@ -95,6 +95,49 @@ it('fields that are left out are counted by name, whatever places they have', ()
   expect(ignored.counts().size).toBe(2);
 });
 
+it('a field of a tuple’s object without an element is left out and counted with its path, or rejects its record', () => {
+  const ofTable = (unknownFields: Mapping['unknownFields'], ignored = new IgnoredFields()) => {
+    const tuple = 'Tuple(city String, `ü` Array(Tuple(lat Float64, n UInt8)), m Map(String, Tuple(k UInt8)))';
+    const table = new Map([
+      ['adr', tuple],
+      ['n.t', 'Tuple(a UInt8)'],
+      ['of', 'Tuple(a UInt8)'],
+      ['v', 'Variant(Tuple(a UInt8), String)'],
+    ]);
+    const build = createRowBuilder(table, { of: '/from' }, { ...DEFAULT_MAPPING, unknownFields }, ignored);
+    return (value: string) => {
+      const rows = new RowBlocks();
+      return build(rows, source, record(1, { value: Buffer.from(value) }))?.message;
+    };
+  };
+  const ignored = new IgnoredFields();
+  const ignoring = ofTable('ignore', ignored);
+  const values = [
+    '{"adr":{"zip":{"a":[{}]},"city":"X"}}',
+    '{"adr":{"zip":"1","ü":[{"lat":1,"alt":2},{"alt":3}],"m":{"x":{"k":1,"é":2}}}}',
+    '{"adr":{"z\\u0069p":1}}',
+    '{"n":{"t":{"b":1,"a":2}}}',
+    '{"from":{"a":1,"c":1}}',
+  ];
+  expect(values.map(ignoring)).toEqual(values.map(() => undefined));
+  const counts = { 'adr.zip': 3, 'adr.ü.alt': 2, 'adr.m.é': 1, 'n.t.b': 1, 'of.c': 1 };
+  const named = [...ignored.counts()].map(([name, count]) => [Buffer.from(name, 'latin1').toString(), count]);
+  expect(Object.fromEntries(named)).toEqual(counts);
+  const unfit = /does not fit/;
+  // ClickHouse does not know the element by such a name.
+  expect(ignoring('{"adr":{"c\\u0069ty":"X"}}')).toMatch(unfit);
+  expect(ignoring('{"adr":{"zip":1,"ü":[{"n":256}]}}')).toMatch(unfit);
+  expect(ignoring('{"v":{"a":1,"b":2}}')).toMatch(unfit);
+  for (const unknownFields of ['reject', { into: 'extra' }] as const) {
+    const rejecting = ofTable(unknownFields);
+    const paths = ['adr.zip', 'adr.zip', 'adr.zip', 'n.t.b', 'of.c'];
+    expect(values.map(rejecting)).toEqual(
+      paths.map((path) => `the value has a field ${path}, which the Tuple of its column has no element for`),
+    );
+    expect(rejecting('{"adr":{"ü":[{"n":256}]}}')).toMatch(unfit);
+  }
+});
+
 it('a bounded number of names is told, however many there are', () => {
   const ignored = new IgnoredFields();
   for (let name = 0; name < 3_000; name++) ignored.count(`n${name}`, name % 2_000);
