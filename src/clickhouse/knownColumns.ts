@@ -2,6 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { groupBy } from '../lib/groupBy.js';
 import { UNKNOWN_TABLE } from './errorCodes.js';
 import { inParts } from './inParts.js';
+import { unescaped } from '../lib/unescaped.js';
 import { mergesRowsOfRecord } from './identityColumns.js';
 import { InsertError } from './insertErrors.js';
 import { askedNames, namedTable, partsToAsk, tableKey } from './namedTables.js';
@@ -115,7 +116,11 @@ export class KnownColumns {
     return new Map(
       rows.map(([database, name, hasViews, engine, sortingKey]) => [
         tableKey(database, name),
-        { hasViews: hasViews !== 0, mergesRowsOfRecord: mergesRowsOfRecord({ engine, sortingKey }) },
+        {
+          hasViews: hasViews !== 0,
+          mergesRowsOfRecord: mergesRowsOfRecord({ engine, sortingKey }),
+          sortedBy: namesIn(sortingKey),
+        },
       ]),
     );
   }
@@ -143,19 +148,26 @@ function comparable(rows: readonly ColumnRow[] = []): string {
   return JSON.stringify(rows);
 }
 
-type FactsOfTable = Pick<TableColumns, 'hasViews' | 'mergesRowsOfRecord'>;
+type FactsOfTable = Pick<TableColumns, 'hasViews' | 'mergesRowsOfRecord' | 'sortedBy'>;
 
 function tableColumns(
   rows: readonly ColumnRow[],
   limits: ValueLimits,
-  { hasViews = true, mergesRowsOfRecord: mergesRows = false }: FactsOfTable,
+  { hasViews = true, mergesRowsOfRecord: mergesRows = false, sortedBy }: FactsOfTable,
 ): TableColumns {
   return Object.assign(new Map(rows.map(([, , column, type]) => [column, type])), {
     limits,
     hasViews,
     mergesRowsOfRecord: mergesRows,
+    ...(sortedBy && { sortedBy }),
     defaults: new Set(rows.filter(([, , , , kind]) => kind === 'DEFAULT').map(([, , column]) => column)),
   });
+}
+
+/** All names in an expression: columns, and functions. */
+function namesIn(expression: string): ReadonlySet<string> {
+  const names = expression.matchAll(/`((?:[^`\\]|\\.)*)`|[A-Za-z_]\w*/g);
+  return new Set([...names].map(([name, quoted]) => (quoted === undefined ? name : unescaped(quoted))));
 }
 
 /** Says that a table does not exist. */

@@ -8,6 +8,8 @@ export type TableColumns = ReadonlyMap<string, string> & {
   readonly defaults?: ReadonlySet<string>;
   /** Whether the table had materialized views when its columns were read. Default: not known. */
   readonly hasViews?: boolean;
+  /** Columns of the sorting key. It may name others, too, such as functions. Default: not known. */
+  readonly sortedBy?: ReadonlySet<string>;
   /** Whether merges of the table leave one row of a record that holds many, see `mergesRowsOfRecord`. Default: they do not. */
   readonly mergesRowsOfRecord?: boolean;
 };

@@ -219,3 +219,34 @@ it('setup makes the table from the changes, check says what another one lacks, a
     ),
   ).toEqual([{ id: 1, name: 'a', version: 1, deleted: 0 }]);
 });
+
+it('a deletion that says only the primary key deletes the row, whatever types the other columns have', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { envelope: 'debezium' } });
+  const table = `${fixture.table}_gaps`;
+  await fixture.query(
+    `CREATE TABLE ${table} (id Int64, u UUID, ip IPv4, state Enum8('new' = 1), kind LowCardinality(String), day Date,
+       _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
+       _epoch LowCardinality(String), _version UInt64, _is_deleted UInt8)
+     ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id SETTINGS non_replicated_deduplication_window = 1000`,
+  );
+  const known = {
+    u: 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+    ip: '1.2.3.4',
+    state: 'new',
+    kind: 'k',
+    day: '2024-02-29',
+  };
+  const unknown = { u: '', ip: '', state: '', kind: '', day: '' };
+  for (const change of [
+    { op: 'c', after: { id: 1, ...known } },
+    { op: 'c', after: { id: 2, ...known } },
+    { op: 'd', before: { id: 1, ...unknown } },
+    { op: 'd', before: { id: 3, ...unknown, state: null } },
+  ])
+    await fixture.produce(1, () => ({ key: '{"id":1}', value: JSON.stringify(change) }));
+  await fixture.collectAcks();
+  await Daemon.start(fixture.config({ table }));
+  await eventually(() => expect(fixture.acks).toHaveLength(4));
+  expect(fixture.acks.map(({ status, code }) => code ?? status)).toEqual(Array(4).fill('inserted'));
+  expect(await fixture.query(`SELECT toInt32(id) AS id, state FROM ${table} FINAL`)).toEqual([{ id: 2, state: 'new' }]);
+});

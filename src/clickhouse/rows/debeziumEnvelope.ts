@@ -33,6 +33,15 @@ export class ChangedRow extends PartOfRecord {
   }
 }
 
+/**
+ * Whether a record deletes a row of the source. It may say no more of the row than its primary key. If it were left out for
+ * that, the deleted row would stay in the table. The deletion of a row that never came hides nothing, unless the table sorts
+ * by less than the source's primary key: docs/debezium.md says so.
+ */
+export function isDeletion(record: KafkaRecord): boolean {
+  return record instanceof ChangedRow && record.isDeleted;
+}
+
 type Range = readonly [from: number, to: number];
 
 /** Operations that leave a row: created, read by a snapshot, updated. */

@@ -1,6 +1,7 @@
 import { pointerTokens } from '../../lib/jsonPointer.js';
 import { latin1 } from '../../lib/latin1.js';
 import { pointersOf, type ColumnSource } from '../../protocol/columnSource.js';
+import { deletionGap } from './deletionGaps.js';
 import type { TableColumns } from '../tableColumns.js';
 import { checkOfType } from '../values/checkOfType.js';
 import type { LeavesOut, ValueCheck } from '../values/valueCheck.js';
@@ -10,6 +11,8 @@ export interface Field {
   readonly column: string;
   readonly kind: 'column' | 'identity' | 'mapped' | 'parent' | 'source';
   readonly check?: ValueCheck | undefined;
+  /** Set for columns, see {@link deletionGap}. */
+  readonly isGap?: ValueCheck;
 }
 
 /**
@@ -33,8 +36,11 @@ export function knownFields(
   };
   for (const name of identity) add(name, { kind: 'identity' });
   for (const name of Object.keys(columns)) add(name, { kind: 'mapped' });
-  for (const name of table.keys())
-    if (name !== unknown) add(name, { kind: 'column', check: columnCheck(table, name, leavesOut) });
+  for (const name of table.keys()) {
+    if (name === unknown) continue;
+    const check = columnCheck(table, name, leavesOut);
+    add(name, { kind: 'column', check, isGap: deletionGap(table, name, check) });
+  }
   for (const name of table.keys()) {
     const parts = name.split('.');
     for (let length = 1; length < parts.length; length++) add(parts.slice(0, length).join('.'), { kind: 'parent' });

@@ -10,7 +10,8 @@ import type { JsonObject } from '../values/jsonBytesReader.js';
 import { JsonPointers } from '../values/jsonPointers.js';
 import type { ValueCheck } from '../values/valueCheck.js';
 import { columnReader, type ColumnReader } from './columnSources.js';
-import { ChangedRow } from './debeziumEnvelope.js';
+import { ChangedRow, isDeletion } from './debeziumEnvelope.js';
+import { deletionGap } from './deletionGaps.js';
 import { IdentityFields } from './identityFields.js';
 import { columnCheck } from './knownFields.js';
 import { quote } from './quoting.js';
@@ -24,6 +25,7 @@ interface MappedColumn {
   readonly read: ColumnReader;
   readonly check: ValueCheck | undefined;
   readonly isOfEnvelope: boolean;
+  readonly isGap: ValueCheck;
 }
 
 /**
@@ -65,13 +67,17 @@ export class LeadingFields {
     this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
     this.#identityFields = new IdentityFields(this.identity, table, this.#hasJsonKeys);
     const documents = { json: object, pointers: this.#pointers, hasJsonKeys: this.#hasJsonKeys };
-    this.mapped = Object.entries(columns).map(([column, from]) => ({
-      column,
-      from,
-      read: columnReader(column, from, table.get(column) ?? '', documents),
-      check: columnCheck(table, column, members.mayLeaveOut),
-      isOfEnvelope: sourcesOf(from).some((source) => pointerOf(source)?.into === 'envelope'),
-    }));
+    this.mapped = Object.entries(columns).map(([column, from]) => {
+      const check = columnCheck(table, column, members.mayLeaveOut);
+      return {
+        column,
+        from,
+        read: columnReader(column, from, table.get(column) ?? '', documents),
+        check,
+        isGap: deletionGap(table, column, check),
+        isOfEnvelope: sourcesOf(from).some((source) => pointerOf(source)?.into === 'envelope'),
+      };
+    });
   }
 
   /** The columns that get the record's timestamp. */
@@ -116,12 +122,14 @@ export class LeadingFields {
     ofValue.read(text);
     if (this.#hasJsonKeys && ofKey.isUsed) ofKey.read(record.key?.toString('latin1') ?? '');
     if (envelope.isUsed) envelope.read(record instanceof ChangedRow ? record.envelope : '');
+    const isPart = isDeletion(record);
     let bytes = 0;
     let checkedBytes = 0;
-    for (const { column, read, check, isOfEnvelope } of this.mapped) {
+    for (const { column, read, check, isGap, isOfEnvelope } of this.mapped) {
       const value = read(source, record);
       if (value === undefined) continue;
       if (typeof value !== 'string') return value;
+      if (isPart && isGap(value, 0, value.length)) continue;
       bytes += value.length;
       if (bytes > MAPPED_BYTES_MAX) return tooMuchMapped('for one row');
       if (check !== undefined) {

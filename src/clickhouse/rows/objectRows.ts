@@ -5,7 +5,7 @@ import type { RowBlocks } from '../rowBlocks.js';
 import { hasHalfCharacter } from '../values/jsonText.js';
 import type { JsonObject } from '../values/jsonBytesReader.js';
 import type { ValueCheck } from '../values/valueCheck.js';
-import { ChangedRow } from './debeziumEnvelope.js';
+import { isDeletion } from './debeziumEnvelope.js';
 import type { IgnoredFields } from './ignoredFields.js';
 import type { Field } from './knownFields.js';
 import type { LeadingFields } from './leadingFields.js';
@@ -63,6 +63,8 @@ export class ObjectRows {
   readonly #ignored: IgnoredFields;
   readonly #newFields: NewFields | undefined;
   readonly #unknown: ObjectRowParts['unknown'];
+  /** Places of the last value's fields that are left out, see `deletionGaps.ts`. */
+  readonly #gaps = new Set<number>();
   /** The names of the last value's first members, and what they mean. The next value usually has the same names. */
   readonly #names: string[] = [];
   readonly #fieldsOfNames: (Field | undefined)[] = [];
@@ -100,7 +102,7 @@ export class ObjectRows {
     if (kind === undefined) return notJson(value.text, this.#object);
     if (kind !== 'object') return notObject(kind);
     if (this.#rules?.hold(value.text, isDeletion(record)) === false) return leftOut();
-    const misplaced = this.#judge();
+    const misplaced = this.#judge(isDeletion(record));
     if (typeof misplaced !== 'number') return misplaced;
     if (misplaced > 0) return this.#writeRearranged(into, source, record);
     this.#writeAsItIs(into, source, record);
@@ -109,11 +111,14 @@ export class ObjectRows {
 
   /**
    * Checks a value's names and values. Returns a rejection, or the number of fields that cannot stay at their place.
+   *
+   * @param isPart whether it is a deletion, and may not know all fields
    */
-  #judge(): Rejection | number {
+  #judge(isPart: boolean): Rejection | number {
     const object = this.#object;
     const value = this.#value;
     let misplaced = this.#leading.mapped.length;
+    this.#gaps.clear();
     for (let index = 0; index < object.length; index++) {
       const name = object.names[index] as string;
       const field = this.#fieldOf(name, index);
@@ -127,12 +132,17 @@ export class ObjectRows {
         else misplaced++;
         continue;
       }
-      const { kind, column, check } = field;
+      const { kind, column, check, isGap } = field;
       if (kind === 'identity') return reservedField(column);
       if (kind === 'parent') misplaced++;
       if (kind !== 'column' && kind !== 'parent') continue;
       const start = object.starts[index] as number;
       const end = object.ends[index] as number;
+      if (isPart && isGap?.(value.text, start, end) === true) {
+        this.#gaps.add(index);
+        misplaced++;
+        continue;
+      }
       if (check?.(value.text, start, end) === false) return this.#members.rejection(column);
       if (object.hasHalfCharacters && hasHalfCharacter(value.text.slice(start, end))) return halfCharacter(column);
     }
@@ -176,6 +186,7 @@ export class ObjectRows {
     const unknown = this.#unknown?.fields;
     unknown?.begin();
     for (let index = 0; index < object.length; index++) {
+      if (this.#gaps.has(index)) continue;
       const name = object.names[index] as string;
       const kind = this.#fieldOf(name, index)?.kind;
       const start = object.starts[index] as number;
@@ -205,15 +216,6 @@ export class ObjectRows {
     row.push(`${quote(fields.column)}:${json}`);
     return undefined;
   }
-}
-
-/**
- * Whether a record deletes a row of the source. It may say no more of the row than its primary key. If it were left out for
- * that, the deleted row would stay in the table. The deletion of a row that never came hides nothing, unless the table sorts
- * by less than the source's primary key: docs/debezium.md says so.
- */
-function isDeletion(record: KafkaRecord): boolean {
-  return record instanceof ChangedRow && record.isDeleted;
 }
 
 /** What names mean is kept for so many members. A value may have millions. */

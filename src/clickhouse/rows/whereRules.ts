@@ -1,6 +1,7 @@
 import { latin1 } from '../../lib/latin1.js';
 import type { Constant } from '../../protocol/columnSource.js';
 import type { WhereRule } from '../../protocol/whereRule.js';
+import { UNKNOWN } from './deletionGaps.js';
 import { textOfString } from '../values/jsonText.js';
 import { JsonPointers, type JsonPlace } from '../values/jsonPointers.js';
 
@@ -27,12 +28,6 @@ export class WhereRules {
     });
   }
 }
-
-/**
- * What Debezium writes for a column that it does not know, if the column can be neither null nor has a default
- * (`JdbcValueConverters`, 3.0): an empty text, false, or a zero. That of a decimal has the column's scale, and may be a text.
- */
-const UNKNOWN = /^(""|false|("?)0(\.0*)?([eE][+-]?\d+)?\2)$/;
 
 function testOf({ equals, notEquals, in: some, notIn, exists }: WhereRule): (found: string | undefined) => boolean {
   const tests: ((found: string | undefined) => boolean)[] = [];
