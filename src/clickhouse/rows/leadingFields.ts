@@ -42,6 +42,7 @@ const MAPPED_BYTES_MAX = 128 * 1024 * 1024;
 export class LeadingFields {
   /** The identity columns that the table has and that are not mapped. */
   readonly identity: readonly IdentityColumn[];
+  /** With `_key`, if its type may change what is written. */
   readonly mapped: readonly MappedColumn[];
   readonly #identityFields: IdentityFields;
   readonly #object: JsonObject;
@@ -65,9 +66,13 @@ export class LeadingFields {
     this.#object = object;
     this.#hasJsonKeys = mapping.key !== undefined;
     this.identity = identityColumnsOf(mapping).filter((name) => table.has(name) && !(name in columns));
-    this.#identityFields = new IdentityFields(this.identity, table, this.#hasJsonKeys);
+    // A text for a number, a date or such may be changed by ClickHouse. So it is checked, like a mapped column.
+    const checksKey = this.identity.includes('_key') && columnCheck(table, '_key') !== undefined;
+    const written = this.identity.filter((name) => !checksKey || name !== '_key');
+    this.#identityFields = new IdentityFields(written, table, this.#hasJsonKeys);
     const documents = { json: object, pointers: this.#pointers, hasJsonKeys: this.#hasJsonKeys };
-    this.mapped = Object.entries(columns).map(([column, from]) => {
+    const mapped = { ...(checksKey ? ({ _key: 'key' } as const) : {}), ...columns };
+    this.mapped = Object.entries(mapped).map(([column, from]) => {
       const check = columnCheck(table, column, members.mayLeaveOut);
       return {
         column,

@@ -527,3 +527,32 @@ it('a value with no place of its own passes as long as mapped columns use it, wh
   for (const value of ['{"m":{"k":1}}', '{"m":{"other":1}}', '{"m":{"k":["2"],"y":{}}}', '{"m":5}'])
     expect([value, build(value)]).toMatchObject([value, { code: 'unknown_field' }]);
 });
+
+it.each([
+  ['UInt8', '255', '256'],
+  ['LowCardinality(UInt16)', '7', '65536'],
+  ['Date', '2024-02-29', '2024-02-30'],
+  ['Nullable(UUID)', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g'],
+])('a key for a column _key of type %s is checked: %s fits, and %s would be changed', (type, right, wrong) => {
+  const table = new Map([
+    ['id', 'Int64'],
+    ['_key', type],
+  ]);
+  for (const key of [undefined, { format: 'json' }] as const) {
+    const build = createRowBuilder(table, {}, { ...DEFAULT_MAPPING, ...(key && { key }) });
+    const rowOf = (text: string, value = '{"id":1}') => {
+      const rows = new RowBlocks();
+      const bytes = Buffer.from(key === undefined ? text : JSON.stringify(text));
+      const rejection = build(rows, source, record(1, { key: bytes, value: Buffer.from(value) }));
+      if (rejection !== undefined) return rejection;
+      rows.endRow();
+      return JSON.parse(rows.textOf(0)) as unknown;
+    };
+    expect(rowOf(right)).toEqual({ _key: right, id: 1 });
+    expect(rowOf(wrong)).toMatchObject({
+      code: 'out_of_range',
+      message: expect.stringContaining('column _key') as string,
+    });
+    expect(rowOf(right, '{"_key":1}')).toMatchObject({ code: 'reserved_field' });
+  }
+});
