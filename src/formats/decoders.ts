@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mapConcurrently } from '../lib/mapConcurrently.js';
 import { messageOf } from '../lib/messageOf.js';
 import { avroDecoder, type AvroChoices, type Decoder } from './avroDecoder.js';
@@ -50,19 +51,28 @@ const USELESS_MAX = 100_000;
 const USELESS_FOR_RETRY_MS = 15 * 60_000;
 /** Who asks may have given up after this time, and tries again: a consumer does, see `pointedRecords.ts`. */
 const GIVEN_UP_AFTER_MS = 3_000;
+/**
+ * After so long, a registry that does not know an id is asked for it once more: another of its replicas may have answered,
+ * which has not heard of it yet.
+ */
+const ASK_AGAIN_MS = 1_500;
 /** Questions to the registry under way for one batch. */
 const ASKED_AT_ONCE = 4;
 
 /** The decoders of a registry's schemas. What an id stands for never changes, so each is made once, and kept while it is used. */
 export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
+  readonly #askAgainMs: number;
   readonly #kept = new Map<string, UsableSchema>();
   readonly #useless = new Map<string, UselessSchema & { readonly askedMs: number; untilMs: number }>();
+  /** When the registry said for the first time that it does not know an id. It is asked once more before it is believed. */
+  readonly #doubtedMs = new Map<string, number>();
   /** Questions to the registry under way. Batches that need the same schema at the same time share one. */
   readonly #asked = new Map<string, Promise<KnownSchema>>();
 
-  constructor(registry: Pick<SchemaRegistry, 'schema'>) {
+  constructor(registry: Pick<SchemaRegistry, 'schema'>, askAgainMs = ASK_AGAIN_MS) {
     this.#registry = registry;
+    this.#askAgainMs = askAgainMs;
   }
 
   /**
@@ -75,9 +85,14 @@ export class Decoders {
     const began = performance.now();
     let isTriedAgain = true;
     try {
-      const known = await mapConcurrently(all, async (id) => [id, await this.#of(id, choices)] as const, ASKED_AT_ONCE);
+      const known = await this.#ofEach(all, choices, false);
+      const missing = all.filter((id) => known.get(id) === NO_SCHEMA);
+      if (missing.length > 0) {
+        await sleep(this.#askAgainMs);
+        for (const [id, one] of await this.#ofEach(missing, choices, true)) known.set(id, one);
+      }
       isTriedAgain = performance.now() - began >= GIVEN_UP_AFTER_MS;
-      return new Map(known);
+      return known;
     } finally {
       if (isTriedAgain) this.#keepUseless(all, choices);
     }
@@ -90,12 +105,30 @@ export class Decoders {
     }
   }
 
-  async #of(id: number, choices: DecodingChoices): Promise<KnownSchema> {
+  async #ofEach(
+    ids: readonly number[],
+    choices: DecodingChoices,
+    isAskedAgain: boolean,
+  ): Promise<Map<number, KnownSchema>> {
+    const of = async (id: number): Promise<[number, KnownSchema]> => [id, await this.#of(id, choices, isAskedAgain)];
+    return new Map(await mapConcurrently(ids, of, ASKED_AT_ONCE));
+  }
+
+  async #of(id: number, choices: DecodingChoices, isAskedAgain: boolean): Promise<KnownSchema> {
     const ofFormat = `${choices.format}/${id}`;
     const useless = this.#useless.get(ofFormat);
     if (useless !== undefined && performance.now() < useless.untilMs) return useless;
     const key = `${ofFormat}/${choices.bytes}/${choices.format === 'avro' ? choices.unions : ''}`;
+    const doubtedMs = this.#doubtedMs.get(ofFormat) ?? -Infinity;
+    const isDoubted = performance.now() - doubtedMs < USELESS_FOR_RETRY_MS;
+    if (isDoubted && !isAskedAgain) return NO_SCHEMA;
     const known = this.#kept.get(key) ?? (await this.#askOnce(key, id, choices));
+    this.#doubtedMs.delete(ofFormat);
+    if (known === NO_SCHEMA && !isDoubted) {
+      this.#doubtedMs.set(ofFormat, performance.now());
+      dropOldest(this.#doubtedMs, USELESS_MAX);
+      return known;
+    }
     if ('why' in known) {
       this.#useless.delete(ofFormat);
       const askedMs = performance.now();

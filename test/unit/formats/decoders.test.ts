@@ -227,12 +227,12 @@ function inMemory(schemas: Record<number, RegisteredSchema | null>) {
     if (state.isAway) return Promise.reject(new RegistryError('away', 'it is away'));
     return Promise.resolve(schemas[id] ?? null);
   };
-  return { decoders: new Decoders({ schema }), asked, state };
+  return { decoders: new Decoders({ schema }, 1), asked, state };
 }
 
 const avro = (schema: string): RegisteredSchema => ({ schema, type: 'AVRO', references: [] });
 
-it('asks for each schema once, for those that are kept never again, and for a missing one not at once', async () => {
+it('asks for each schema once, for one that is missing twice, for those that are kept never again, and for a missing one not at once', async () => {
   const { decoders, asked, state } = inMemory({ 1: avro(LONG), 2: avro('{'), 3: { ...avro(''), type: 'PROTOBUF' } });
   const known = await decoders.of([1, 2, 3, 4], CHOICES);
   expect([...known.values()].map((one) => ('why' in one ? one.why : 'known'))).toEqual([
@@ -246,28 +246,57 @@ it('asks for each schema once, for those that are kept never again, and for a mi
   await expect(decoders.of([1, 5], CHOICES)).rejects.toThrow('it is away');
   state.isAway = false;
   await decoders.of([5], CHOICES);
-  expect(asked).toEqual([1, 2, 3, 4, 5, 5]);
+  expect(asked).toEqual([1, 2, 3, 4, 4, 5, 5, 5]);
 });
 
 it('batches that need a schema at the same time ask for it once, also if nothing comes of it', async () => {
   const { decoders, asked, state } = inMemory({ 1: avro(LONG) });
   await Promise.all([decoders.of([1, 2], CHOICES), decoders.of([2, 1], CHOICES), decoders.of([1], CHOICES)]);
-  expect([...asked].sort()).toEqual([1, 2]);
+  expect([...asked].sort()).toEqual([1, 2, 2]);
   state.isAway = true;
   const failing = [decoders.of([3], CHOICES), decoders.of([3], CHOICES)];
   for (const one of failing) await expect(one).rejects.toThrow('it is away');
-  expect(asked).toHaveLength(3);
+  expect(asked).toHaveLength(4);
   // A failure is not kept.
   state.isAway = false;
   await decoders.of([3], CHOICES);
-  expect(asked).toHaveLength(4);
+  expect(asked).toHaveLength(6);
 });
 
-it('a batch of garbage asks once for each id that it seems to have, however often it is tried', async () => {
+it('a batch of garbage asks twice for each id that it seems to have, however often it is tried', async () => {
   const { decoders, asked } = inMemory({});
   const ids = Array.from({ length: 15_000 }, (_, id) => id);
   for (let time = 0; time < 3; time++) expect((await decoders.of(ids, CHOICES)).size).toBe(15_000);
-  expect(asked).toHaveLength(15_000);
+  expect(asked).toHaveLength(30_000);
+});
+
+it('one replica of the registry that has not heard of a schema yet rejects no record, and a retry goes on where the last one ended', async () => {
+  const answers: [id: number, found: RegisteredSchema | null | 'away'][] = [
+    [1, null],
+    [2, avro(LONG)],
+    [1, avro(LONG)],
+    [3, null],
+    [4, 'away'],
+    [4, avro(LONG)],
+    [3, null],
+  ];
+  const decoders = new Decoders(
+    {
+      schema: (id) => {
+        const [expected, found = null] = answers.shift() ?? [];
+        expect(id).toBe(expected);
+        return found === 'away' ? Promise.reject(new RegistryError('away', 'it is away')) : Promise.resolve(found);
+      },
+    },
+    1,
+  );
+  const of = async (ids: number[]) =>
+    [...(await decoders.of(ids, CHOICES)).values()].map((known) => ('why' in known ? known.why : 'known'));
+  expect(await of([1, 2])).toEqual(['known', 'known']);
+  await expect(of([3, 4])).rejects.toThrow('it is away');
+  expect(await of([3, 4])).toEqual(['the registry has no schema of this id', 'known']);
+  expect(await of([3])).toEqual(['the registry has no schema of this id']);
+  expect(answers).toEqual([]);
 });
 
 it('a batch that is decoded again may become as much JSON as before', async () => {
@@ -290,27 +319,26 @@ it('a batch that has to be tried again does not ask again what it was told', asy
   state.isAway = false;
   vi.advanceTimersByTime(14 * 60_000);
   await decoders.of([1, 2, 3], CHOICES);
-  expect(asked).toEqual([1, 2, 3, 3]);
+  expect(asked).toEqual([1, 2, 1, 2, 3, 3, 3]);
   vi.advanceTimersByTime(60_000);
   await decoders.of([1, 2], CHOICES);
-  expect(asked).toEqual([1, 2, 3, 3, 1, 2]);
+  expect(asked).toEqual([1, 2, 1, 2, 3, 3, 3, 1, 2, 1, 2]);
 });
 
 it('what a caller did not wait for is known when it tries again, however long the registry took', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const asked: number[] = [];
-  const decoders = new Decoders({
-    schema: (id) => {
-      asked.push(id);
-      vi.advanceTimersByTime(1_000);
-      return Promise.resolve(null);
-    },
-  });
+  const schema = (id: number): Promise<null> => {
+    asked.push(id);
+    vi.advanceTimersByTime(1_000);
+    return Promise.resolve(null);
+  };
+  const decoders = new Decoders({ schema }, 1);
   const ids = Array.from({ length: 200 }, (_, id) => id);
   await decoders.of(ids, CHOICES);
   await decoders.of(ids, CHOICES);
-  expect(asked).toEqual(ids);
+  expect(asked).toEqual([...ids, ...ids]);
 });
 
 it('what rejects records is asked again after a minute', async () => {
