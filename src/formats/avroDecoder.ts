@@ -29,7 +29,7 @@ type Write = (reader: AvroReader, out: JsonWriter) => void;
  * @param reader that it uses. It keeps no bytes afterwards, because decoders are kept for long
  */
 export function avroDecoder(type: AvroType, choices: AvroChoices, reader = new AvroReader()): Decoder {
-  const write = new Compiler(choices).writerOf(type);
+  const write = new Compiler(choices).writerOfAll(type);
   return (bytes, from, to, out) => {
     reader.set(bytes, from, to);
     try {
@@ -51,6 +51,16 @@ class Compiler {
 
   constructor(choices: AvroChoices) {
     this.#choices = choices;
+  }
+
+  /**
+   * Of bytes alone, without a logical type, there are no sizes before them. Confluent's serializers write them as they are.
+   *
+   * Source: `AbstractKafkaAvroSerializer` and `AbstractKafkaAvroDeserializer` of github.com/confluentinc/schema-registry.
+   */
+  writerOfAll(type: AvroType): Write {
+    if (type.kind !== 'bytes' || type.logical !== null) return this.writerOf(type);
+    return this.#binary(null, (reader) => reader.end - reader.at);
   }
 
   writerOf(type: AvroType): Write {

@@ -83,7 +83,7 @@ async function preparePart(
   decoders: Decoders | undefined,
 ): Promise<((batch: BatchSize) => PartDecoder) | undefined> {
   const { format } = mapping;
-  if (format === 'json-schema') return () => ofRegistry(part, withoutHeader(part));
+  if (format === 'json-schema') return () => ofRegistry(part, withoutHeader(part), plainJson(part));
   const choices = choicesOf(mapping);
   if (choices === undefined) return undefined;
   if (decoders === undefined)
@@ -98,7 +98,7 @@ async function preparePart(
       const id = bytes.readUInt32BE(from + 1);
       const schema = schemas.get(id) ?? NO_SUCH_ID;
       return 'why' in schema
-        ? undecodable(part, `schema ${id}: ${schema.why}`)
+        ? undecodable(part, `schema ${id}: ${schema.why}${id === 0 ? IDS_OF_8_BYTES : ''}`)
         : decoded(record, { part, schema, id, bytes, from: from + HEADER_BYTES, to, out, batch });
     });
   };
@@ -118,11 +118,24 @@ const NO_SUCH_ID: KnownSchema = { why: 'no registry gives such an id' };
 
 type DecodeBytes = (record: KafkaRecord, bytes: Buffer, from: number, to: number) => KafkaRecord | Rejection;
 
-/** Decodes what has a registry's header. */
-function ofRegistry(part: PayloadPart, decode: DecodeBytes): PartDecoder {
+/** The serializers of Apicurio's registry, as they are by default. The first 4 bytes are zeros then. */
+const IDS_OF_8_BYTES =
+  ". Apicurio's own serializers write ids of 8 bytes: set apicurio.registry.as-confluent: true, " +
+  'apicurio.registry.use-id: contentId and apicurio.registry.headers.enabled: false at the producer';
+
+function plainJson({ name }: PayloadPart): string {
+  return `. Then it is plain JSON: set ${name === 'key' ? 'key.format' : 'format'}: json`;
+}
+
+/**
+ * Decodes what has a registry's header.
+ *
+ * @param advice for what has none
+ */
+function ofRegistry(part: PayloadPart, decode: DecodeBytes, advice = ''): PartDecoder {
   const noHeader = undecodable(
     part,
-    'it does not begin with the magic byte and the id of a schema: its producer uses no schema registry, or puts the id into a header',
+    `it does not begin with the magic byte and the id of a schema: its producer uses no schema registry, or puts the id into a header${advice}`,
   );
   return (record) => {
     const length = part.lengthOf(record);
@@ -204,7 +217,11 @@ function whyUndecodable(error: unknown): string | null {
 
 /** JSON says itself what it is, so the schema is not needed. */
 function withoutHeader(part: PayloadPart): DecodeBytes {
-  return (record, bytes, from, to) => part.replaced(record, bytes, from + HEADER_BYTES, to - from - HEADER_BYTES);
+  const ofApicurio = undecodable(part, `no JSON follows the id of its schema${IDS_OF_8_BYTES}`);
+  return (record, bytes, from, to) =>
+    bytes.readUInt32BE(from + 1) === 0 && bytes[from + HEADER_BYTES] === 0
+      ? ofApicurio
+      : part.replaced(record, bytes, from + HEADER_BYTES, to - from - HEADER_BYTES);
 }
 
 function undecodable({ name }: PayloadPart, why: string): Rejection {

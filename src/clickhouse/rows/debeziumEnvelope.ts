@@ -102,6 +102,7 @@ export class DebeziumEnvelopes {
     if (!isDeleted && !LEAVES_ROW.has(op)) return noEnvelope('op is none of c, r, u, d and t');
     const name = isDeleted ? 'before' : 'after';
     const row = members.get(name);
+    if (row !== undefined && bytes[row[0]] === QUOTE) return noEnvelope(`${name} ${OF_MONGODB}`);
     if (row === undefined || bytes[row[0]] !== OPEN_BRACE)
       return noEnvelope(`${name} is no object${isDeleted ? WITHOUT_BEFORE : ''}`);
     const version = this.#version(record, bytes, members);
@@ -177,6 +178,9 @@ const NO_POSITION =
 const OF_WORKFLOW =
   'the row of a workflow has no place among the offsets of a topic: set debezium.version to a part of source';
 
+const OF_MONGODB =
+  "is a text: changes of MongoDB are not supported. Let Debezium's ExtractNewDocumentState unpack them, and remove envelope";
+
 const WITHOUT_BEFORE = ': PostgreSQL says what was deleted if the table has a primary key, or REPLICA IDENTITY FULL';
 
 function noEnvelope(why: string): Rejection {
@@ -184,3 +188,4 @@ function noEnvelope(why: string): Rejection {
 }
 
 const OPEN_BRACE = 123;
+const QUOTE = 34;

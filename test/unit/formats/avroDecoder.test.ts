@@ -128,7 +128,9 @@ const { anySample } = fc.letrec<{ anySample: Sample }>((tie) => ({
 it('any value of any schema becomes the JSON with the same digits and texts', () => {
   fc.assert(
     fc.property(anySample, ({ schema, bytes, json }) => {
-      expect(jsonOf(decoderOf(schema), bytes)).toBe(Buffer.from(json).toString('latin1'));
+      // Bytes alone have no size before them, as Confluent's serializers write them. That of the samples takes a byte.
+      const written = schema === 'bytes' ? bytes.subarray(1) : bytes;
+      expect(jsonOf(decoderOf(schema), written)).toBe(Buffer.from(json).toString('latin1'));
     }),
     { numRuns: 2_000 },
   );
@@ -172,10 +174,11 @@ it('a few bytes that claim a great deal are refused at once', () => {
     expect(whyNot(decode, Buffer.of(0))).toBe('decoded');
   }
   expect(whyNot(nulls, Buffer.concat([varint(-(2n ** 63n)), Buffer.of(0, 0)]))).toMatch(/more items than can be/);
-  for (const schema of ['bytes', 'string']) {
-    expect(whyNot(decoderOf(schema), huge)).toMatch(/end too early/);
-    expect(whyNot(decoderOf(schema), varint(2n ** 60n))).toMatch(/end too early/);
-    expect(whyNot(decoderOf(schema), varint(-1n))).toMatch(/negative/);
+  for (const type of ['bytes', 'string']) {
+    const decode = decoderOf({ type: 'record', name: 'R', fields: [{ name: 'a', type }] });
+    expect(whyNot(decode, huge)).toMatch(/end too early/);
+    expect(whyNot(decode, varint(2n ** 60n))).toMatch(/end too early/);
+    expect(whyNot(decode, varint(-1n))).toMatch(/negative/);
   }
   const decimal = decoderOf({ type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 });
   expect(whyNot(decimal, sized(Buffer.alloc(100_000, 1)))).toMatch(/more digits/);
@@ -246,7 +249,7 @@ it('names follow their namespaces, and a logical type that does not fit its type
     '{"long":2}',
   ]);
   expect(jsonOf(decoderOf({ type: 'long', logicalType: 'date' }), Buffer.of(2))).toBe('1');
-  expect(jsonOf(decoderOf({ type: 'bytes', logicalType: 'decimal', precision: 1, scale: 2 }), Buffer.of(2, 65))).toBe(
+  expect(jsonOf(decoderOf({ type: 'bytes', logicalType: 'decimal', precision: 1, scale: 2 }), Buffer.of(65))).toBe(
     '"A"',
   );
   for (const schema of [{}, 5, [], { type: 'record', name: 'R' }, { type: 'enum', name: 'E' }, { type: 'fixed' }, 'x'])

@@ -385,6 +385,34 @@ it('a record is decoded the same wherever its bytes are; all but its value stays
   }
 });
 
+it.each([
+  ['avro', 'schema 0: the registry has no schema of this id'],
+  ['json-schema', 'no JSON follows the id of its schema'],
+] as const)('ids of 8 bytes, as Apicurio’s serializers write them, are named for %s', async (format, why) => {
+  const value = Buffer.concat([Buffer.alloc(8), Buffer.from('\u0007{"id":4}')]);
+  const mapping = { ...DEFAULT_MAPPING, format };
+  const decode = await recordDecoder([sourced(value)], mapping, inMemory({}).decoders);
+  const { message } = decode!(SOURCE, record(0, { value })) as Rejection;
+  expect(message).toContain(
+    `${why}. Apicurio's own serializers write ids of 8 bytes: set apicurio.registry.as-confluent`,
+  );
+});
+
+it('JSON whose schema is in a header, or that has none, is named as such: with any id it is JSON', async () => {
+  const mapping = { ...DEFAULT_MAPPING, format: 'json-schema', key: { format: 'json-schema' } } as const;
+  const decode = await recordDecoder([], mapping, undefined);
+  const json = Buffer.from('{"id":4}');
+  const [key, value] = [header(0, json), header(0, json)];
+  expect(decode!(SOURCE, record(0, { key, value: json }))).toMatchObject({
+    message: expect.stringMatching(/id into a header. Then it is plain JSON: set format: json$/) as string,
+  });
+  expect(decode!(SOURCE, record(0, { key: json, value }))).toMatchObject({
+    message: expect.stringMatching(/id into a header. Then it is plain JSON: set key.format: json$/) as string,
+  });
+  const decoded = decode!(SOURCE, record(0, { key, value })) as KafkaRecord;
+  expect([String(decoded.key), String(decoded.value)]).toEqual(['{"id":4}', '{"id":4}']);
+});
+
 it('tombstones and rows of workflows are not decoded; without a registry the batch waits', async () => {
   const { decoders, asked } = inMemory({});
   const request = sourced(Buffer.from('{"id":1}'), requestSource('ktb:b', 'e'));

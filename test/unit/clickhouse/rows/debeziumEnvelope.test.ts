@@ -89,6 +89,7 @@ it('what has no row is rejected with the reason, and a truncation is skipped if 
   expect(of({ schema: null, payload: null })).toEqual(because('payload is no object'));
   expect(of({ op: 'c', after: null, source: {} })).toEqual(because('after is no object'));
   expect(of({ op: 'd', after: null, source: {} })).toEqual(because('REPLICA IDENTITY FULL'));
+  expect(of({ op: 'c', before: null, after: '{"_id":{"$oid":"1"}}', source: {} })).toEqual(because('MongoDB'));
   expect(of({ op: 'c', after: {} })).toEqual(because('source is no object'));
   expect(opened('[]')).toMatchObject({ code: 'not_object' });
   expect(opened('{"op":')).toMatchObject({ code: 'not_json' });
