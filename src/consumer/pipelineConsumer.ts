@@ -94,7 +94,8 @@ export class PipelineConsumer {
     });
     const batchersOf = (layout: Layout): readonly BatcherClient[] => this.#lanes.of(layout).batchers;
     const starts = { admin, pipeline, layouts, batchersOf };
-    this.#commits = new GroupCommits(name, metrics, logger);
+    const readEpochs = new ReadEpochs();
+    this.#commits = new GroupCommits({ pipeline: name, readEpochs, metrics, logger });
     this.#membership = new GroupMembership({
       ...{ pipeline, kafka, starts, metrics, logger, stateLog },
       member: this.#member,
@@ -108,7 +109,6 @@ export class PipelineConsumer {
     this.#held = new HeldPartitions(name, this.#fetching, metrics.held, stateLog);
     this.#unserved = new UnservedPartitions(name, metrics.unserved);
     this.#lag = new Lag(name, admin, metrics.lag);
-    const readEpochs = new ReadEpochs();
     this.#plans = new ReadingPlans({
       ...{ pipeline, batchersOf, logger, stateLog, readEpochs, fetching: this.#fetching },
       commit: (assignment, commits) => this.#commits.commitNow(assignment, commits),

@@ -125,11 +125,14 @@ export interface CommittedOffset {
   /** Kafka's -1 and kafkajs's -2 mean that there is none. */
   readonly offset: number;
   readonly metadata: string | null;
+  /** The leader epoch of the record before the offset. Absent if none is committed: by others, or on brokers before Kafka 2.1. */
+  readonly leaderEpoch?: number;
 }
 
 export const NO_LEADER = 'it has no leader: all brokers that have it are away';
 const EARLIEST = -2;
 const LATEST = -1;
+const NO_EPOCH = -1;
 
 /** Creates the client. It is not connected yet. */
 export function createAdmin(kafka: Kafka): KafkaAdmin {
@@ -298,8 +301,11 @@ class Lookups implements KafkaLookups {
     return new Map(
       responses.flatMap(({ topic, partitions: list }) =>
         list.map(
-          ({ partition, offset, metadata }) =>
-            [partitionName({ topic, partition }), { offset: toOffset(offset), metadata }] as const,
+          ({ partition, offset, metadata, leaderEpoch = NO_EPOCH }) =>
+            [
+              partitionName({ topic, partition }),
+              { offset: toOffset(offset), metadata, ...(leaderEpoch < 0 ? {} : { leaderEpoch }) },
+            ] as const,
         ),
       ),
     );

@@ -7,6 +7,8 @@ export interface GroupOffsets extends LogAnswer {
   /** The committed next offset. Null if there is none: Kafka's -1 and kafkajs's -2 are no offsets. */
   readonly committedOffset: number | null;
   readonly committedMetadata: string | null;
+  /** The leader epoch of the record before it. Absent if none is committed. */
+  readonly committedLeaderEpoch?: number;
 }
 
 /** The answers about partitions, and which partitions cannot be asked now. */
@@ -43,7 +45,9 @@ export async function findGroupOffsets(
   const found = logs.map((log): GroupOffsets => {
     const commit = commits.get(partitionName(log));
     const committedOffset = commit === undefined || commit.offset < 0 ? null : commit.offset;
-    return { ...log, committedOffset, committedMetadata: commit?.metadata ?? null };
+    const { metadata = null, leaderEpoch } = commit ?? {};
+    const told = leaderEpoch === undefined ? {} : { committedLeaderEpoch: leaderEpoch };
+    return { ...log, committedOffset, committedMetadata: metadata, ...told };
   });
   return { logs: found, unknown };
 }

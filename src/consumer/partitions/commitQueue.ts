@@ -8,6 +8,7 @@ import { partitionName } from '../../protocol/record.js';
 import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { formatCommitMetadata } from './commitMetadata.js';
+import type { ReadEpochs } from './readEpochs.js';
 
 /**
  * kafkajs's `commitOffsetsIfNecessary` of a batch. It is the only way to commit that does not retry under a later
@@ -21,10 +22,12 @@ export type Commit = (offsets: Offsets) => Promise<void>;
  * commit is never repeated. The caller makes a new one.
  */
 export class CommitQueue {
+  readonly #readEpochs: Pick<ReadEpochs, 'leaderEpochBefore'>;
   readonly #onOutcome: (outcome: 'ok' | 'failed') => void;
   readonly #turns = new Turns();
 
-  constructor(onOutcome: (outcome: 'ok' | 'failed') => void) {
+  constructor(readEpochs: Pick<ReadEpochs, 'leaderEpochBefore'>, onOutcome: (outcome: 'ok' | 'failed') => void) {
+    this.#readEpochs = readEpochs;
     this.#onOutcome = onOutcome;
   }
 
@@ -81,8 +84,10 @@ export class CommitQueue {
     commit: Commit,
     part: readonly { readonly topic: string; readonly made: PartitionCommit; readonly metadata: string }[],
   ): Promise<void> {
-    const topics = byTopic(part, ({ made: { partition, offset }, metadata }) => {
-      return { partition, offset: String(offset), metadata };
+    const topics = byTopic(part, ({ made, metadata }) => {
+      const { partition, offset } = made;
+      const leaderEpoch = this.#readEpochs.leaderEpochBefore(made, offset);
+      return { partition, offset: String(offset), metadata, leaderEpoch };
     });
     try {
       await commit({ topics });

@@ -5,6 +5,16 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { PartitionCommit } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import { CommitQueue, type Commit } from './commitQueue.js';
+import type { ReadEpochs } from './readEpochs.js';
+
+export interface GroupCommitsOptions {
+  /** The pipeline's name. */
+  readonly pipeline: string;
+  /** Who has written what is committed. */
+  readonly readEpochs: Pick<ReadEpochs, 'leaderEpochBefore'>;
+  readonly metrics: Pick<Metrics, 'commits' | 'errors'>;
+  readonly logger: Pick<Logger, 'debug'>;
+}
 
 /**
  * Commits to the group what the batchers have accepted, and new epochs. Each batch brings the function to commit with,
@@ -24,11 +34,11 @@ export class GroupCommits {
   #commit: Commit | null = null;
   #committing = false;
 
-  constructor(pipeline: string, metrics: Pick<Metrics, 'commits' | 'errors'>, logger: Pick<Logger, 'debug'>) {
+  constructor({ pipeline, readEpochs, metrics, logger }: GroupCommitsOptions) {
     this.#pipeline = pipeline;
     this.#metrics = metrics;
     this.#logger = logger;
-    this.#commits = new CommitQueue((outcome) => {
+    this.#commits = new CommitQueue(readEpochs, (outcome) => {
       this.#metrics.commits.inc({ pipeline, outcome });
       if (outcome === 'failed') this.#metrics.errors.inc({ pipeline, stage: 'commit' });
     });

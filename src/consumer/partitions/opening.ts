@@ -227,7 +227,7 @@ export class PartitionOpening {
 
   #readFrom(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
     const { missing, plans, held, readEpochs } = this.#options;
-    if ('epoch' in start) readEpochs.startsAt(start, start.offset);
+    if ('epoch' in start) readEpochs.startsAt(start, start.offset, 'committed' in start ? start.committed : null);
     if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
     if ('lost' in start && start.lost && !missing.mayPassLoss(assignment, partition, start.offset, start.lost)) return;
     switch (start.type) {

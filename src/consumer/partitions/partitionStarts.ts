@@ -136,7 +136,7 @@ export async function findPartitionStarts(
         const read = memory.readOf(position.epoch);
         // If others have read further, what is remembered says nothing.
         const isLast = read !== null && read.to >= (facts.committedOffset ?? 0);
-        const cut = await cutOf(admin, facts, isLast ? read : null).catch(asError);
+        const cut = await cutOf(admin, facts, isLast ? read : (position.committed ?? null)).catch(asError);
         if (cut instanceof Error)
           unknown.push({ ...where, problem: `its leader does not say where it was cut (${messageOf(cut)})` });
         else if (typeof cut === 'string') doubts.push({ facts, position, formerEpoch });

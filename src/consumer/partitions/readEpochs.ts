@@ -46,11 +46,21 @@ export class ReadEpochs {
 
   /**
    * Reading begins. What is remembered says nothing if others have read further since: they may have read what is in the place of
-   * lost records, under the same epoch of ours.
+   * lost records, under the same epoch of ours. Then the group's commit counts.
+   *
+   * @param committed what the commit says, see {@link committedRead}
    */
-  startsAt(source: RecordSource, offset: number): void {
+  startsAt(source: RecordSource, offset: number, committed: ReadEpoch | null = null): void {
     const known = this.#all(source).filter(({ epoch, to }) => epoch !== source.epoch || offset <= to);
-    this.#read.set(partitionName(source), known);
+    const isKnown = known.some(({ epoch }) => epoch === source.epoch);
+    const all = isKnown || committed === null ? known : [{ ...committed, epoch: source.epoch }, ...known];
+    this.#read.set(partitionName(source), all.slice(0, EPOCHS_MAX));
+  }
+
+  /** Which leader has written the record before an offset. Null if that is not known under this epoch. */
+  leaderEpochBefore(source: RecordSource, offset: number): number | null {
+    const read = this.of(source);
+    return read === null || offset > read.to ? null : (epochAt(read.starts, offset - 1) ?? null);
   }
 
   /** An epoch of ours begins in the same log, where that was cut, or where a layout has ended: what was read before is still there. */
@@ -76,13 +86,14 @@ export class ReadEpochs {
     // A rewind reads earlier offsets again.
     if (before !== null && before.to >= to) return;
     let starts = [...(before?.starts ?? [])];
-    for (const { leaderEpoch, from } of epochs) {
+    for (const [index, { leaderEpoch, from }] of epochs.entries()) {
       const last = starts.at(-1)?.leaderEpoch ?? -1;
       if (from >= to || leaderEpoch === last) continue;
       // Epochs of one log only grow. If nobody could say whether it was cut, what is remembered may be of another log.
       if (leaderEpoch < last && from >= (before?.to ?? 0)) starts = [];
-      if (leaderEpoch > last || starts.length === 0)
-        starts.push({ leaderEpoch, from: Math.max(from, before?.to ?? from) });
+      // What retention has removed in between counts with the batch after it, as offsets without a record do.
+      const since = before === null ? from : index === 0 ? before.to : Math.max(from, before.to);
+      if (leaderEpoch > last || starts.length === 0) starts.push({ leaderEpoch, from: since });
     }
     const { leaderEpoch } = starts.at(-1) ?? {};
     if (leaderEpoch === undefined) return;
@@ -94,6 +105,14 @@ export class ReadEpochs {
   #all(where: TopicPartition): readonly Remembered[] {
     return this.#read.get(partitionName(where)) ?? [];
   }
+}
+
+/**
+ * What a commit tells of what was read: only its last leader. That one is always in the log, up to the offset, if the log has all
+ * of it. If a log was cut twice since, before that leader began, the cut may be put too high.
+ */
+export function committedRead(offset: number, leaderEpoch: number): ReadEpoch {
+  return { leaderEpoch, to: offset, starts: [{ leaderEpoch, from: offset - 1 }] };
 }
 
 /**

@@ -4,34 +4,30 @@ import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js'
 import { isSameLayout, type Layout } from '../../protocol/layout.js';
 import type { TopicPartition } from '../../protocol/record.js';
 import { parseCommitMetadata } from './commitMetadata.js';
-import { hasReadOtherTopic } from './epoch.js';
+import { hasReadOtherTopic, hasReadThisTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
-import type { LogCut } from './readEpochs.js';
+import { committedRead, type LogCut, type ReadEpoch } from './readEpochs.js';
 
 /** What is known about a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
 
+/** An epoch goes on where the group stopped. */
+interface Going {
+  readonly epoch: string;
+  readonly offset: number;
+  /** The number of offsets from there to `offset`, which the log no longer has. */
+  readonly missed: number;
+  /** What the commit tells of what was read. Absent if it tells nothing, or perhaps of another log. */
+  readonly committed?: ReadEpoch;
+}
+
 /** Where an assigned partition starts. */
 export type StartPosition =
-  /** Continue where the group stopped. `missed`: the number of offsets in between that the log no longer has. */
-  | { readonly type: 'continue'; readonly epoch: string; readonly offset: number; readonly missed: number }
+  | (Going & { readonly type: 'continue' })
   /** Continue under the layout of the commit, and leave it for ours at the end of what is covered. */
-  | {
-      readonly type: 'leaveLayout';
-      readonly epoch: string;
-      readonly offset: number;
-      readonly missed: number;
-      readonly layout: Layout;
-    }
+  | (Going & { readonly type: 'leaveLayout'; readonly layout: Layout })
   /** Fill the holes below `end`, under the layout of the commit, then continue. */
-  | {
-      readonly type: 'fill';
-      readonly epoch: string;
-      readonly offset: number;
-      readonly missed: number;
-      readonly layout: Layout;
-      readonly end: number;
-    }
+  | (Going & { readonly type: 'fill'; readonly layout: Layout; readonly end: number })
   /**
    * A new epoch begins. It has to be committed before anything is sent under it. With `short`, only after the log has
    * ended before the committed offset for a while: a new leader may not know its end yet.
@@ -60,7 +56,12 @@ export type StartPosition =
    * The log ends before the position that was reached in it. Either it was truncated (an unclean election), or it is
    * another log (the topic was recreated). Only its records tell, see {@link afterShortLog}.
    */
-  | { readonly type: 'shortLog'; readonly epoch: string; readonly position: number }
+  | {
+      readonly type: 'shortLog';
+      readonly epoch: string;
+      readonly position: number;
+      readonly committed?: ReadEpoch;
+    }
   /** Kafka does not tell the cluster's id, or did not when this was committed. Only the log's records tell. */
   | { readonly type: 'unknownCluster'; readonly epoch: string; readonly ifSame: GoingOn }
   /** Committed by a later version. Only that version knows how to continue. */
@@ -100,7 +101,7 @@ export type NewEpochReason =
  * @param cut where the log has lost what this member has read of it, and how far that was. Null if it has not
  */
 export function startPosition(
-  { committedOffset, committedMetadata, logStart, logEnd, topicId }: PartitionFacts,
+  { committedOffset, committedMetadata, committedLeaderEpoch, logStart, logEnd, topicId }: PartitionFacts,
   {
     layout,
     clusterId,
@@ -141,8 +142,12 @@ export function startPosition(
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const reached = Math.max(committedOffset, position);
   if (cut !== null) return afterCut({ ...cut, to: Math.max(cut.to, reached) }, logStart, epoch);
-  if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached };
-  const going = { epoch, offset, missed: offset - committedOffset };
+  const committed =
+    committedLeaderEpoch !== undefined && hasReadThisTopic(epoch, topicId)
+      ? { committed: committedRead(committedOffset, committedLeaderEpoch) }
+      : {};
+  if (reached > highWatermark) return { type: 'shortLog', epoch, position: reached, ...committed };
+  const going = { epoch, offset, missed: offset - committedOffset, ...committed };
   const goingOn = ((): GoingOn => {
     if (state.type === 'filling' && state.end > offset) {
       return { ...going, type: 'fill', layout: metadata.layout, end: state.end };

@@ -1,4 +1,5 @@
 import type { Kafka } from 'kafkajs';
+import { repairCommits, type RawCommits } from './committedEpochs.js';
 import { internalModule } from './internals.js';
 import { repairMetadata, type RawMetadata } from './metadata.js';
 import { EPOCH_END_VERSION, epochEndRequest, OFFSET_FOR_LEADER_EPOCH, type RawEpochEnd } from './leaderEpochs.js';
@@ -21,9 +22,7 @@ export interface Broker {
     /** The connection that requests of this API take. Fetches have one of their own. */
     readonly getConnectionByRequest: (of: { request: { apiKey: number } }) => Promise<Connection>;
   };
-  readonly offsetFetch: (request: object) => Promise<{
-    responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
-  }>;
+  readonly offsetFetch: (request: object) => Promise<RawCommits>;
   readonly disconnect: () => Promise<void>;
 }
 
@@ -41,6 +40,7 @@ export interface Cluster {
 /** Creates a cluster with its own connections. */
 export function createCluster(kafka: Kafka): Cluster {
   repairMetadata();
+  repairCommits();
   const symbol = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === 'private:Kafka:createCluster',
   );

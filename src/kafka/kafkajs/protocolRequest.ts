@@ -10,8 +10,9 @@ export interface ProtocolRequest<Answer> {
 export interface Encoding {
   writeInt8: (value: number) => Encoding;
   writeInt32: (value: number) => Encoding;
+  writeInt64: (value: string) => Encoding;
   writeBoolean: (value: boolean) => Encoding;
-  writeString: (value: string) => Encoding;
+  writeString: (value: string | null) => Encoding;
   writeArray: (array: unknown[]) => Encoding;
   writeUVarInt: (value: number) => Encoding;
   writeUVarIntBytes: (value: string) => Encoding;

@@ -29,7 +29,7 @@ export interface AbortedTransaction {
   readonly firstOffset: number;
 }
 
-/** From an offset on, record batches were taken by one leader. */
+/** From an offset on, record batches were taken by one leader. Offsets without a record count with the batch after them. */
 export interface EpochStart {
   /** Kafka counts the leaders of a partition. */
   readonly leaderEpoch: number;
@@ -44,7 +44,7 @@ export interface RecordSetPart {
   readonly next: number;
   readonly records: readonly PackedRecord[];
   /**
-   * The leader epochs of its record batches, in order. The first one begins with the first batch, and may have begun before.
+   * The leader epochs of its record batches, in order. The first one begins with the part, and may have begun before.
    * Missing if its format has none (before Kafka 0.11).
    */
   readonly leaderEpochs?: readonly EpochStart[];
@@ -291,7 +291,7 @@ export class RecordSetReader {
     this.#asWritten = { first: baseOffset, end, next: lastOffset + 1 };
     const leaderEpoch = bytes.readInt32BE(at + LEADER_EPOCH_AT);
     this.#leaderEpoch = leaderEpoch < 0 ? null : leaderEpoch;
-    if (lastOffset >= this.#position) this.#noteLeaderEpoch(Math.max(baseOffset, this.#position));
+    if (lastOffset >= this.#position) this.#noteLeaderEpoch(this.#position);
     const producerId = bytes.readBigInt64BE(at + 43);
     this.#enterAborted(lastOffset);
     if (attributes & CONTROL_FLAG) {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Offsets } from 'kafkajs';
+import { repairCommits } from './committedEpochs.js';
 import { repairDefaultOffsets } from './defaultOffsets.js';
 import { repairFetchPace } from './fetchPace.js';
 import { repairFetchResponses } from './fetchResponse.js';
@@ -51,6 +52,7 @@ interface RepairedRunner {
  * - topics that only other members of a group read: `staleTopics.ts`;
  * - partitions that a member was given without hearing of it: `lostAssignments.ts`;
  * - how messages are written: `produceRequest.ts`;
+ * - what is committed with an offset: `committedEpochs.ts`;
  * - how often a few records are fetched: `fetchPace.ts`;
  * - fetching from followers: `followers.ts`.
  *
@@ -84,6 +86,7 @@ export function repairKafkajs(): void {
   repairStaleTopics();
   repairLostAssignments();
   repairProduceRequests();
+  repairCommits();
   repairFetchPace();
   Object.assign(prototype, { [REPAIRED]: true });
 }

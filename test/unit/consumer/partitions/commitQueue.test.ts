@@ -3,11 +3,17 @@ import { expect, it } from 'vitest';
 import type { PartitionCommit } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { CommitQueue } from '../../../../src/consumer/partitions/commitQueue.js';
+import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
 import { tracker as newTracker } from '../../../support/trackers.js';
 
 /** A group coordinator whose answers are given by the test. */
 function coordinator() {
-  const requests: { offsets: string[]; metadata: unknown[]; answer: (error?: Error) => void }[] = [];
+  const requests: {
+    offsets: string[];
+    metadata: unknown[];
+    leaderEpochs: unknown[];
+    answer: (error?: Error) => void;
+  }[] = [];
   const commit = ({ topics }: Offsets) =>
     new Promise<void>((resolve, reject) => {
       const partitions = topics.flatMap((topic) => topic.partitions);
@@ -15,6 +21,7 @@ function coordinator() {
         offsets: partitions.map(({ offset }) => offset),
         // kafkajs takes it, though its types do not say so.
         metadata: partitions.map((partition) => (partition as { metadata?: unknown }).metadata),
+        leaderEpochs: partitions.map((partition) => (partition as { leaderEpoch?: unknown }).leaderEpoch),
         answer: (error) => {
           if (error === undefined) resolve();
           else reject(error);
@@ -28,12 +35,13 @@ function coordinator() {
 function committing() {
   const { requests, commit } = coordinator();
   const outcomes: string[] = [];
-  const commits = new CommitQueue((outcome) => outcomes.push(outcome));
+  const readEpochs = new ReadEpochs();
+  const commits = new CommitQueue(readEpochs, (outcome) => outcomes.push(outcome));
   const assignment = new Assignment({ orders: [0] });
   const only = newTracker({ topic: 'orders', partition: 0, epoch: 'e1' }, 0);
   assignment.open(only, 0);
   const ask = (what: () => PartitionCommit[]) => commits.inTurn(assignment, 'c1', commit, what);
-  return { requests, outcomes, commits, assignment, only, ask };
+  return { requests, outcomes, commits, assignment, only, readEpochs, ask };
 }
 
 const turns = () => new Promise((resolve) => setImmediate(resolve));
@@ -53,6 +61,19 @@ it('asks what to commit only when the commit before is answered: an older offset
   requests[1]!.answer();
   await second;
   expect(outcomes).toEqual(['ok', 'ok']);
+});
+
+it('commits which leader has written the record before the offset, if that is known', async () => {
+  const { requests, assignment, only, readEpochs, ask } = committing();
+  readEpochs.note(only, [{ leaderEpoch: 3, from: 0 }], 8);
+  for (const to of [8, 9]) {
+    only.advanceTo(to);
+    const asked = ask(() => assignment.dueCommits());
+    await turns();
+    requests.at(-1)!.answer();
+    await asked;
+  }
+  expect(requests.map(({ leaderEpochs }) => leaderEpochs)).toEqual([[3], [null]]);
 });
 
 it('never repeats a commit that failed, and remembers nothing of it', async () => {
@@ -99,7 +120,7 @@ it('does not take back that a layout change has begun', async () => {
 it('makes a commit that is too large for a coordinator in parts; what is done before one fails stays done', async () => {
   const { requests, commit } = coordinator();
   const outcomes: string[] = [];
-  const commits = new CommitQueue((outcome) => outcomes.push(outcome));
+  const commits = new CommitQueue(new ReadEpochs(), (outcome) => outcomes.push(outcome));
   const partitions = Array.from({ length: 1_500 }, (_, partition) => partition);
   const assignment = new Assignment({ orders: partitions });
   for (const partition of partitions) {
@@ -130,7 +151,7 @@ it('makes a commit that is too large for a coordinator in parts; what is done be
 /** As many partitions as need three parts, all open and read up to 1. */
 function threeParts() {
   const { requests, commit } = coordinator();
-  const commits = new CommitQueue(() => undefined);
+  const commits = new CommitQueue(new ReadEpochs(), () => undefined);
   const assignment = new Assignment({ orders: Array.from({ length: 1_500 }, (_, partition) => partition) });
   const trackers = assignment.partitions.map(({ partition }) => {
     const tracker = newTracker({ topic: 'orders', partition, epoch: 'e1' }, 0);

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { cutOf, isOfOtherLog, mayBeCut, ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
+import {
+  committedRead,
+  cutOf,
+  isOfOtherLog,
+  mayBeCut,
+  ReadEpochs,
+} from '../../../../src/consumer/partitions/readEpochs.js';
 import type { EpochStart } from '../../../../src/kafka/kafkajs/recordSet.js';
 
 const SOURCE = { topic: 'orders', partition: 0, epoch: 'e1' };
@@ -37,6 +43,39 @@ it('forgets what it has read if others have read further since', () => {
   expect(read.of(SOURCE)).toBeNull();
 });
 
+it('begins with what the group has committed if this process has not read so far, and only then', () => {
+  const read = new ReadEpochs();
+  read.startsAt(SOURCE, 100, committedRead(100, 5));
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 5, to: 100, starts: by(5, 99) });
+  read.note(SOURCE, by(6, 100), 120);
+  read.startsAt(SOURCE, 110, committedRead(110, 6));
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 6, to: 120 });
+  read.startsAt(SOURCE, 150, committedRead(150, 7));
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 7, to: 150, starts: by(7, 149) });
+});
+
+it('knows who has written the record before an offset, as far as it was read', () => {
+  const read = new ReadEpochs();
+  expect(read.leaderEpochBefore(SOURCE, 10)).toBeNull();
+  read.note(SOURCE, [...by(1), ...by(2, 10)], 20);
+  expect([0, 1, 10, 11, 20, 21].map((offset) => read.leaderEpochBefore(SOURCE, offset))).toEqual([
+    null,
+    1,
+    1,
+    2,
+    2,
+    null,
+  ]);
+  expect(read.leaderEpochBefore({ ...SOURCE, epoch: 'e2' }, 10)).toBeNull();
+});
+
+it('counts offsets that retention has removed with the leader of the batch after them: the log has that one up to there', () => {
+  const read = new ReadEpochs();
+  read.note(SOURCE, by(1), 10);
+  read.note(SOURCE, by(3, 500), 510);
+  expect([10, 11, 500].map((offset) => read.leaderEpochBefore(SOURCE, offset))).toEqual([1, 3, 3]);
+});
+
 it('knows nothing of another partition, and of what was read under another epoch of ours', () => {
   const read = new ReadEpochs();
   read.note(SOURCE, by(5), 100);
@@ -70,6 +109,19 @@ it('a leader that answers with another epoch than any that was read is asked for
   };
   expect(await cutOf({ fetchEpochEnd }, { ...SOURCE, topicId: 'aaaa' }, read.of(SOURCE))).toEqual({ at: 40, to: 80 });
   expect(asked).toEqual([5, 1]);
+});
+
+it('a member that knows only the commit finds a cut below it, also if the log has grown past it since', async () => {
+  const answer = (leaderEpoch: number, endOffset: number) => ({
+    fetchEpochEnd: () => Promise.resolve({ leaderEpoch, endOffset }),
+  });
+  const where = { ...SOURCE, topicId: 'aaaa' };
+  const read = committedRead(100, 5);
+  expect(mayBeCut(read, by(5, 100), { from: 100, next: 120 })).toBe(false);
+  expect(mayBeCut(read, by(7, 100), { from: 100, next: 120 })).toBe(true);
+  expect(await cutOf(answer(5, 110), where, read)).toBe('whole');
+  expect(await cutOf(answer(5, 80), where, read)).toEqual({ at: 80, to: 100 });
+  expect(await cutOf(answer(3, 60), where, read)).toEqual({ at: 60, to: 100 });
 });
 
 // ── Elections ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,20 @@ it('goes on at the log start where retention removed what was due, and says how 
   });
 });
 
+it('says what the commit tells of who has written the log, if that is of the topic that is there now', () => {
+  const epoch = newEpoch('aaaaaaaa');
+  const told = {
+    committedMetadata: formatCommitMetadata({ epoch, layout: LAYOUT, clusterId: 'c1', state: READING }),
+    committedLeaderEpoch: 5,
+    topicId: 'aaaaaaaa',
+  };
+  const committed = { leaderEpoch: 5, to: 50, starts: [{ leaderEpoch: 5, from: 49 }] };
+  expect(startPosition(facts(told), context)).toEqual({ type: 'continue', epoch, offset: 50, missed: 0, committed });
+  expect(startPosition(facts({ ...told, logEnd: 40 }), context)).toMatchObject({ type: 'shortLog', committed });
+  // Epochs of version 0.1.0 do not say which topic they have read.
+  expect(startPosition(facts({ ...told, committedMetadata: ours }), context)).not.toHaveProperty('committed');
+});
+
 it('goes on where a log was cut, under a new epoch, and names all that was read and is gone', () => {
   const start = { type: 'newEpoch', reason: 'the log was truncated', before: 'e1' };
   const cut = { at: 30, to: 55 };

@@ -597,6 +597,17 @@ it('says which leaders have taken the batches of a part: of those before the req
   expect(await epochsOf(set(), 1)).toEqual([[{ leaderEpoch: 3, from: 1 }, five, six]]);
   expect(await epochsOf(set(), 2)).toEqual([[five, six]]);
   expect(await epochsOf(set(), 3)).toEqual([[six]]);
+  // Compaction has removed the batches in between. Whoever has written them, the log has leader 6 up to there.
+  const compacted = Buffer.concat([
+    by(3, recordBatch({ base: 0, records: numbered(0, 1) })),
+    by(6, recordBatch({ base: 9, records: numbered(0) })),
+  ]);
+  expect(await epochsOf(compacted)).toEqual([
+    [
+      { leaderEpoch: 3, from: 0 },
+      { leaderEpoch: 6, from: 2 },
+    ],
+  ]);
   expect(await epochsOf(by(-1, recordBatch({ base: 0, records: numbered(0) })))).toEqual([undefined]);
   expect(await epochsOf(oldMessage({ offset: 0, magic: 1, value: bytes('x') }))).toEqual([undefined]);
 });
