@@ -23,6 +23,8 @@ export interface SegmentRecords extends RecordSource {
   readonly columns: readonly RecordColumns[];
   /** See `Segment.fill`. */
   readonly fill?: boolean;
+  /** Of the last record, see `RecordMark`. Null if it is not known. */
+  readonly leaderEpoch?: number | null;
 }
 
 /** The records of one segment of a chunk. */
@@ -60,7 +62,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
   let totalRecords = 0;
   let totalBytes = 0;
   scratch.reset();
-  for (const { topic, partition, epoch, from, to, columns, fill = false } of segments) {
+  for (const { topic, partition, epoch, from, to, columns, fill = false, leaderEpoch = null } of segments) {
     let records = 0;
     let bytes = 0;
     for (const part of columns) {
@@ -76,7 +78,7 @@ export function encodeChunk(segments: readonly SegmentRecords[]): EncodedChunk {
       to,
       records,
       bytes,
-      ...(last === undefined ? {} : { mark: markOf(last) }),
+      ...(last === undefined ? {} : { mark: { ...markOf(last), ...(leaderEpoch === null ? {} : { leaderEpoch }) } }),
       ...(fill ? { fill } : {}),
     });
     packed.push(encodeColumns(columns, scratch));

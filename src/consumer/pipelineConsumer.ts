@@ -88,13 +88,14 @@ export class PipelineConsumer {
     const { sessionTimeoutMs, rackId } = kafkaConfig;
     const group = { groupId: pipeline.groupId, sessionTimeoutMs, rackId: rackId ?? undefined };
     this.#member = new GroupMember(kafka, group, this.#memberHandlers());
+    const readEpochs = new ReadEpochs();
     this.#lanes = new PipelineLanes(options, {
       accepted: (pack) => this.#accepted(pack),
       changed: () => this.#updateGauges(),
+      leaderEpochBefore: (source, offset) => readEpochs.leaderEpochBefore(source, offset),
     });
     const batchersOf = (layout: Layout): readonly BatcherClient[] => this.#lanes.of(layout).batchers;
     const starts = { admin, pipeline, layouts, batchersOf };
-    const readEpochs = new ReadEpochs();
     this.#commits = new GroupCommits({ pipeline: name, readEpochs, metrics, logger });
     this.#membership = new GroupMembership({
       ...{ pipeline, kafka, starts, metrics, logger, stateLog },

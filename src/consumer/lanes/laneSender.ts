@@ -4,7 +4,7 @@ import { messageOf } from '../../lib/messageOf.js';
 import { encodeChunk, type EncodedChunk } from '../../codecs/chunkCodec.js';
 import { UnencodableRecordError } from '../../codecs/encodable.js';
 import { chunkBytes, chunkBytesMax, type ChunkMeta } from '../../protocol/chunk.js';
-import { isStub, type KafkaRecord } from '../../protocol/record.js';
+import { isStub, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { isOverLimit } from '../../protocol/recordLimit.js';
 import { BATCH_BYTES_MAX, CHUNK_BYTES_GOAL, CHUNK_BYTES_MAX, withinPayload } from '../../protocol/payloadLimit.js';
 import type { BatcherSettings } from '../../protocol/settings.js';
@@ -31,6 +31,8 @@ export interface LaneObserver {
    * its place.
    */
   setAside(pack: Pack): Promise<void>;
+  /** See {@link ReadEpochs.leaderEpochBefore}. */
+  leaderEpochBefore(source: RecordSource, offset: number): number | null;
 }
 
 const TOO_LARGE = 'it is too large';
@@ -240,7 +242,12 @@ export class LaneSender {
     const first = pack.records === 1 ? firstRecord(pack) : undefined;
     if (first !== undefined && isOverLimit(first)) return { refusal: TOO_LARGE };
     try {
-      const chunk = encodeChunk(pack.segments);
+      const chunk = encodeChunk(
+        pack.segments.map((segment) => {
+          const last = segment.columns.at(-1)?.last?.offset ?? -1;
+          return { ...segment, leaderEpoch: this.#observer.leaderEpochBefore(segment.tracker, last + 1) };
+        }),
+      );
       const bytes = chunkBytes(chunk.meta.segments, [], chunk.body.length);
       this.#lane.packed(pack.bytes, bytes);
       // One record is sent in any case: it cannot become smaller.

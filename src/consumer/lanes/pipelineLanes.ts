@@ -35,6 +35,8 @@ export interface LaneHandlers {
   readonly accepted: (pack: Pack) => void;
   /** A lane has stopped or continues. */
   readonly changed: () => void;
+  /** See {@link LaneObserver.leaderEpochBefore}. */
+  readonly leaderEpochBefore: LaneObserver['leaderEpochBefore'];
 }
 
 /**
@@ -177,6 +179,7 @@ export class PipelineLanes {
         if (segment === undefined || record === undefined) return;
         lane.replaceHead(pack, await setAside(segment.tracker, record));
       },
+      leaderEpochBefore: this.#handlers.leaderEpochBefore,
     };
   }
 

@@ -56,8 +56,9 @@ type ReadingState =
 const UNANSWERED = {
   topic: 'its broker does not say whether its topic is still the same',
   cut: 'its leader does not say whether its log still has all that was read of it',
+  accepted: 'the batchers do not say what they have of it: is a worker running?',
 } as const;
-type Question = keyof typeof UNANSWERED;
+export type Question = keyof typeof UNANSWERED;
 
 /** A leader that answers with errors for a shorter time has moved or has just started. That is no problem yet. */
 const LEADER_PATIENCE_MS = 15_000;
@@ -84,6 +85,8 @@ export class AssignedPartition implements TopicPartition {
   /** When its topic was first seen to be another one than the committed epoch's, by `performance.now()`. Null if it is not. */
   otherSinceMs: number | null = null;
   /** Where its log was seen to be cut. Null if it was not. */
+  /** Whether it is known what batchers had accepted of it before this assignment, see {@link ReadEpochs.accepted}. */
+  isAcceptedKnown = false;
   cut: LogCut | null = null;
   /**
    * The id of the topic whose log is read, as it was before the start was asked for. Null if Kafka does not tell it, or

@@ -10,7 +10,7 @@ import { within } from '../../lib/within.js';
 import type { RecordMark } from '../../protocol/chunk.js';
 import type { KafkaRecord, TopicPartition } from '../../protocol/record.js';
 import type { Logger } from '../../telemetry/logging.js';
-import type { AssignedPartition } from './assignedPartition.js';
+import type { AssignedPartition, Question } from './assignedPartition.js';
 import type { Assignment } from './assignment.js';
 import type { GroupCommits } from './groupCommits.js';
 import { decideIntake, decideComparison, type LogState } from './intake.js';
@@ -21,23 +21,24 @@ import type { PartitionStart } from './partitionStarts.js';
 import { cutOf, isOfOtherLog, mayBeCut, type ReadEpochs } from './readEpochs.js';
 import { pauseForMs, type Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
+import { acceptedUnder } from './startPosition.js';
 import type { PartitionTracker } from './tracker.js';
 
 const ASK_AGAIN_MS = 1_000;
 /**
- * A leader that hangs takes the 30 s of the client's time-out. While a batch is handled, its member may send no heartbeat,
- * and the other partitions of the fetch wait.
+ * A leader that hangs takes the 30 s of the client's time-out, and batchers without a worker 10 s. While a batch is handled, its
+ * member may send no heartbeat, and the other partitions of the fetch wait.
  */
-const CUT_WITHIN_MS = 3_000;
+const ANSWER_WITHIN_MS = 3_000;
 
 export interface BatchIntakeOptions {
   readonly pipeline: string;
   readonly admin: Pick<KafkaAdmin, 'fetchLogs' | 'fetchEpochEnd'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
-  readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch'>;
+  readonly opening: Pick<PartitionOpening, 'readFrom' | 'findStartAgain' | 'topicGone' | 'fetch' | 'accepted'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassBatch' | 'unreadable' | 'readsOn'>;
   readonly commits: Pick<GroupCommits, 'use' | 'commitEpochs'>;
-  readonly readEpochs: Pick<ReadEpochs, 'of' | 'note'>;
+  readonly readEpochs: Pick<ReadEpochs, 'of' | 'note' | 'accepted'>;
   /** Queues records in their lanes. `pointed`: by index, what the layout's pointer leads to; there may be more than records. */
   readonly handOver: (
     tracker: PartitionTracker,
@@ -59,11 +60,11 @@ export interface BatchIntakeOptions {
  */
 export class BatchIntake {
   readonly #options: BatchIntakeOptions;
-  readonly #cutWithinMs: number;
+  readonly #answerWithinMs: number;
 
-  constructor(options: BatchIntakeOptions, cutWithinMs = CUT_WITHIN_MS) {
+  constructor(options: BatchIntakeOptions, answerWithinMs = ANSWER_WITHIN_MS) {
     this.#options = options;
-    this.#cutWithinMs = cutWithinMs;
+    this.#answerWithinMs = answerWithinMs;
   }
 
   /** Rejects with the error of a commit, or of a question about the log's offsets. Then kafkajs fetches again. */
@@ -265,9 +266,10 @@ export class BatchIntake {
 
   /**
    * Up to where a batch may be taken: usually to the end of the plan, or `Infinity`. If another leader has written some of it
-   * than what was read last, the log may have lost some of that in an unclean election, and has other records there. So the
-   * leader is asked where the log parts from what was read. If it does not answer in time, or is none any more, the partition
-   * is paused for a while, and the batch fetched again.
+   * than what was read last, the log may have lost some of that in an unclean election, and has other records there. What
+   * batchers have accepted counts as read, even if the group has not committed it. So the batchers are asked once, and the leader
+   * where the log parts from what was read. If they do not answer in time, or it is no leader any more, the partition is paused
+   * for a while, and the batch fetched again.
    *
    * @returns null if nothing is due under this tracker any more: reading goes on where the log was cut, under a new epoch
    */
@@ -278,10 +280,16 @@ export class BatchIntake {
     batch: Batch,
   ): Promise<number | null> {
     const end = tracker.plan.end ?? Infinity;
-    const { admin, fetching, opening, readEpochs } = this.#options;
-    const read = readEpochs.of(tracker);
+    const { admin, opening, readEpochs } = this.#options;
     const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
+    const isDue = (): boolean => assignment.has(partition) && partition.tracker === tracker && tracker.next === next;
+    // A rewind begins where nobody knows the leader, and below all that was accepted.
+    const leader = readEpochs.of(tracker)?.leaderEpoch ?? (tracker.plan.state.type === 'filling' ? null : undefined);
+    if (leader !== undefined && epochs?.some(({ leaderEpoch }) => leaderEpoch !== leader) === true) {
+      if (!(await this.#learnAccepted(assignment, partition, tracker)) || !isDue()) return null;
+    }
+    const read = readEpochs.of(tracker);
     if (
       read === null ||
       epochs === undefined ||
@@ -291,21 +299,46 @@ export class BatchIntake {
       return end;
     }
     const askedAtMs = performance.now();
-    const cut = await within(cutOf(admin, partition, read), this.#cutWithinMs).catch(() => 'noAnswer' as const);
+    const cut = await within(cutOf(admin, partition, read), this.#answerWithinMs).catch(() => 'noAnswer' as const);
     if (cut === 'noAnswer' || cut === 'unknown' || (cut === 'whole' && isOfOtherLog(read, epochs, next))) {
-      if (!assignment.has(partition)) return null;
-      partition.unanswered('cut', askedAtMs);
-      pauseForMs(fetching, assignment, partition, 'leader', ASK_AGAIN_MS);
+      this.#askLater(assignment, partition, 'cut', askedAtMs);
       return null;
     }
     partition.answered('cut');
-    if (!assignment.has(partition) || partition.tracker !== tracker || tracker.next !== next) return null;
+    if (!isDue()) return null;
     if (typeof cut === 'string') return end;
     // What comes before it is still due under the old epoch.
     if (next < cut.at) return Math.min(end, cut.at);
     partition.cut = cut;
     opening.findStartAgain(assignment, partition);
     return null;
+  }
+
+  /** @returns false if the batchers have not answered in time. Then the batch is fetched again */
+  async #learnAccepted(
+    assignment: Assignment,
+    partition: AssignedPartition,
+    tracker: PartitionTracker,
+  ): Promise<boolean> {
+    const { opening, readEpochs } = this.#options;
+    if (partition.isAcceptedKnown) return true;
+    const askedAtMs = performance.now();
+    const remembered = await within(opening.accepted(assignment), this.#answerWithinMs).catch(() => null);
+    if (remembered === null) {
+      this.#askLater(assignment, partition, 'accepted', askedAtMs);
+      return false;
+    }
+    partition.answered('accepted');
+    partition.isAcceptedKnown = true;
+    const coverages = (remembered.get(partition.name) ?? []).map(({ coverage }) => coverage);
+    readEpochs.accepted(tracker, acceptedUnder(tracker.epoch, coverages).records);
+    return true;
+  }
+
+  #askLater(assignment: Assignment, partition: AssignedPartition, question: Question, askedAtMs: number): void {
+    if (!assignment.has(partition)) return;
+    partition.unanswered(question, askedAtMs);
+    pauseForMs(this.#options.fetching, assignment, partition, 'leader', ASK_AGAIN_MS);
   }
 
   /** The tracker that a batch continues. Null if the batch is dropped. */

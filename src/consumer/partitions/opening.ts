@@ -19,6 +19,7 @@ import {
   type Memory,
   type PartitionStart,
   type PartitionStartsOptions,
+  type Remembered,
 } from './partitionStarts.js';
 import { newEpoch } from './epoch.js';
 import type { ReadEpochs } from './readEpochs.js';
@@ -40,7 +41,7 @@ export interface OpeningOptions {
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
   readonly commits: Pick<GroupCommits, 'clusterId'>;
-  readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt' | 'continueAt'>;
+  readonly readEpochs: Pick<ReadEpochs, 'of' | 'startsAt' | 'continueAt' | 'accepted'>;
   /** Called with the number of members of the group after each rebalance, and when it has changed. Each may send to every batcher. */
   readonly setMembers: (members: number) => void;
   /** Called when partitions are open. Their plans may be finished already, and there may be less room. */
@@ -70,6 +71,8 @@ export class PartitionOpening {
   readonly #former = new Map<string, { readonly topicId: string; readonly epoch: string }>();
   /** The assignment whose starts are asked for. */
   #asking: Assignment | null = null;
+  /** What batchers had accepted, asked for once under an assignment. */
+  readonly #accepted = new WeakMap<Assignment, Promise<Remembered>>();
   /** The last number of members that was told, and under which assignment. */
   #told: { readonly assignment: Assignment; readonly members: number } | null = null;
 
@@ -158,6 +161,19 @@ export class PartitionOpening {
     const { fetching } = this.#options;
     fetching.seek(partition, offset);
     fetching.resume([partition], 'start');
+  }
+
+  /**
+   * What batchers had accepted of all partitions before this assignment, or perhaps since. They are asked once for an assignment:
+   * what this member sends, it knows. Rejects if they do not answer. The next call asks again.
+   */
+  accepted(assignment: Assignment): Promise<Remembered> {
+    const known = this.#accepted.get(assignment);
+    if (known !== undefined) return known;
+    const answer = askBatchers(this.#options.starts);
+    this.#accepted.set(assignment, answer);
+    answer.catch(() => this.#accepted.delete(assignment));
+    return answer;
   }
 
   /** One round of {@link findStarts}. */
@@ -250,6 +266,7 @@ export class PartitionOpening {
         break;
       }
       case 'sameEpoch':
+        readEpochs.accepted(start, start.accepted);
         this.#continueEpoch(assignment, partition, start);
         break;
       case 'compare':

@@ -24,7 +24,13 @@ const STARTS_MAX = 32;
 const EPOCHS_MAX = 4;
 
 /** What was read under an epoch of ours. */
-type Remembered = ReadEpoch & { readonly epoch: string };
+interface Remembered {
+  readonly epoch: string;
+  /** What this process has read, or what the group's commit tells. Null if that is nothing. */
+  readonly read: ReadEpoch | null;
+  /** Records that batchers had accepted before, whoever has read them, in the order of their offsets. What is between them is not known. */
+  readonly accepted: readonly EpochStart[];
+}
 
 /**
  * Remembers how far this process has read each log, under which leader epochs. A log that has lost some of that has records of
@@ -39,9 +45,10 @@ export class ReadEpochs {
    */
   readonly #read = new Map<string, readonly Remembered[]>();
 
-  /** Null if nothing is known under this epoch. */
+  /** With what batchers have accepted. Null if nothing is known under this epoch. */
   of(source: RecordSource): ReadEpoch | null {
-    return this.#all(source).find(({ epoch }) => epoch === source.epoch) ?? null;
+    const known = this.#known(source);
+    return known === undefined ? null : withAccepted(known);
   }
 
   /**
@@ -51,30 +58,37 @@ export class ReadEpochs {
    * @param committed what the commit says, see {@link committedRead}
    */
   startsAt(source: RecordSource, offset: number, committed: ReadEpoch | null = null): void {
-    const known = this.#all(source).filter(({ epoch, to }) => epoch !== source.epoch || offset <= to);
-    const isKnown = known.some(({ epoch }) => epoch === source.epoch);
-    const all = isKnown || committed === null ? known : [{ ...committed, epoch: source.epoch }, ...known];
-    this.#read.set(partitionName(source), all.slice(0, EPOCHS_MAX));
+    const read = this.#known(source)?.read ?? null;
+    this.#set(source, { read: read !== null && offset <= read.to ? read : committed, accepted: [] });
+  }
+
+  /**
+   * Batchers have accepted these records under this epoch. What was read counts up to the last of them, even if the group has
+   * committed less: the next records at their offsets would be taken for them.
+   */
+  accepted(source: RecordSource, records: readonly EpochStart[]): void {
+    const accepted = records.toSorted((one, other) => one.from - other.from);
+    this.#set(source, { read: this.#known(source)?.read ?? null, accepted });
   }
 
   /** Which leader has written the record before an offset. Null if that is not known under this epoch. */
   leaderEpochBefore(source: RecordSource, offset: number): number | null {
-    const read = this.of(source);
+    const read = this.#known(source)?.read ?? null;
     return read === null || offset > read.to ? null : (epochAt(read.starts, offset - 1) ?? null);
   }
 
   /** An epoch of ours begins in the same log, where that was cut, or where a layout has ended: what was read before is still there. */
   continueAt(at: number, { before, source }: { readonly before: string; readonly source: RecordSource }): void {
-    const read = this.of({ ...source, epoch: before });
-    if (read === null) return;
+    const known = this.#known({ ...source, epoch: before });
+    const read = known?.read ?? null;
+    if (known === undefined || read === null) return;
     const starts = read.starts.filter(({ from }) => from < at);
     const last = starts.at(-1);
     if (last === undefined) return;
-    const { leaderEpoch } = last;
-    const begun = { epoch: source.epoch, leaderEpoch, to: Math.min(at, read.to), starts };
     // The one before is mostly the one that the group has committed.
-    const others = this.#all(source).filter(({ epoch }) => epoch !== before);
-    this.#read.set(partitionName(source), [begun, { ...read, epoch: before }, ...others].slice(0, EPOCHS_MAX));
+    this.#set({ ...source, epoch: before }, known);
+    const { leaderEpoch } = last;
+    this.#set(source, { read: { leaderEpoch, to: Math.min(at, read.to), starts }, accepted: [] });
   }
 
   /**
@@ -82,7 +96,7 @@ export class ReadEpochs {
    * @param to the offset after the last record that was read. Epochs that begin later are left out
    */
   note(source: RecordSource, epochs: readonly EpochStart[], to: number): void {
-    const before = this.of(source);
+    const { read: before = null, accepted = [] } = this.#known(source) ?? {};
     // A rewind reads earlier offsets again.
     if (before !== null && before.to >= to) return;
     let starts = [...(before?.starts ?? [])];
@@ -97,14 +111,35 @@ export class ReadEpochs {
     }
     const { leaderEpoch } = starts.at(-1) ?? {};
     if (leaderEpoch === undefined) return;
-    const read = { epoch: source.epoch, leaderEpoch, to, starts: starts.slice(-STARTS_MAX) };
-    const others = before === null ? [] : this.#all(source).filter(({ epoch }) => epoch !== source.epoch);
-    this.#read.set(partitionName(source), [read, ...others]);
+    // Nobody has committed the epochs before once something was read under this one.
+    if (before === null && accepted.length === 0) this.#read.delete(partitionName(source));
+    const read = { leaderEpoch, to, starts: starts.slice(-STARTS_MAX) };
+    this.#set(source, { read, accepted: accepted.filter((record) => record.from >= to) });
   }
 
-  #all(where: TopicPartition): readonly Remembered[] {
-    return this.#read.get(partitionName(where)) ?? [];
+  #known(source: RecordSource): Remembered | undefined {
+    return this.#read.get(partitionName(source))?.find(({ epoch }) => epoch === source.epoch);
   }
+
+  /** It is the first of its partition from now on. */
+  #set(source: RecordSource, known: Omit<Remembered, 'epoch'>): void {
+    const { epoch } = source;
+    const others = (this.#read.get(partitionName(source)) ?? []).filter((other) => other.epoch !== epoch);
+    this.#read.set(partitionName(source), [{ ...known, epoch }, ...others].slice(0, EPOCHS_MAX));
+  }
+}
+
+function withAccepted({ read, accepted }: Remembered): ReadEpoch | null {
+  let all = read;
+  for (const record of accepted) {
+    const { leaderEpoch, from } = record;
+    if (all === null) all = { leaderEpoch, to: from + 1, starts: [record] };
+    else if (from >= all.to && leaderEpoch >= all.leaderEpoch) {
+      const starts = leaderEpoch === all.leaderEpoch ? all.starts : [...all.starts, record];
+      all = { leaderEpoch, to: from + 1, starts };
+    }
+  }
+  return all;
 }
 
 /**

@@ -7,6 +7,7 @@ import { parseCommitMetadata } from './commitMetadata.js';
 import { hasReadOtherTopic, hasReadThisTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
 import { committedRead, type LogCut, type ReadEpoch } from './readEpochs.js';
+import type { EpochStart } from '../../kafka/kafkajs/recordSet.js';
 
 /** What is known about a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
@@ -245,6 +246,8 @@ export interface KnownEpoch {
   readonly startOffset: number;
   /** True if the partition was leaving the layout. */
   readonly closed: boolean;
+  /** See {@link acceptedUnder}. */
+  readonly accepted: AcceptedRecords;
 }
 
 /** Where a partition starts for which the group has no offset. */
@@ -273,11 +276,16 @@ export interface SameEpoch {
   readonly missed: number;
   /** The layout to leave. Null if the epoch can be continued. */
   readonly from: Layout | null;
+  /** The last records that batchers have accepted under it, as far as it is known who has written them. */
+  readonly accepted: readonly EpochStart[];
 }
 
 /**
  * Decides where a partition without an offset starts. The group's offsets expired, the group was deleted, or the topic
  * was recreated: the last record that a batcher accepted tells which. Pure.
+ *
+ * In the same topic the epoch is continued, whatever the log has lost: as it is read, the leaders of its batches tell where it
+ * was cut. If nobody knows who has written what was accepted, the record at the mark tells whether it is the same log.
  *
  * An epoch of another topic is not continued: the log is read from its start, under a new one. The record at the mark
  * would prove nothing. It may be one of this log that was read before the other topic was noticed, and what batchers
@@ -292,7 +300,7 @@ export function knownPosition(
   { layout, startFrom, formerEpoch = null }: { layout: Layout; startFrom: StartFrom; formerEpoch?: string | null },
 ): KnownPosition {
   if (known === null) return { type: 'newEpoch', offset: startFrom, reason: 'never read before' };
-  const { mark, startOffset, closed } = known;
+  const { mark, startOffset, closed, accepted } = known;
   if (hasReadOtherTopic(mark.epoch, topicId, formerEpoch))
     return { type: 'newEpoch', offset: logStart, reason: OTHER_LOG, isOtherTopic: true };
   const ifSame: SameEpoch = {
@@ -301,8 +309,9 @@ export function knownPosition(
     offset: Math.max(logStart, startOffset),
     missed: Math.max(0, logStart - (mark.offset + 1)),
     from: mustLeaveLayout(known.layout, layout, closed) ? known.layout : null,
+    accepted: accepted.records,
   };
-  if (logStart > mark.offset) return ifSame;
+  if (logStart > mark.offset || (accepted.areAll && hasReadThisTopic(mark.epoch, topicId))) return ifSame;
   if (logEnd > mark.offset) return { type: 'compare', mark, ifSame };
   return { type: 'shortLog', epoch: mark.epoch, position: mark.offset + 1 };
 }
@@ -330,7 +339,24 @@ export function lastEpoch(
     if (lowest !== undefined) startOffset = Math.min(startOffset, lowest[0] + 1);
     closed ||= epoch.closedAt !== undefined;
   }
-  return { ...last, startOffset, closed };
+  const coverage = coverages.map((each) => each.coverage);
+  return { ...last, startOffset, closed, accepted: acceptedUnder(last.mark.epoch, coverage) };
+}
+
+/** The last record that each batcher has accepted under an epoch. */
+export interface AcceptedRecords {
+  readonly records: readonly EpochStart[];
+  /** False if there are others, of which nobody knows who has written them: a sender of version 0.1.0, or Kafka did not tell it. */
+  readonly areAll: boolean;
+}
+
+/** @param coverages what each batcher has accepted of one partition */
+export function acceptedUnder(epoch: string, coverages: readonly PartitionCoverage[]): AcceptedRecords {
+  const marks = coverages.flatMap(({ mark }) => (mark?.epoch === epoch ? [mark] : []));
+  const records = marks.flatMap(({ offset, leaderEpoch }) =>
+    leaderEpoch === undefined ? [] : [{ leaderEpoch, from: offset }],
+  );
+  return { records, areAll: records.length === marks.length };
 }
 
 /** Within an epoch the higher offset is the later one, whatever the times are. */

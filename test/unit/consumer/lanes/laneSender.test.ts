@@ -59,6 +59,7 @@ function start(
     stuck: (message) => void told.push(message),
     heirStarted: ({ runId }) => void heirs.push(runId),
     setAside: () => Promise.resolve(),
+    leaderEpochBefore: () => null,
     ...overrides,
   };
   const flow = { historyBytesMax: 8_000_000, checkEveryBytes: 1_000_000 };
@@ -97,6 +98,19 @@ it('tells how long records have waited for others, and not what they have waited
   add(1);
   await eventually(() => expect(sent).toHaveLength(4));
   expect(sent[3]).toMatchObject({ records: 1, waitedMs: 30 });
+});
+
+it('tells a batcher who has written the last record of a chunk, if that is known', async () => {
+  const leaderEpochBefore = (_: object, offset: number) => (offset === 2 ? 7 : null);
+  const { sent, add } = start([], { leaderEpochBefore }, {}, { maxRecords: 2 });
+  add(2);
+  add(2);
+  await eventually(() => expect(sent).toHaveLength(2));
+  const marks = sent.map(({ segments }) => segments[0]?.mark);
+  expect(marks.map((mark) => [mark?.offset, mark?.leaderEpoch])).toEqual([
+    [1, 7],
+    [3, undefined],
+  ]);
 });
 
 it('a full pack tells how long the lane has lingered until it was full, and nothing in a backlog', async () => {

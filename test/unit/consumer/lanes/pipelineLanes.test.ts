@@ -75,7 +75,11 @@ function start({
       logger,
       stateLog: new StateLog(logger),
     },
-    { accepted: ({ records }) => void accepted.push(records), changed: () => lanes.updateGauges() },
+    {
+      accepted: ({ records }) => void accepted.push(records),
+      changed: () => lanes.updateGauges(),
+      leaderEpochBefore: () => null,
+    },
   );
   started.push(lanes);
   return { lanes, looked, told, well, metrics, accepted, pipeline: pipelines[0]! };

@@ -1,8 +1,9 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { AssignedPartition, PauseReason } from '../../../../src/consumer/partitions/assignedPartition.js';
 import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { READING } from '../../../../src/consumer/partitions/commitMetadata.js';
 import { BatchIntake } from '../../../../src/consumer/partitions/batchIntake.js';
+import type { Remembered } from '../../../../src/consumer/partitions/partitionStarts.js';
 import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
 import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import { FetchedBatch } from '../../../../src/kafka/kafkajs/fetchedBatch.js';
@@ -213,8 +214,13 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
  * @param end what the leader answers to the question where epoch 5 ends: as the epoch, as it has it, and the offset. Null if the
  * brokers are too old for the question
  * @param topicId null if Kafka does not tell it
+ * @param accepted what batchers have accepted
  */
-function ofLeaders(end: readonly [number, number] | null, topicId: string | null = 'aaaa') {
+function ofLeaders(
+  end: readonly [number, number] | null,
+  topicId: string | null = 'aaaa',
+  accepted: () => Promise<Remembered> = () => Promise.resolve(new Map()),
+) {
   const layout = { batchers: 2, keyFunction: 'key' } as const;
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const assignment = new Assignment({ orders: [0] });
@@ -244,6 +250,7 @@ function ofLeaders(end: readonly [number, number] | null, topicId: string | null
         void (pauses.ended += Number(paused!.resume(reason))),
     },
     opening: {
+      accepted,
       findStartAgain: (_: Assignment, { cut }: { cut: object | null }) => note(`cut ${JSON.stringify(cut)}`),
     },
     missing: { readsOn: () => undefined },
@@ -344,6 +351,55 @@ it.each([
 it('what is read again is taken without a question if it has the leaders that were read, also if another one follows', async () => {
   expect(await ofLeaders([5, 45]).take(35, [4, 35], [5, 40])).toEqual(['35 to 44', 'resolved 44']);
   expect(await ofLeaders([5, 50]).take(45, [5, 45], [6, 50])).toEqual(['45 to 54', 'resolved 54']);
+});
+
+describe('batchers have accepted more than the group has committed', () => {
+  const mark = { epoch: 'e1', offset: 69, timestampMs: 1, crc32: 2, acceptedAtMs: 3, leaderEpoch: 5 };
+  const coverage = { topic: 'orders', partition: 0, epochs: [], mark };
+  const remembered: Remembered = new Map([['orders/0', [{ layout: { batchers: 2, keyFunction: 'key' }, coverage }]]]);
+
+  it.each([
+    ['a part that begins with the new leader', 60, [[7, 60]]],
+    [
+      'a part that lies across the cut',
+      55,
+      [
+        [5, 55],
+        [7, 60],
+      ],
+    ],
+  ] as const)(
+    'and a cut log has grown again: under the old epoch they would drop what is there now, in %s',
+    async (_, from, leaders) => {
+      const { take } = ofLeaders([5, 60], 'aaaa', () => Promise.resolve(remembered));
+      await take(50, [5, 50]);
+      const told = (await take(from, ...leaders)).slice(2);
+      const before = from < 60 ? [`${from} to 59`] : ['cut {"at":60,"to":70}'];
+      expect(told).toEqual(['where does 5 end?', ...before]);
+    },
+  );
+
+  it('and the log still has it: it is taken, and the batchers are asked once', async () => {
+    const asked = vi.fn(() => Promise.resolve(remembered));
+    const { take } = ofLeaders([5, 70], 'aaaa', asked);
+    for (const from of [50, 60]) await take(from, [5, from]);
+    expect(asked).not.toHaveBeenCalled();
+    expect((await take(70, [7, 70])).slice(4)).toEqual(['where does 5 end?', '70 to 79', 'resolved 79']);
+    await take(80, [8, 80]);
+    expect(asked).toHaveBeenCalledOnce();
+  });
+
+  it('and they do not answer: nothing is taken of another leader, and they are asked again', async () => {
+    let isAway = true;
+    const answer = () => (isAway ? Promise.reject(new Error('no worker')) : Promise.resolve(remembered));
+    const { take, partition, pauses } = ofLeaders([5, 60], 'aaaa', answer);
+    expect(await take(60, [7, 60])).toEqual([]);
+    expect(partition.withheld(performance.now() + 60_000)).toContain('is a worker running?');
+    isAway = false;
+    await eventually(() => expect(pauses.ended).toBe(1));
+    partition.topicSeen(Infinity);
+    expect(await take(60, [7, 60])).toEqual(['where does 5 end?', 'cut {"at":60,"to":70}']);
+  });
 });
 
 it('an earlier leader after a later one has cut the log where the later one began', async () => {

@@ -54,6 +54,31 @@ it('begins with what the group has committed if this process has not read so far
   expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 7, to: 150, starts: by(7, 149) });
 });
 
+it('what batchers have accepted counts as read, though nobody knows what is before each of these records', () => {
+  const read = new ReadEpochs();
+  read.accepted(SOURCE, [
+    { leaderEpoch: 4, from: 90 },
+    { leaderEpoch: 3, from: 70 },
+  ]);
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 91, starts: [...by(3, 70), ...by(4, 90)] });
+  read.note(SOURCE, by(3, 50), 80);
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 91, starts: [...by(3, 50), ...by(4, 90)] });
+  // The leader of 85 may be 3 or 4. A commit that names the wrong one would be taken for a cut.
+  expect([80, 85].map((offset) => read.leaderEpochBefore(SOURCE, offset))).toEqual([3, null]);
+  read.note(SOURCE, [...by(3, 80), ...by(4, 82)], 100);
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 100, starts: [...by(3, 50), ...by(4, 82)] });
+});
+
+it('an epoch that begins at a cut knows only what was read, and the one before still what was accepted', () => {
+  const read = new ReadEpochs();
+  read.note(SOURCE, by(3), 50);
+  read.accepted(SOURCE, by(4, 90));
+  const after = { ...SOURCE, epoch: 'e2' };
+  read.continueAt(70, { before: 'e1', source: after });
+  expect(read.of(after)).toMatchObject({ leaderEpoch: 3, to: 50, starts: by(3) });
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 91 });
+});
+
 it('knows who has written the record before an offset, as far as it was read', () => {
   const read = new ReadEpochs();
   expect(read.leaderEpochBefore(SOURCE, 10)).toBeNull();

@@ -10,6 +10,7 @@ import {
 import { newEpoch } from '../../../../src/consumer/partitions/epoch.js';
 import {
   afterShortLog,
+  acceptedUnder,
   afterUnknownCluster,
   knownPosition,
   lastEpoch,
@@ -243,7 +244,8 @@ it('reads back the metadata it writes, whatever the key function', () => {
 });
 
 const mark = { epoch: 'e1', offset: 80, timestampMs: 1, crc32: 2, acceptedAtMs: 3 };
-const known: KnownEpoch = { layout: LAYOUT, mark, startOffset: 20, closed: false };
+const accepted = { records: [], areAll: false };
+const known: KnownEpoch = { layout: LAYOUT, mark, startOffset: 20, closed: false, accepted };
 const where = { layout: LAYOUT, startFrom: 'latest' } as const;
 
 it('without an offset and unknown to the batchers a partition starts where the configuration says', () => {
@@ -251,12 +253,28 @@ it('without an offset and unknown to the batchers a partition starts where the c
 });
 
 it('without an offset but known to batchers, the log is compared with their last record', () => {
-  const ifSame = { type: 'sameEpoch', epoch: 'e1', offset: 20, missed: 0, from: null };
+  const ifSame = { type: 'sameEpoch', epoch: 'e1', offset: 20, missed: 0, from: null, accepted: [] };
   expect(knownPosition(known, facts(), where)).toEqual({ type: 'compare', mark, ifSame });
   expect(knownPosition(known, facts({ logStart: 81 }), where)).toEqual({ ...ifSame, offset: 81 });
   expect(knownPosition(known, facts({ logStart: 90 }), where)).toEqual({ ...ifSame, offset: 90, missed: 9 });
   const short = { type: 'shortLog', epoch: 'e1', position: 81 };
   expect(knownPosition(known, facts({ logEnd: 80 }), where)).toEqual(short);
+});
+
+it('without an offset, the epoch of the topic that is there now goes on, whatever its log has lost: who has written it tells where', () => {
+  const epoch = newEpoch('aaaaaaaa');
+  const records = [
+    { leaderEpoch: 3, from: 70 },
+    { leaderEpoch: 4, from: 80 },
+  ];
+  const told = { ...known, mark: { ...mark, epoch }, accepted: { records, areAll: true } };
+  const goesOn = { type: 'sameEpoch', epoch, offset: 20, missed: 0, from: null, accepted: records };
+  for (const logEnd of [100, 80, 30])
+    expect(knownPosition(told, facts({ topicId: 'aaaaaaaa', logEnd }), where)).toEqual(goesOn);
+  // Nobody knows who has written one of them.
+  const partly = { ...told, accepted: { records, areAll: false } };
+  expect(knownPosition(partly, facts({ topicId: 'aaaaaaaa' }), where)).toMatchObject({ type: 'compare' });
+  expect(knownPosition(partly, facts({ topicId: 'aaaaaaaa', logEnd: 80 }), where)).toMatchObject({ type: 'shortLog' });
 });
 
 it('without an offset, an epoch of another layout, or one that was being closed, is left in order', () => {
@@ -295,4 +313,11 @@ it('knows the epoch that was sent last, over all layouts, and where it began', (
       { layout: TWELVE, coverage: coverage('new', 130, 20, [[99, 130]]) },
     ]),
   ).toMatchObject({ layout: TWELVE, mark: { epoch: 'new', offset: 130 }, startOffset: 100, closed: false });
+});
+
+it('knows the last record that each batcher has accepted under an epoch, and who has written it', () => {
+  const coverage = (of: object) => ({ topic: 'orders', partition: 0, epochs: [], mark: { ...mark, ...of } });
+  const two = [coverage({ offset: 7, leaderEpoch: 2 }), coverage({ epoch: 'e2', offset: 9 })];
+  expect(acceptedUnder('e1', two)).toEqual({ records: [{ leaderEpoch: 2, from: 7 }], areAll: true });
+  expect(acceptedUnder('e2', two)).toEqual({ records: [], areAll: false });
 });
