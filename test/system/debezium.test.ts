@@ -250,3 +250,27 @@ it('a deletion that says only the primary key deletes the row, whatever types th
   expect(fixture.acks.map(({ status, code }) => code ?? status)).toEqual(Array(4).fill('inserted'));
   expect(await fixture.query(`SELECT toInt32(id) AS id, state FROM ${table} FINAL`)).toEqual([{ id: 2, state: 'new' }]);
 });
+
+it('setup sorts by what only the keys have, as a router of Debezium’s adds it, if it is mapped, and says so if not', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { envelope: 'debezium' } });
+  const table = `${fixture.table}_shards`;
+  const change = ofPostgres({ op: 'c', before: null, after: { id: 1, name: 'a', balance: '1.50' }, at: 1 });
+  const key = JSON.stringify({
+    schema: {},
+    payload: { id: 1, __dbz__physicalTableIdentifier: 'server.shard1.customers' },
+  });
+  await fixture.produce(1, () => ({ key, value: JSON.stringify(change) }));
+  const lacking = await ktb(fixture.config({ table }), ['setup', '--from-sample', '10']);
+  expect(lacking.code).toBe(1);
+  expect(lacking.output.replaceAll(/\s+/g, ' ')).toContain(
+    "columns: { __dbz__physicalTableIdentifier: 'key:/__dbz__physicalTableIdentifier' }",
+  );
+  const columns = { shard: 'key:/__dbz__physicalTableIdentifier' };
+  const setup = await ktb(fixture.config({ table, key: { format: 'json' }, columns }), [
+    'setup',
+    '--from-sample',
+    '10',
+  ]);
+  expect(setup.output).toMatch(/`shard` String[\s\S]*ORDER BY \(`id`, `shard`\)/);
+  expect(setup.code).toBe(0);
+});

@@ -31,6 +31,7 @@ import { inferColumns } from '../../clickhouse/inferColumns.js';
 import { findsByIdentity, projectionStatements } from '../../clickhouse/lookUpProjection.js';
 import type { Sample, SampledParts, TableOfTopics } from './sample.js';
 import { Samples } from './samples.js';
+import { lackingText, sortingColumns, takenFrom } from './sortingColumns.js';
 
 export interface SetupOptions {
   readonly config: string;
@@ -169,9 +170,13 @@ async function setUpTable(
   }
   if (envelope !== undefined && key === null)
     return `Table ${table} cannot be proposed: no record of ${topicsText(topics)} has a key that names the columns to sort by. Create it`;
-  const { columns, left } = await inferColumns(clickhouse, rows, destination, key ?? [], types);
+  const keyed = (key ?? []).flatMap((name) => [name, ...takenFrom(name, destination.columns)]);
+  const { columns, left } = await inferColumns(clickhouse, rows, destination, keyed, types);
+  const sorting = key && sortingColumns(key, columns, destination.columns);
+  if (sorting !== null && sorting.lacking.length > 0)
+    return `Table ${table} cannot be proposed: ${lackingText(sorting.lacking)}`;
   for (const reason of [...left, ...misfits]) console.log(`table ${table}: ${reason}`);
-  const statement = tableStatement(table, columns, mapping, key);
+  const statement = tableStatement(table, columns, mapping, sorting?.columns);
   if (!dryRun) await clickhouse.command({ query: statement });
   console.log(
     `table ${table}: ${dryRun ? 'would be created' : 'created'} from ${sampleText(sample, manyRows)} as\n\n${statement}\n`,
