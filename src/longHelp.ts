@@ -292,6 +292,9 @@ A replayed record is a new record of its topic, with its key and headers, and is
 answered like any other. Its dead letter stays on the dead-letter topic. All readers
 of the topic get it again: other pipelines, which may have a row of it already, and
 other installations and programs. It names the other pipelines of the configuration.
+Where the latest change of a row wins by its offset (debezium.version: offset), a
+replayed record gets the offset that it had at first in the header
+ktb.replayed.offset, and that one counts.
 
 It does not replay foreign signals, records whose topic is no longer an
 input topic, and records that lack a part (docs/operations.md#dead-letters). It

@@ -274,3 +274,35 @@ it('setup sorts by what only the keys have, as a router of Debezium’s adds it,
   expect(setup.output).toMatch(/`shard` String[\s\S]*ORDER BY \(`id`, `shard`\)/);
   expect(setup.code).toBe(0);
 });
+
+it('an old change that is replayed does not win over a newer one', async () => {
+  const fixture = await Fixture.create(stack(), { partitions: 1, pipeline: { envelope: 'debezium' } });
+  const table = `${fixture.table}_replayed`;
+  await fixture.query(
+    `CREATE TABLE ${table} (id Int64, n UInt8,
+       _topic LowCardinality(String), _partition UInt32, _offset UInt64, _timestamp DateTime64(3), _key String,
+       _epoch LowCardinality(String), _version UInt64, _is_deleted UInt8)
+     ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id SETTINGS non_replicated_deduplication_window = 1000`,
+  );
+  const config = fixture.config({ table });
+  await fixture.collectAcks();
+  await Daemon.start(config);
+  for (const n of [300, 5])
+    await fixture.produce(1, () => ({ key: '{"id":1}', value: JSON.stringify({ op: 'u', after: { id: 1, n } }) }));
+  await eventually(() => expect(fixture.acks.map(({ status }) => status).toSorted()).toEqual(['inserted', 'rejected']));
+  await fixture.query(`ALTER TABLE ${table} MODIFY COLUMN n UInt16`);
+  const replay = await ktb(config, ['dlq', 'replay', fixture.name, '--all']);
+  expect(replay.output).toContain('1 replayed to');
+  await eventually(() => expect(fixture.acks).toHaveLength(3));
+  const rows = (final: string) =>
+    fixture.query(
+      `SELECT n, toUInt32(_version) AS version, toUInt32(_offset) AS offset FROM ${table} ${final} ORDER BY version`,
+    );
+  await eventually(async () =>
+    expect(await rows('')).toEqual([
+      { n: 300, version: 0, offset: 2 },
+      { n: 5, version: 1, offset: 1 },
+    ]),
+  );
+  expect(await rows('FINAL')).toEqual([{ n: 5, version: 1, offset: 1 }]);
+});
