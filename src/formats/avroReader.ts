@@ -1,25 +1,10 @@
+import { BinaryReader, endsEarly } from './binaryReader.js';
 import { UndecodableError } from './errors.js';
 
-/**
- * Reads Avro's binary encoding between two places of a buffer, and never beyond. The buffer usually holds other records,
- * too.
- *
- * @throws UndecodableError from each method, if the bytes end too early or are none of this encoding
- */
-export class AvroReader {
-  bytes: Buffer = Buffer.alloc(0);
-  at = 0;
-  end = 0;
+/** Reads Avro's binary encoding. */
+export class AvroReader extends BinaryReader {
   /** The last {@link long} that a number cannot hold exactly. */
   big = 0n;
-  #depth = 0;
-
-  set(bytes: Buffer, from: number, to: number): void {
-    this.bytes = bytes;
-    this.at = from;
-    this.end = to;
-    this.#depth = 0;
-  }
 
   /** A whole number of 64 bits. NaN if it needs more than 53, then {@link big} is the number. */
   long(): number {
@@ -73,14 +58,6 @@ export class AvroReader {
     return byte === 1;
   }
 
-  float(): number {
-    return this.bytes.readFloatLE(this.skip(4));
-  }
-
-  double(): number {
-    return this.bytes.readDoubleLE(this.skip(8));
-  }
-
   /** The length of bytes or of a text, all of which is there. */
   size(): number {
     const size = this.long();
@@ -100,38 +77,14 @@ export class AvroReader {
     return -items;
   }
 
-  /** Passes over some bytes. @returns where they begin */
-  skip(length: number): number {
-    const { at } = this;
-    if (length > this.end - at) throw endsEarly();
-    this.at = at + length;
-    return at;
-  }
-
-  /** Begins a value that has others in it: a record, an array, a map or a union. */
-  enter(): void {
-    if (++this.#depth > DEPTH_MAX) throw new UndecodableError('its values are nested too deeply');
-  }
-
-  /** Ends what {@link enter} began. */
-  leave(): void {
-    this.#depth--;
-  }
-
   #big(folded: bigint): number {
     this.big = (folded & 1n) === 0n ? folded >> 1n : -(folded >> 1n) - 1n;
     return NaN;
   }
 }
 
-/** Values within values. Each takes room on the stack. */
-const DEPTH_MAX = 500;
 const LOW = 2 ** 28;
 /** Below it, the two parts together have 53 bits. */
 const HIGH_OF_NUMBERS = 2 ** 25;
 const BEYOND_64_BITS = 2n ** 64n;
 const INT_BEYOND = 2 ** 31;
-
-function endsEarly(): UndecodableError {
-  return new UndecodableError('its bytes end too early for its schema');
-}

@@ -1,28 +1,13 @@
+import { BinaryReader, endsEarly } from './binaryReader.js';
 import { UndecodableError } from './errors.js';
 
-/**
- * Reads Protobuf's binary encoding between two places of a buffer, and never beyond. The buffer usually holds other
- * records, too.
- *
- * @throws UndecodableError from each method, if the bytes end too early or are none of this encoding
- */
-export class ProtobufReader {
-  bytes: Buffer = Buffer.alloc(0);
-  at = 0;
-  end = 0;
+/** Reads Protobuf's binary encoding. */
+export class ProtobufReader extends BinaryReader {
   /** The lower and the upper half of the last number of 64 bits, neither with a sign. */
   low = 0;
   high = 0;
   /** Of the work that the bytes may take, in the tags that are read. */
   stepsLeft = 0;
-  #depth = 0;
-
-  set(bytes: Buffer, from: number, to: number): void {
-    this.bytes = bytes;
-    this.at = from;
-    this.end = to;
-    this.#depth = 0;
-  }
 
   /** Reads a number of variable length into {@link low} and {@link high}. @returns low */
   varint(): number {
@@ -76,27 +61,11 @@ export class ProtobufReader {
     this.high = this.bytes.readUInt32LE(at + 4);
   }
 
-  float(): number {
-    return this.bytes.readFloatLE(this.skip(4));
-  }
-
-  double(): number {
-    return this.bytes.readDoubleLE(this.skip(8));
-  }
-
   /** The length of what follows, all of which is there. */
   size(): number {
     const size = this.varint();
     if (this.high !== 0 || size > this.end - this.at) throw endsEarly();
     return size;
-  }
-
-  /** Passes over some bytes. @returns where they begin */
-  skip(length: number): number {
-    const { at } = this;
-    if (length > this.end - at) throw endsEarly();
-    this.at = at + length;
-    return at;
   }
 
   step(count: number): void {
@@ -139,26 +108,9 @@ export class ProtobufReader {
       this.skipValue(tag);
     }
   }
-
-  /** Begins a value that has others in it. */
-  enter(): void {
-    if (++this.#depth > DEPTH_MAX) throw new UndecodableError('its values are nested too deeply');
-  }
-
-  /** Ends what {@link enter} began. */
-  leave(): void {
-    this.#depth--;
-  }
 }
 
 /** How a value is written, in the last three bits of its tag. */
 export const WIRE = { varint: 0, fixed64: 1, sized: 2, group: 3, groupEnd: 4, fixed32: 5 } as const;
 
 const NO_GROUP = -1;
-
-/** Values within values. Each takes room on the stack. */
-const DEPTH_MAX = 500;
-
-function endsEarly(): UndecodableError {
-  return new UndecodableError('its bytes end too early for its schema');
-}
