@@ -2,7 +2,7 @@
 export interface ForeignSignal {
   /** The beginning of its name. */
   readonly name: string;
-  /** Its arguments as a JSON array. Null if they are too large to be kept. */
+  /** Its arguments as a JSON array. Null if they are too large to be kept, or one came encrypted. */
   readonly value: string | null;
   /**
    * Bytes of the whole JSON in UTF-8. If a batcher of version 0.1.0 kept the signal: its characters. 0 if the arguments

@@ -7,7 +7,7 @@ import { callOf, purposeOf, resultBinding, type Binding } from '../protocol/encr
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
 import type { Answer, RunEvent } from '../workflows/closedRun.js';
-import { payloadConverter, readPayload } from '../workflows/payloadConverter.js';
+import { payloadConverter, readOrBytes, readPayload } from '../workflows/payloadConverter.js';
 import { lastingRunId } from '../workflows/runIdentity.js';
 import type { BatcherSettings } from '../protocol/settings.js';
 import { payloadReader } from './encryption.js';
@@ -168,13 +168,15 @@ function decodeEvent(event: HistoryEvent, scheduled: Map<number, ScheduledActivi
   }
   if (event.workflowExecutionSignaledEventAttributes) {
     const { signalName, input } = event.workflowExecutionSignaledEventAttributes;
-    return [{ type: 'signaled', name: signalName ?? '', args: decodeAll(input?.payloads, open), atMs }];
+    // The batcher gets them in the same form.
+    const args = (input?.payloads ?? []).map((payload) => payloadConverter.fromPayload(open(payload)));
+    return [{ type: 'signaled', name: signalName ?? '', args, atMs }];
   }
   if (event.activityTaskScheduledEventAttributes) {
     const { activityType, input } = event.activityTaskScheduledEventAttributes;
     const name = activityType?.name ?? '';
     if (!READ_ACTIVITIES.includes(name)) return [];
-    const args = decodeAll(input?.payloads, open);
+    const args = (input?.payloads ?? []).map((payload) => readOrBytes(open(payload)));
     scheduled.set(eventId, { name, call: callOf(name, args, purposeOf) });
     return [{ type: 'activityScheduled', eventId }, ...insertScheduled(name, args, atMs)];
   }
@@ -264,13 +266,4 @@ function decode<T>(payloads: readonly Payload[] | null | undefined, index: numbe
   const payload = payloads?.[index];
   if (payload === undefined) throw new Error('a batcher’s history lacks a payload');
   return readPayload<T>(open(payload));
-}
-
-/**
- * Payloads of foreign signals may have any encoding. The batcher gets them in the same form.
- *
- * @throws MissingKeyError: it may be ours
- */
-function decodeAll(payloads: readonly Payload[] | null | undefined, open: Open): unknown[] {
-  return (payloads ?? []).map((payload) => payloadConverter.fromPayload(open(payload)));
 }

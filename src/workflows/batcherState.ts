@@ -87,7 +87,8 @@ export class BatcherState {
     this.#parts = newParts(run);
     this.#intake = new SignalIntake(this.#parts, run.workflowId, () => this.refusesUnencrypted, heirOf);
     if (carried !== undefined) {
-      restore(this.#parts, isOurs ? carried : withoutMarks(carried), bodies);
+      if (isOurs) restore(this.#parts, carried, bodies);
+      else restore(this.#parts, withoutMarks(carried), withoutSecrets(bodies));
       if (isOurs) trustEncrypted(this.#parts, carried.chunks);
       this.#parts.progress.carriedBytes = encodedJsonBytes(input) + bodies.length;
     }
@@ -471,6 +472,14 @@ function withoutEncryption({ encryption: _, sealedAtMs: _at, ...settings }: Batc
 /** State of somebody who may not have the key. */
 function withoutMarks(carried: CarriedState): CarriedState {
   return { ...carried, chunks: carried.chunks.map(({ encrypted: _, ...chunk }) => chunk) };
+}
+
+/**
+ * Bodies that came encrypted for something else are copied from a history by somebody who cannot read them. When their
+ * batch is given up, they would be dead letters. Zeros of the same length cannot be unpacked, so the batch waits for a person.
+ */
+function withoutSecrets(bodies: Uint8Array): Uint8Array {
+  return purposeOf(bodies) === null ? bodies : new Uint8Array(bodies.length);
 }
 
 function onlyInstallation({ installation }: BatcherSettings): Pick<BatcherSettings, 'installation'> {

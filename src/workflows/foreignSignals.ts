@@ -1,10 +1,14 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { purposeOf } from '../protocol/encryption.js';
 import type { ForeignSignal } from '../protocol/foreignSignal.js';
 import { encodedJsonBytes } from './encodedJsonBytes.js';
 
 /**
  * Foreign signals that wait for the dead-letter topic. Pure. They are bounded, because they travel in an activity's
  * input and over continue-as-new. A large signal, or one too many, is kept without its value. A flood is only counted.
+ *
+ * A signal that came encrypted is kept without its value, too. Somebody without the key may have copied it from the
+ * batcher's history, under another name, to read it on the topic.
  */
 export class ForeignSignals {
   /** Signals waiting. */
@@ -32,7 +36,8 @@ export class ForeignSignals {
     if (this.#waiting.length >= ForeignSignals.WAITING_MAX) return;
     const text = toJson(args);
     const size = text === null ? 0 : utf8Bytes(text);
-    const value = size > Math.min(ForeignSignals.VALUE_MAX, ForeignSignals.VALUES_MAX - this.#valueBytes) ? null : text;
+    const room = Math.min(ForeignSignals.VALUE_MAX, ForeignSignals.VALUES_MAX - this.#valueBytes);
+    const value = size > room || args.some((arg) => purposeOf(arg) !== null) ? null : text;
     if (value !== null) this.#valueBytes += size;
     this.#waiting = [...this.#waiting, { name: name.slice(0, ForeignSignals.NAME_MAX), value, size, atMs }];
   }

@@ -12,7 +12,8 @@ import {
 /**
  * The default converter, except for payloads that it cannot read: invalid JSON, or an unknown encoding. There the
  * default converter throws, and one foreign signal would fail the workflow task again and again. Here such an argument
- * becomes its encoding and its bytes. These are no chunk, so the signal counts as foreign.
+ * becomes its encoding and its bytes. These are no chunk, so the signal counts as foreign. So does a text or a number that
+ * came encrypted, because only objects can be noted. ktb sends none.
  */
 export const payloadConverter: PayloadConverter = {
   toPayload: (...args) => {
@@ -28,19 +29,34 @@ export const payloadConverter: PayloadConverter = {
   },
   fromPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
     const [payload] = args;
-    mustBeDecrypted(payload);
-    try {
-      return readPayload<T>(...args);
-    } catch {
-      return unreadable(payload) as T;
-    }
+    const value = readOrBytes<T>(...args);
+    const isNoted = typeof value === 'object' || value === undefined;
+    return isNoted || payload.metadata?.[AUTHENTIC_METADATA] === undefined ? value : (asBytes(payload) as T);
   },
 };
 
+/**
+ * Reads a payload, which may be anything. One that cannot be read becomes its encoding and its bytes.
+ *
+ * @throws Error if it is still encrypted
+ */
+export function readOrBytes<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
+  const [payload] = args;
+  mustBeDecrypted(payload);
+  try {
+    return readPayload<T>(...args);
+  } catch {
+    return asBytes(payload) as T;
+  }
+}
+
 /** Reads a payload as the default converter does, and notes whether it came encrypted, see `protocol/encryption.ts`. */
 export function readPayload<T>(...args: Parameters<typeof defaultPayloadConverter.fromPayload<T>>): T {
-  const value = defaultPayloadConverter.fromPayload<T>(...args);
-  const purpose = args[0].metadata?.[AUTHENTIC_METADATA];
+  return noted(defaultPayloadConverter.fromPayload<T>(...args), args[0]);
+}
+
+function noted<T>(value: T, { metadata }: Payload): T {
+  const purpose = metadata?.[AUTHENTIC_METADATA];
   if (purpose !== undefined) markAuthentic(value, textIn(purpose));
   return value;
 }
@@ -57,12 +73,10 @@ function mustBeDecrypted({ metadata }: Payload): void {
     );
 }
 
-function unreadable({ metadata, data }: Payload): { readonly encoding: string; readonly data: Uint8Array } {
-  return {
-    encoding: textIn(metadata?.['encoding']),
-    // A copy, because bytes from outside the sandbox are not an instance of its Uint8Array.
-    data: new Uint8Array(data ?? []),
-  };
+function asBytes(payload: Payload): { readonly encoding: string; readonly data: Uint8Array } {
+  const { metadata, data } = payload;
+  // A copy, because bytes from outside the sandbox are not an instance of its Uint8Array.
+  return noted({ encoding: textIn(metadata?.['encoding']), data: new Uint8Array(data ?? []) }, payload);
 }
 
 function textIn(bytes: Uint8Array | undefined): string {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { PURPOSES, REFUSED_ENCODING } from '../../../src/protocol/encryption.js';
+import { PayloadCipher } from '../../../src/codecs/payloadCipher.js';
+import { carriedPurpose, PURPOSES, REFUSED_ENCODING, signalPurpose } from '../../../src/protocol/encryption.js';
 import type { BatcherInput, PostponedConfirmation } from '../../../src/protocol/batcher.js';
 import { RUN_BEFORE, type Inheritance } from '../../../src/protocol/inheritance.js';
 import { PAYLOAD_BYTES_MAX, withinPayload } from '../../../src/protocol/payloadLimit.js';
@@ -9,6 +10,7 @@ import { BatcherState } from '../../../src/workflows/batcherState.js';
 import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
+import { payloadConverter } from '../../../src/workflows/payloadConverter.js';
 import { applySignal } from '../../../src/workflows/signals.js';
 import { joinInheritances } from '../../../src/workflows/trust.js';
 import { chunk, chunkOf, input, settings } from '../../support/chunks.js';
@@ -220,6 +222,56 @@ it('nobody without the key starts a run with chunks that count as encrypted', ()
   // No process of ktb starts a run with the state of another one.
   for (const args of [own, [sealed, sealedBodies], [carried, bodies]] as const)
     expect(flags(new BatcherState(RUN, ...args))).toEqual([]);
+});
+
+describe('what somebody without the key has copied from the batcher’s history comes out nowhere in plain text', () => {
+  const cipher = new PayloadCipher({ keys: new Map([['k1', new Uint8Array(32)]]), active: 'k1' });
+  /** As the batcher reads a payload that was encrypted for it. */
+  const read = (payload: Parameters<typeof payloadConverter.fromPayload>[0], purpose: string) =>
+    payloadConverter.fromPayload(cipher.decrypt(cipher.encrypt(payload, RUN.workflowId, purpose), RUN.workflowId));
+  const SECRET = 'a secret';
+  const secrets: [string, unknown][] = [
+    ['an object', { value: SECRET }],
+    ['bytes', Buffer.from(SECRET)],
+    ['a text', SECRET],
+  ];
+
+  it.each(secrets)('as a signal: %s', (_, value) => {
+    const copied = read(payloadConverter.toPayload(value), carriedPurpose(1, 'r0'));
+    const state = strict();
+    for (const [name, ...args] of [
+      ['foo', copied],
+      ['foo', 'plain', copied],
+      ['records', next()[0], copied],
+      ['submit', copied],
+      ['pause', copied],
+    ] as [string, ...unknown[]][]) {
+      expect(applySignal(state, name, args, 0)).toBe(false);
+      state.keepForeignSignal(name, args, 0);
+    }
+    expect(state.foreignSignals.map((signal) => signal.value)).toEqual([null, null, null, null, null]);
+    expect(state.foreignSignals[0]!.size).toBeGreaterThan(SECRET.length);
+  });
+
+  it('as a signal: a payload in an encoding of a requester’s own', () => {
+    const own = { metadata: { encoding: Buffer.from('binary/own') }, data: Buffer.from(SECRET) };
+    const state = strict();
+    state.keepForeignSignal('foo', [read(own, PURPOSES.request)], 0);
+    state.keepForeignSignal('foo', [payloadConverter.fromPayload(own)], 0);
+    const hex = Buffer.from(SECRET).toString('hex');
+    expect(state.foreignSignals.map(({ value }) => value)).toEqual([null, expect.stringContaining(hex)]);
+  });
+
+  it('as the buffer of a run that they start: a person may give its batch up', () => {
+    const state = newBatcher();
+    const [meta, body] = next();
+    applySignal(state, 'records', [meta, body], 0);
+    const { input: carried } = state.carryOver(0);
+    const bodiesOf = (bodies: Uint8Array) => new BatcherState(NEXT_RUN, carried, bodies).takeBatch('delay', 0).bodies;
+    expect(bodiesOf(body)).toEqual(body);
+    for (const purpose of [signalPurpose('records', 1, 'id'), carriedPurpose(1, 'r1'), carriedPurpose(1, 'r0')])
+      expect(bodiesOf(asEncrypted(purpose, body))).toEqual(new Uint8Array(body.length));
+  });
 });
 
 it('an heir reads from the history what the run took, and not what it refused', () => {
