@@ -1,6 +1,7 @@
 import { splitChunks, type PackedChunks } from '../protocol/chunkBodies.js';
 import { decodeChunk, type DecodedSegment } from './chunkCodec.js';
 import { sourceName, type RecordSource } from '../protocol/record.js';
+import { memoryBytes } from '../protocol/recordLimit.js';
 import { isRequestSource } from '../protocol/request.js';
 import { UnpackRoom } from './packing.js';
 import { decodeRequest } from './requestCodec.js';
@@ -9,7 +10,7 @@ import { decodeRequest } from './requestCodec.js';
  * Decodes the records of buffered chunks, chunk by chunk, whether they came from Kafka or from requesters.
  *
  * @param room for all of them together
- * @throws ChunkCorruptError
+ * @throws ChunkCorruptError; RangeError if requests take more than the room
  */
 export function* decodeBufferedChunks(
   packed: PackedChunks,
@@ -20,7 +21,9 @@ export function* decodeBufferedChunks(
     const [first] = segments;
     if (first !== undefined && isRequestSource(first)) {
       const { topic, partition, epoch, to } = first;
-      yield [{ topic, partition, epoch, records: [decodeRequest(body, to)] }];
+      const record = decodeRequest(body, to);
+      room.takeObjects(memoryBytes(record, body.length));
+      yield [{ topic, partition, epoch, records: [record] }];
     } else {
       yield decodeChunk(segments, body, keep, room);
     }

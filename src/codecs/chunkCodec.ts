@@ -119,12 +119,12 @@ export function decodeChunk(
   keep?: readonly (readonly OffsetRange[] | null)[],
   room = new UnpackRoom(),
 ): DecodedSegment[] {
-  const columns = unpack(body, room);
-  if (columns.length !== segments.length) {
-    throw new ChunkCorruptError(`the body has ${columns.length} segments, its metadata ${segments.length}`);
+  const bySegment = decodeBody(body, room);
+  if (bySegment.length !== segments.length) {
+    throw new ChunkCorruptError(`the body has ${bySegment.length} segments, its metadata ${segments.length}`);
   }
   return segments.map(({ topic, partition, epoch }, index) => {
-    const records = decodeColumns(columns[index] as SegmentColumns);
+    const records = bySegment[index] as KafkaRecord[];
     const ranges = keep?.[index] ?? null;
     return { topic, partition, epoch, records: ranges === null ? records : within(records, ranges) };
   });
@@ -136,12 +136,9 @@ export function decodeChunk(
  * @throws ChunkCorruptError
  */
 export function decodeBody(body: Uint8Array, room = new UnpackRoom()): KafkaRecord[][] {
-  return unpack(body, room).map(decodeColumns);
-}
-
-function unpack(body: Uint8Array, room: UnpackRoom): SegmentColumns[] {
   try {
-    return unpackCompressed(body, room) as SegmentColumns[];
+    const segments = unpackCompressed(body, room) as SegmentColumns[];
+    return segments.map((columns) => decodeColumns(columns, room));
   } catch (error) {
     throw new ChunkCorruptError('the body cannot be decompressed and unpacked', { cause: error });
   }

@@ -1,13 +1,23 @@
 import { asBuffer } from '../lib/asBuffer.js';
-import { PackedRecord } from '../protocol/packedRecord.js';
+import { NULL_LENGTH, PackedRecord } from '../protocol/packedRecord.js';
 import { NO_HEADERS, type RecordHeader } from '../protocol/record.js';
 import type { SegmentColumns } from './encodeColumns.js';
+import { UnpackRoom } from './packing.js';
 
-/** The opposite of `encodeColumns`. Keys and values share the columns' memory. */
-export function decodeColumns(columns: SegmentColumns): PackedRecord[] {
+/** Of a record by itself, and its place in an array. Measured with Node 20, rounded up. */
+const RECORD_BYTES = 200;
+
+/**
+ * The opposite of `encodeColumns`. Keys and values share the columns' memory.
+ *
+ * @throws Error if they are no columns of ours, or their records take more than the room
+ */
+export function decodeColumns(columns: SegmentColumns, room = new UnpackRoom()): PackedRecord[] {
   const [offsetDeltas, timestampDeltas, keyLengths, keys, valueLengths, values, headers, stubs] = columns;
+  room.takeObjects(offsetDeltas.length * RECORD_BYTES);
   const headersOf = headersByIndex(headers);
-  const tooLargeBytesOf = stubs.length === 0 ? undefined : new Map(stubs);
+  const tooLargeBytesOf =
+    stubs.length === 0 ? undefined : new Map(stubs.filter(([, bytes]) => typeof bytes === 'number'));
   const keyBytes = asBuffer(keys);
   const valueBytes = asBuffer(values);
   let offset = 0;
@@ -19,8 +29,9 @@ export function decodeColumns(columns: SegmentColumns): PackedRecord[] {
     offset += offsetDeltas[index] as number;
     const timestampDelta = timestampDeltas[index] as number | bigint;
     if (typeof timestampDelta === 'number') timestampMs += timestampDelta;
-    const keyLength = keyLengths[index] as number;
-    const valueLength = valueLengths[index] as number;
+    // From another negative place, bytes would be counted from the end.
+    const keyLength = Math.max(NULL_LENGTH, keyLengths[index] as number);
+    const valueLength = Math.max(NULL_LENGTH, valueLengths[index] as number);
     records.push(
       new PackedRecord(
         offset,
@@ -38,6 +49,8 @@ export function decodeColumns(columns: SegmentColumns): PackedRecord[] {
     keyAt += Math.max(0, keyLength);
     valueAt += Math.max(0, valueLength);
   }
+  // Texts would be put one after the other, and each record would have a longer one.
+  if (typeof offset !== 'number') throw new Error('an offset that is no number');
   return records;
 }
 
@@ -55,9 +68,11 @@ function headersByIndex(headers: SegmentColumns[6]): ReadonlyMap<number, readonl
 function pairs(namesAndValues: (string | Uint8Array | null)[]): RecordHeader[] {
   const headers: RecordHeader[] = [];
   for (let index = 0; index < namesAndValues.length; index += 2) {
+    const name = namesAndValues[index];
     const value = namesAndValues[index + 1];
-    if (value === null) headers.push([namesAndValues[index] as string, null]);
-    else if (value instanceof Uint8Array) headers.push([namesAndValues[index] as string, Buffer.from(value)]);
+    if (typeof name !== 'string') throw new Error('a header whose name is no text');
+    if (value === null) headers.push([name, null]);
+    else if (value instanceof Uint8Array) headers.push([name, Buffer.from(value)]);
   }
   return headers;
 }

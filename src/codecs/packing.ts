@@ -3,6 +3,7 @@
  */
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr';
 import { compress, decompress } from './compression.js';
+import { unpackedSize } from './unpackedSize.js';
 
 /** What the buffer begins with: as much as msgpackr takes by itself. */
 const BUFFER_BYTES_MIN = 8 * 1024;
@@ -32,23 +33,42 @@ export function packCompressed(value: unknown): Buffer {
 }
 
 /**
- * How much may be unpacked together. A payload has 2 MiB, and somebody who may write to Temporal can make one of a few kilobytes
- * that takes gigabytes.
+ * How much may be unpacked together. A payload has 2 MiB, and somebody who may write to Temporal can make one of some hundred
+ * bytes that takes gigabytes: zeros are compressed, and a byte may become an object.
  */
 export class UnpackRoom {
   #bytes: number;
+  #objectBytes: number;
 
-  /** @param bytes after decompression. The default is more than our largest batch: 64 MiB, and a record of 256 MiB from 0.1.0 */
-  constructor(bytes = 512 * 1024 * 1024) {
+  /**
+   * The defaults are more than our largest batch: 64 MiB, and a record of 256 MiB from 0.1.0. It has
+   * four million headers at most, each with some 450 bytes of objects.
+   *
+   * @param bytes after decompression
+   * @param objectBytes that all objects take besides, see `unpackedSize`
+   */
+  constructor(bytes = 512 * 1024 * 1024, objectBytes = 4 * bytes) {
     this.#bytes = bytes;
+    this.#objectBytes = objectBytes;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
+  get objectBytes(): number {
+    return this.#objectBytes;
+  }
+
   take(bytes: number): void {
     this.#bytes -= bytes;
+  }
+
+  /** @throws RangeError if there is no room for so many */
+  takeObjects(bytes: number): void {
+    if (bytes > this.#objectBytes)
+      throw new RangeError(`its objects would take ${bytes} bytes; ${this.#objectBytes} are taken`);
+    this.#objectBytes -= bytes;
   }
 }
 
@@ -56,5 +76,6 @@ export class UnpackRoom {
 export function unpackCompressed(bytes: Uint8Array, room = new UnpackRoom()): unknown {
   const packed = decompress(bytes, room.bytes);
   room.take(packed.length);
+  room.takeObjects(unpackedSize(packed));
   return packr.unpack(packed);
 }

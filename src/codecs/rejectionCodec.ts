@@ -85,9 +85,9 @@ export function decodeRejected(bytes: Uint8Array, room = new UnpackRoom()): Reje
   const packed = unpackCompressed(bytes, room) as PackedSource[];
   return packed.flatMap(([[topic, partition, epoch], columns, verdicts]) => {
     const source = { topic, partition, epoch };
-    return decodeColumns(columns).map((record, index) => {
-      const [code, message] = verdicts[index] as PackedVerdict;
-      return { source, record, rejection: { code, message } };
+    if (typeof topic !== 'string' || typeof partition !== 'number') throw new Error('a source that is none of ours');
+    return decodeColumns(columns, room).map((record, index) => {
+      return { source, record, rejection: rejectionOf(verdicts[index] as PackedVerdict) };
     });
   });
 }
@@ -129,12 +129,16 @@ function decodeWholeBatch(bytes: Uint8Array, room: UnpackRoom): RejectedRecord[]
       for (const record of segment.records) {
         const verdict = verdicts[(numbers[place++] ?? 0) - 1];
         if (verdict === undefined) continue;
-        const [code, message] = verdict;
-        rejected.push({ source, record, rejection: { code, message } });
+        rejected.push({ source, record, rejection: rejectionOf(verdict) });
       }
     }
   }
   return rejected;
+}
+
+function rejectionOf([code, message]: PackedVerdict): Rejection {
+  if (typeof code !== 'string' || typeof message !== 'string') throw new Error('a verdict that is none of ours');
+  return { code, message };
 }
 
 function pack(rejected: readonly RejectedRecord[], messageOf: (message: string) => string): PackedSource[] {

@@ -6,7 +6,7 @@ import type { PackedChunks } from '../../protocol/chunkBodies.js';
 import { decodeBody, decodeChunk, type DecodedSegment } from '../../codecs/chunkCodec.js';
 import { BATCH_FORMATS, openEnvelope, type BatchSpec } from '../../protocol/flush.js';
 import type { Rejection } from '../../protocol/ack.js';
-import { NO_TIMESTAMP, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
+import { NO_TIMESTAMP, recordBytes, timeText, type KafkaRecord, type RecordSource } from '../../protocol/record.js';
 import { isEncrypted, MissingKeyError, type PayloadCipher } from '../../codecs/payloadCipher.js';
 import { UnpackRoom } from '../../codecs/packing.js';
 import { decodeRejected } from '../../codecs/rejectionCodec.js';
@@ -18,8 +18,18 @@ export interface WirePayload {
   readonly data?: string;
 }
 
-/** What the payloads of one request may be decompressed to, all attempts together: more than our largest batch. */
+/**
+ * What the payloads of one request may be decompressed to, all attempts together: more than our largest batch. So much may
+ * the objects take, too, and the texts that are made of them.
+ */
 const UNPACKED_BYTES_MAX = 128 * 1024 * 1024;
+
+/** How much a text takes until it is sent, by its characters: alone, in the text of its payload, in Base64. */
+const TEXT_GROWTH = 3;
+/** A character may be written as six: `\u0000`. */
+const ESCAPE_GROWTH = 6;
+/** What JSON.parse makes of a byte. */
+const PARSE_GROWTH = 35;
 
 /** Records of one payload that are shown. The others are only counted. */
 const RECORDS_MAX = 1_000;
@@ -44,11 +54,11 @@ interface Content {
  * @param payloads of one signal, activity or run, in order: the payload before a body says what is in it
  */
 export function decodePayloads(payloads: readonly WirePayload[]): WirePayload[] {
-  const room = new UnpackRoom(UNPACKED_BYTES_MAX);
+  const room = new UnpackRoom(UNPACKED_BYTES_MAX, UNPACKED_BYTES_MAX);
   return payloads.map((payload, index) => {
     if (encodingOf(payload) !== 'binary/plain') return payload;
     const content = contentOf(bytesOf(payload), jsonOf(payloads[index - 1]), room);
-    return content === null ? payload : toPayload(content);
+    return content === null ? payload : toPayload(content, room);
   });
 }
 
@@ -167,8 +177,8 @@ function envelopeContent(bytes: Uint8Array, room: UnpackRoom): Content {
   return { outcome, records: rejected.length === 0 ? [] : decodeRejected(rejected, room) };
 }
 
-function toPayload({ outcome, records }: Content): WirePayload {
-  const shown = records.slice(0, RECORDS_MAX).map(recordJson);
+function toPayload({ outcome, records }: Content, room: UnpackRoom): WirePayload {
+  const shown = recordsJson(records, room);
   const more = records.length - shown.length;
   const fields = [
     ...(outcome === undefined ? [] : [`"outcome":${JSON.stringify(outcome)}`]),
@@ -181,8 +191,23 @@ function toPayload({ outcome, records }: Content): WirePayload {
   };
 }
 
+/** The first records, as many as are shown and as there is room for. */
+function recordsJson(records: readonly Shown[], room: UnpackRoom): string[] {
+  const texts: string[] = [];
+  for (const shown of records.slice(0, RECORDS_MAX)) {
+    const { source, record, rejection } = shown;
+    const characters = recordBytes(record) + (source?.topic.length ?? 0) + (rejection?.message.length ?? 0);
+    if (characters * ESCAPE_GROWTH > room.objectBytes) break;
+    const text = recordJson(shown, room.objectBytes / PARSE_GROWTH);
+    if (text.length * TEXT_GROWTH > room.objectBytes) break;
+    room.takeObjects(text.length * TEXT_GROWTH);
+    texts.push(text);
+  }
+  return texts;
+}
+
 /** Written as text, because a value that is JSON is copied unchanged. Numbers would lose digits in JavaScript. */
-function recordJson({ source, record, rejection }: Shown): string {
+function recordJson({ source, record, rejection }: Shown, parsedBytesMax: number): string {
   const { offset, timestampMs, key, value, headers, tooLargeBytes } = record;
   const fields = [
     ...(source === undefined ? [] : [`"topic":${JSON.stringify(source.topic)},"partition":${source.partition}`]),
@@ -192,15 +217,16 @@ function recordJson({ source, record, rejection }: Shown): string {
     ...(headers.length === 0
       ? []
       : [`"headers":[${headers.map(([name, bytes]) => `[${JSON.stringify(name)},${bytesJson(bytes)}]`).join(',')}]`]),
-    `"value":${valueJson(value)}`,
+    `"value":${valueJson(value, parsedBytesMax)}`,
     ...(tooLargeBytes === undefined ? [] : [`"tooLargeBytes":${tooLargeBytes}`]),
     ...(rejection === undefined ? [] : [`"rejection":${JSON.stringify(rejection)}`]),
   ];
   return `{${fields.join(',')}}`;
 }
 
-function valueJson(value: Buffer | null): string {
-  if (value === null || !isUtf8(value)) return bytesJson(value);
+/** @param parsedBytesMax a longer value is shown as text, even if it is JSON */
+function valueJson(value: Buffer | null, parsedBytesMax: number): string {
+  if (value === null || value.length > parsedBytesMax || !isUtf8(value)) return bytesJson(value);
   const text = value.toString();
   try {
     JSON.parse(text);

@@ -1,9 +1,10 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { decodePayloads, type WirePayload } from '../../../../src/commands/codecServer/codecPayloads.js';
 import { BATCH_FORMATS, sealEnvelope } from '../../../../src/protocol/flush.js';
 import { BATCHER_FORMAT } from '../../../../src/protocol/batcher.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import { encodeRequest, REQUEST_FORMAT, requestSource } from '../../../../src/protocol/request.js';
+import { packCompressed } from '../../../../src/codecs/packing.js';
 import { encodeRejected } from '../../../../src/codecs/rejectionCodec.js';
 import { chunkOf, NO_BATCH } from '../../../support/chunks.js';
 import { record } from '../../../support/records.js';
@@ -172,4 +173,59 @@ it('shows at most a thousand records of a payload, and says how many more there 
   const { meta, body } = chunk(-1, many);
   const shown = JSON.parse(decoded(json(meta), binary(body))) as { records: object[]; more: number };
   expect([shown.records.length, shown.more]).toEqual([1_000, 200]);
+});
+
+describe('whoever has a payload of some hundred bytes shown to them ends no server', () => {
+  const MIB = 1024 * 1024;
+  const NOTHING = Buffer.alloc(0);
+  const one = [1];
+  const NONE = [-1];
+  /** Columns of one segment, packed. */
+  const packed = (...columns: unknown[]) => binary(packCompressed([columns]));
+
+  it('leaves alone what would be too many records', () => {
+    const asked = packed(new Array(MIB).fill(0), [], [], NOTHING, [], NOTHING, [], []);
+    expect(Buffer.from(asked.data ?? '', 'base64').length).toBeLessThan(1_000);
+    expect(decodePayloads([asked])).toEqual([asked]);
+  });
+
+  it('shows no value twice by a length below zero', () => {
+    const value = Buffer.alloc(MIB, 'x');
+    const text = decoded(packed([1, 1], [0, 0], [-1, -1], NOTHING, [-5, -5], value, [], []));
+    expect(JSON.parse(text)).toMatchObject({ records: [{ value: null }, { value: null }] });
+  });
+
+  it('shows a long value as text: as JSON it might take a hundred times as much', () => {
+    const value = `[${'{},'.repeat(2 * MIB)}{}]`;
+    const text = decoded(packed(one, [0], NONE, NOTHING, [value.length], Buffer.from(value), [], []));
+    expect(JSON.parse(text)).toMatchObject({ records: [{ value }] });
+  });
+
+  it('only counts records for whose texts there is no room', () => {
+    const value = Buffer.alloc(20 * MIB, 1);
+    const text = decoded(packed(one, [0], NONE, NOTHING, [value.length], value, [], []));
+    expect(JSON.parse(text)).toEqual({ records: [], more: 1 });
+    // All records have the same topic.
+    const { meta, body } = chunk(
+      -1,
+      Array.from({ length: 1_000 }, (_, offset) => record(offset)),
+    );
+    const segments = [{ ...meta.segments[0], topic: 't'.repeat(MIB) }];
+    const { records, more } = JSON.parse(decoded(json({ ...meta, segments }), binary(body))) as Record<string, unknown>;
+    expect((records as unknown[]).length).toBeLessThan(60);
+    expect(more).toBe(1_000 - (records as unknown[]).length);
+  });
+
+  it.each([
+    ['an offset that is a text', packed(['a'], [0], NONE, NOTHING, NONE, NOTHING, [], [])],
+    ['a header whose name is bytes', packed(one, [0], NONE, NOTHING, NONE, NOTHING, [[0, NOTHING, null]], [])],
+    [
+      'a verdict that is bytes',
+      binary(
+        packCompressed([[['t', 0, 'e'], [one, [0], NONE, NOTHING, NONE, NOTHING, [], []], [['not_json', NOTHING]]]]),
+      ),
+    ],
+  ])('leaves alone %s', (_, asked) => {
+    expect(decodePayloads([asked])).toEqual([asked]);
+  });
 });
