@@ -112,6 +112,7 @@ export class PipelineConsumer {
     this.#lag = new Lag(name, admin, metrics.lag);
     this.#plans = new ReadingPlans({
       ...{ pipeline, batchersOf, logger, stateLog, readEpochs, fetching: this.#fetching },
+      accepted: (assignment) => this.#opening.accepted(assignment),
       commit: (assignment, commits) => this.#commits.commitNow(assignment, commits),
       replaced: () => this.#applyBackpressure(),
     });

@@ -24,7 +24,7 @@ import {
 import { newEpoch } from './epoch.js';
 import type { ReadEpochs } from './readEpochs.js';
 import type { ReadingPlans } from './readingPlans.js';
-import type { SameEpoch, ShortLog } from './startPosition.js';
+import type { NewEpochReason, SameEpoch, ShortLog } from './startPosition.js';
 import type { Fetching } from './fetching.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -36,7 +36,7 @@ const OTHER_TOPIC_WAIT_MS = 3_000;
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
-  readonly plans: Pick<ReadingPlans, 'open' | 'leaveLayout' | 'reading'>;
+  readonly plans: Pick<ReadingPlans, 'open' | 'begin' | 'leaveLayout' | 'reading'>;
   readonly fetching: Pick<Fetching, 'seek' | 'pause' | 'resume'>;
   readonly missing: Pick<MissingRecords, 'mayPassGap' | 'mayPassLoss'>;
   readonly held: Pick<HeldPartitions, 'hold' | 'count'>;
@@ -262,7 +262,9 @@ export class PartitionOpening {
         const { topic, partition: index } = start;
         const source = { topic, partition: index, epoch: newEpoch(partition.topicId) };
         if ('before' in start) readEpochs.continueAt(start.offset, { before: start.before, source });
-        plans.open(partition, new PartitionTracker(source, start.offset, plans.reading));
+        const tracker = new PartitionTracker(source, start.offset, plans.reading);
+        if (isOfSameLog(start.reason)) void plans.begin(assignment, partition, tracker);
+        else plans.open(partition, tracker);
         break;
       }
       case 'sameEpoch':
@@ -313,6 +315,11 @@ export class PartitionOpening {
   }
 }
 
+/** Whether batchers may have records of the same log, read under an earlier epoch. */
+function isOfSameLog(reason: NewEpochReason): boolean {
+  return reason === 'the log was truncated' || reason === 'committed by someone else';
+}
+
 /** True while something that was handed over is not accepted yet. */
 function isPending(tracker: PartitionTracker | null): boolean {
   return tracker !== null && tracker.committable() < tracker.next;
@@ -353,12 +360,24 @@ function noteStarts(starts: readonly PartitionStart[], stillAsked: StillAsked): 
 function noteDoubts(doubts: readonly Doubt[], stillAsked: StillAsked): Doubt[] {
   const due: Doubt[] = [];
   for (const doubt of doubts) {
-    const { facts, position } = doubt;
-    const partition = stillAsked(facts);
+    const partition = stillAsked(doubt.facts);
     if (partition === null) continue;
-    if (position.type !== 'shortLog' || noteShortLog(partition, { ...facts, ...position })) due.push(doubt);
+    const short = shortLogOf(doubt);
+    if (short === null || noteShortLog(partition, short)) due.push(doubt);
   }
   return due;
+}
+
+/** Null if its log is not known to be too short. */
+function shortLogOf({ facts, position }: Doubt): ShortLog | null {
+  switch (position.type) {
+    case 'shortLog':
+      return { logEnd: facts.logEnd, position: position.position };
+    case 'askBatchers':
+      return position.short ?? null;
+    default:
+      return null;
+  }
 }
 
 function noteUnknown(unknown: readonly NoAnswer[], stillAsked: StillAsked): void {

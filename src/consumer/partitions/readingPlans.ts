@@ -3,7 +3,7 @@ import type { PipelineConfig } from '../../config/config.js';
 import { listed } from '../../lib/listed.js';
 import { messageOf } from '../../lib/messageOf.js';
 import { Turns } from '../../lib/turns.js';
-import { layoutName, type Layout } from '../../protocol/layout.js';
+import { isSameLayout, layoutName, type Layout } from '../../protocol/layout.js';
 import { partitionName, type RecordSource } from '../../protocol/record.js';
 import type { BatcherClient } from '../../temporal/batcherClient.js';
 import type { Logger, StateLog } from '../../telemetry/logging.js';
@@ -14,6 +14,7 @@ import { closeEpoch, unflushedBatchers, type ClosableBatcher } from './closeEpoc
 import { mustLeaveLayout } from './startPosition.js';
 import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
+import type { Remembered } from './partitionStarts.js';
 import type { ReadEpochs } from './readEpochs.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -22,9 +23,13 @@ const FLUSHED_POLL_MS = 500;
 /** A flush may take so long beside `batch.maxDelay` before it is told that a partition waits for it. */
 const FLUSH_PATIENCE_MS = 20_000;
 
+type NamedBatcher = ClosableBatcher & Pick<BatcherClient, 'workflowId'>;
+
 export interface ReadingPlansOptions {
   readonly pipeline: Pick<PipelineConfig, 'name' | 'layout' | 'settings'>;
-  readonly batchersOf: (layout: Layout) => readonly (ClosableBatcher & Pick<BatcherClient, 'workflowId'>)[];
+  readonly batchersOf: (layout: Layout) => readonly NamedBatcher[];
+  /** See {@link PartitionOpening.accepted}. */
+  readonly accepted: (assignment: Assignment) => Promise<Remembered>;
   readonly fetching: Pick<Fetching, 'seek' | 'resume'>;
   /**
    * Commits at once, if the assignment is still current.
@@ -45,6 +50,7 @@ export interface ReadingPlansOptions {
  *
  *     filling ──► reading
  *     reading under another layout ──leaveLayout──► closing, up to the end ──flushed──► reading under ours, a new epoch
+ *     begin ──flushed──► reading under a new epoch
  *
  * What began under an assignment that has ended has no effect. The commit tells the next owner where to continue.
  */
@@ -138,31 +144,71 @@ export class ReadingPlans {
   }
 
   /**
-   * Waits until the old layout's batchers have flushed the partition, so that each key keeps its order. If one of them is
-   * paused, or cannot flush, that takes until a person helps, so it is told.
+   * A partition is read under a new epoch, in a log of which batchers of earlier layouts may still have records. It is opened once
+   * they have flushed them. If the topic is gone meanwhile, this ends without an effect. Never rejects.
    */
+  async begin(assignment: Assignment, beginning: AssignedPartition, tracker: PartitionTracker): Promise<void> {
+    const { accepted, batchersOf } = this.#options;
+    const { topic, partition } = tracker;
+    beginning.leave(tracker);
+    const isDue = (): boolean => assignment.get(beginning) === beginning && beginning.isLeaving(tracker);
+    const what = `new epoch of ${beginning.name}`;
+    const unflushed = async (): Promise<readonly NamedBatcher[]> => {
+      const found = new Set<NamedBatcher>();
+      for (const { layout, coverage } of (await accepted(assignment)).get(beginning.name) ?? []) {
+        if (isSameLayout(layout, this.reading.layout)) continue;
+        for (const { epoch } of coverage.epochs)
+          for (const batcher of await unflushedBatchers({ topic, partition, epoch }, batchersOf(layout)))
+            found.add(batcher);
+      }
+      return [...found];
+    };
+    const flushed = this.#untilFlushed(what, beginning.name, unflushed);
+    await this.#untilDone(assignment, what, isDue, async (isOver) => {
+      if (!(await flushed(isOver)) || isOver()) return true;
+      this.#goOn(assignment, beginning, tracker);
+      return true;
+    });
+  }
+
+  /**
+   * Makes a function that waits until batchers of earlier layouts have flushed a partition, so that each key keeps its order. If
+   * one of them is paused, or cannot flush, that takes until a person helps, so it is told. It gives false if nothing may be
+   * begun any more.
+   */
+  #untilFlushed(
+    what: string,
+    name: string,
+    unflushed: () => Promise<readonly NamedBatcher[]>,
+  ): (isOver: () => boolean) => Promise<boolean> {
+    const { pipeline, stateLog } = this.#options;
+    const dueAtMs = performance.now() + pipeline.settings.batch.maxDelayMs + FLUSH_PATIENCE_MS;
+    return async (isOver) => {
+      for (;;) {
+        const waitedFor = await this.#questions.next(unflushed);
+        if (waitedFor.length === 0) return true;
+        if (performance.now() >= dueAtMs && !isOver()) {
+          const names = listed(waitedFor.map(({ workflowId }) => workflowId));
+          stateLog.problem(
+            what,
+            `${name} is not read: it waits until what batchers of the earlier layout have of it is flushed: ${names}. \`ktb status\` says why they do not flush, for example since they are paused`,
+          );
+        }
+        await sleep(FLUSHED_POLL_MS);
+        if (isOver()) return false;
+      }
+    };
+  }
+
   async #enterLayout(assignment: Assignment, entering: AssignedPartition, closed: PartitionTracker): Promise<void> {
-    const { batchersOf, logger, pipeline, stateLog, readEpochs } = this.#options;
+    const { batchersOf, logger, pipeline, readEpochs } = this.#options;
     const { topic, partition, next, plan } = closed;
     const batchers = batchersOf(plan.layout);
     const isDue = (): boolean => assignment.get(entering) === entering && entering.tracker === closed;
     const what = `layout change of ${partitionName(closed)}`;
-    const dueAtMs = performance.now() + pipeline.settings.batch.maxDelayMs + FLUSH_PATIENCE_MS;
+    const flushed = this.#untilFlushed(what, partitionName(closed), () => unflushedBatchers(closed, batchers));
     await this.#untilDone(assignment, what, isDue, async (isOver) => {
-      for (;;) {
-        const unflushed = await this.#questions.next(() => unflushedBatchers(closed, batchers));
-        if (unflushed.length === 0) break;
-        if (performance.now() >= dueAtMs && !isOver()) {
-          const names = listed(unflushed.map(({ workflowId }) => workflowId));
-          stateLog.problem(
-            what,
-            `${partitionName(closed)} is not read: it waits until what batchers of the earlier layout have of it is flushed: ${names}. \`ktb status\` says why they do not flush, for example since they are paused`,
-          );
-        }
-        await sleep(FLUSHED_POLL_MS);
-        if (isOver()) return true;
-      }
-      if (isOver()) return true;
+      if (!(await flushed(isOver)) || isOver()) return true;
       const fields = {
         pipeline: pipeline.name,
         topic,

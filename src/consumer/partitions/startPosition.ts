@@ -50,9 +50,10 @@ export type StartPosition =
     }
   /**
    * Nothing is committed, or only where to start if no batcher knows the partition. What the batchers know decides, see
-   * {@link knownPosition}.
+   * {@link knownPosition}. Or a person has set an offset that the log does not have: with `short`, they decide only after the
+   * log has ended before it for a while.
    */
-  | { readonly type: 'askBatchers'; readonly startFrom?: StartFrom }
+  | { readonly type: 'askBatchers'; readonly startFrom?: StartFrom; readonly short?: ShortLog }
   /**
    * The log ends before the position that was reached in it. Either it was truncated (an unclean election), or it is
    * another log (the topic was recreated). Only its records tell, see {@link afterShortLog}.
@@ -131,7 +132,10 @@ export function startPosition(
     metadata.type === 'ours' && metadata.clusterId !== '' && clusterId !== null && metadata.clusterId !== clusterId;
   if (committedOffset > highWatermark && (metadata.type === 'foreign' || isElsewhere)) {
     const short = { logEnd: highWatermark, position: committedOffset };
-    return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset', short };
+    if (isElsewhere)
+      return { type: 'newEpoch', offset: 'earliest', reason: 'the log is shorter than the committed offset', short };
+    // What is at that offset is lost. All that comes before it would be ingested twice from the log's start.
+    return { type: 'askBatchers', startFrom: 'earliest', short };
   }
   const offset = Math.max(committedOffset, logStart);
   if (metadata.type === 'foreign') return { type: 'newEpoch', offset, reason: 'committed by someone else' };

@@ -7,7 +7,7 @@ import { Assignment } from '../../../../src/consumer/partitions/assignment.js';
 import { LogComparison } from '../../../../src/consumer/partitions/logComparison.js';
 import { ReadingPlans } from '../../../../src/consumer/partitions/readingPlans.js';
 import { ReadEpochs } from '../../../../src/consumer/partitions/readEpochs.js';
-import type { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
+import { PartitionTracker } from '../../../../src/consumer/partitions/tracker.js';
 import type { Layout } from '../../../../src/protocol/layout.js';
 import type { RecordSource } from '../../../../src/protocol/record.js';
 import { StateLog } from '../../../../src/telemetry/logging.js';
@@ -20,8 +20,14 @@ const source = { topic: 'orders', partition: 0, epoch: 'e1' };
 const [{ settings }] = parseConfig('pipelines: { orders: { topics: [orders], table: orders } }', 'ktb.yaml', {})
   .pipelines as [PipelineConfig];
 
-/** A member with one partition, whose old batchers have accepted up to offset 9; what it does is noted in its order. */
-function member() {
+const COVERAGE = { topic: 'orders', partition: 0, epochs: [{ epoch: 'e0', ranges: [] }] };
+
+/**
+ * A member with one partition, whose old batchers have accepted up to offset 9; what it does is noted in its order.
+ *
+ * @param remember the layouts whose batchers have something of the partition
+ */
+function member(remember: readonly Layout[] = []) {
   const done: string[] = [];
   const output: string[] = [];
   const logger = pino({}, { write: (line: string) => void output.push(line) });
@@ -57,10 +63,15 @@ function member() {
       return Promise.resolve();
     },
   }));
+  const remembered = new Map([['orders/0', remember.map((layout) => ({ layout, coverage: COVERAGE }))]]);
   const readEpochs = new ReadEpochs();
   const plans = new ReadingPlans({
     pipeline: { name: 'orders', layout: LAYOUT, settings },
     batchersOf: () => batchers,
+    accepted: () => {
+      note('remembered');
+      return state.answers ? Promise.resolve(remembered) : Promise.reject(new Error('no worker'));
+    },
     fetching: { seek: (_, offset) => note(`seek ${offset}`), resume: () => note('resume') },
     commit: (_, commits: () => readonly PartitionCommit[]) => {
       if (!state.canCommit) {
@@ -79,7 +90,11 @@ function member() {
     assignment.get({ topic: 'orders', partition: 0 })?.tracker ?? undefined;
   const leaveLayout = (of: RecordSource, from: number, layout: Layout) =>
     plans.leaveLayout(assignment, assignment.get(of)!, of, from, layout);
-  return { plans, leaveLayout, assignment, present, done, state, told, readEpochs };
+  const begin = (from: number) => {
+    const tracker = new PartitionTracker({ ...source, epoch: 'e2' }, from, plans.reading);
+    return plans.begin(assignment, assignment.get(source)!, tracker);
+  };
+  return { plans, leaveLayout, begin, assignment, present, done, state, told, readEpochs };
 }
 
 it('says that a partition leaves a layout before it closes its epoch there, and reads up to the end of it', async () => {
@@ -120,6 +135,36 @@ it('enters its own layout under a new epoch once the old batchers have flushed a
   // It is the same log, which may be cut later.
   expect(readEpochs.of(present()!)).toMatchObject({ leaderEpoch: 3, to: 10 });
   expect(assignment.uncommittedEpochs()).toMatchObject([{ offset: 10 }]);
+});
+
+it('begins a new epoch in a log once the batchers of earlier layouts have flushed what they have of it', async () => {
+  const { begin, assignment, present, done, state, told } = member([OLD, LAYOUT]);
+  Object.assign(state, { flushed: false, answers: false });
+  const begun = begin(5);
+  await eventually(() => expect(told()).toEqual([expect.stringContaining('no worker')]));
+  state.answers = true;
+  await eventually(() => expect(done).toContain('asked'));
+  expect(present()).toBeUndefined();
+  state.flushed = true;
+  await begun;
+  expect(present()).toMatchObject({ epoch: 'e2', next: 5, plan: { layout: LAYOUT, end: null } });
+  expect(assignment.uncommittedEpochs()).toMatchObject([{ offset: 5, epoch: 'e2' }]);
+});
+
+it('begins a new epoch at once if only batchers of its own layout know the log: each takes its records in order', async () => {
+  const { begin, present, done, state } = member([LAYOUT]);
+  state.flushed = false;
+  await begin(5);
+  expect(present()).toMatchObject({ epoch: 'e2', next: 5 });
+  expect(done).not.toContain('asked');
+});
+
+it.each(['remembered', 'asked'])('begins no epoch where the topic is gone with: %s', async (over) => {
+  const { begin, assignment, present, state } = member([OLD]);
+  Object.assign(state, { over, gone: true });
+  await begin(5);
+  expect(present()).toBeUndefined();
+  expect(assignment.get(source)!.isUnknown).toBe(true);
 });
 
 it.each([

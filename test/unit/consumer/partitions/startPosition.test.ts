@@ -131,9 +131,12 @@ it('does not judge by itself a log that ends before what was committed or read: 
   expect(startPosition(facts({ logEnd: 49 }), context)).toEqual({ ...short, position: 50 });
   expect(startPosition(facts({ logEnd: 60 }), { ...context, position: 70 })).toEqual({ ...short, position: 70 });
   expect(startPosition(facts({ logEnd: 70 }), { ...context, position: 70 })).toMatchObject({ type: 'continue' });
-  // Nothing was read of it under this offset, or not here.
-  const reset = { type: 'newEpoch', offset: 'earliest', short: { logEnd: 49, position: 50 } };
-  expect(startPosition(facts({ logEnd: 49, committedMetadata: '' }), context)).toMatchObject(reset);
+  // Nothing was read of it under this offset. From the log's start all would be ingested twice that batchers have.
+  const tooShort = { short: { logEnd: 49, position: 50 } };
+  const asked = { ...tooShort, type: 'askBatchers', startFrom: 'earliest' };
+  expect(startPosition(facts({ logEnd: 49, committedMetadata: '' }), context)).toEqual(asked);
+  // Nothing was read here.
+  const reset = { ...tooShort, type: 'newEpoch', offset: 'earliest' };
   expect(startPosition(facts({ logEnd: 49 }), { ...context, clusterId: 'c2' })).toMatchObject(reset);
 });
 
@@ -149,7 +152,7 @@ it('an offset within a transaction that is still open is in the log, whoever has
         const start = startPosition(of, { layout: LAYOUT, clusterId, position, highWatermark });
         const isOurs = committedMetadata === ours && clusterId === 'c1';
         const reached = isOurs ? Math.max(committedOffset, position) : committedOffset;
-        const isShort = start.type === 'shortLog' || (start.type === 'newEpoch' && start.short !== undefined);
+        const isShort = start.type === 'shortLog' || 'short' in start;
         expect(isShort).toBe(reached > highWatermark);
         if (!isShort) expect(start).toMatchObject({ type: isOurs ? 'continue' : 'newEpoch', offset: committedOffset });
       },
