@@ -6,7 +6,7 @@ import type { InheritedBatch, FlushOutcome } from '../protocol/leftover.js';
 import { callOf, purposeOf, resultBinding, type Binding } from '../protocol/encryption.js';
 import { openEnvelope, type BatchSpec, type InsertOutcome } from '../protocol/flush.js';
 import type { Unconfirmed } from '../protocol/request.js';
-import type { Answer, RunEvent } from '../workflows/closedRun.js';
+import type { Answer, RunEvent } from '../workflows/replayedRun.js';
 import { payloadConverter, readOrBytes, readPayload } from '../workflows/payloadConverter.js';
 import { lastingRunId } from '../workflows/runIdentity.js';
 import type { BatcherSettings } from '../protocol/settings.js';

@@ -8,7 +8,7 @@ import { PAYLOAD_BYTES_MAX } from '../protocol/payloadLimit.js';
 import { joinBodies, inOwnBuffer } from '../protocol/chunkBodies.js';
 import { batchId, type Buffered } from '../workflows/batchPlanning.js';
 import { NO_COUNTERS } from '../workflows/counters.js';
-import { ClosedRun } from '../workflows/closedRun.js';
+import { ReplayedRun } from '../workflows/replayedRun.js';
 import { joinInheritances, withUnreported } from '../workflows/trust.js';
 import { cipherOf, payloadReader } from './encryption.js';
 import { historyEvents, resultOf, runEvents, runStart, type BatcherEvent, type RunStart } from './historyEvents.js';
@@ -145,7 +145,7 @@ export class RunHistories {
    */
   async inheritance(workflowId: string, runId: string): Promise<Inheritance> {
     try {
-      const { run, unreported } = await this.#closedRun(workflowId, runId);
+      const { run, unreported } = await this.#replay(workflowId, runId);
       const inheritance = withUnreported(run.inheritance(), [unreported]);
       if (run.knowsRunBefore || cipherOf(this.#client)?.hasKeys !== true) return inheritance;
       const earlier = await this.inheritanceOf(workflowId, runId, RUN_BEFORE);
@@ -248,7 +248,7 @@ export class RunHistories {
       kept.isDone ||= to >= kept.leftover.length;
       return kept.leftover;
     }
-    const leftover = (await this.#closedRun(workflowId, runId)).run.unflushed;
+    const leftover = (await this.#replay(workflowId, runId)).run.unflushed;
     this.#keep(runId, leftover, to >= leftover.length);
     return leftover;
   }
@@ -282,7 +282,7 @@ export class RunHistories {
    * Read from the history of a run, which may still be open. No worker is needed.
    */
   async acceptedBy(workflowId: string, runId: string): Promise<AcceptedRecords> {
-    const { run } = await this.#closedRun(workflowId, runId);
+    const { run } = await this.#replay(workflowId, runId);
     const { coverage, estates: leftovers } = run.inheritance();
     const unflushed: Buffered[] = [];
     for (const { runId: leftBy, chunksDone, batches } of leftovers) {
@@ -303,7 +303,7 @@ export class RunHistories {
    *   version that made the batch can insert it. HistoryGoneError if Temporal no longer has the history
    */
   async flushing(workflowId: string, runId: string, { id, number }: FlushedBatch): Promise<Uint8Array> {
-    const run = new ClosedRun({ workflowId, runId });
+    const run = new ReplayedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) {
       run.apply(event);
       // After a rewind a later batch may have the same id.
@@ -319,7 +319,7 @@ export class RunHistories {
 
   /** {@link events} with the bodies of all batches, also of those that are stored once. */
   async *eventsWithBodies(workflowId: string, runId: string): AsyncIterable<BatcherEvent> {
-    const run = new ClosedRun({ workflowId, runId });
+    const run = new ReplayedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) {
       run.apply(event);
       const lacksBodies = event.type === 'insertScheduled' && event.bytes?.length === 0;
@@ -350,11 +350,11 @@ export class RunHistories {
    * Replays a closed run, or an open one so far. If the run was an heir that had not read its own inheritance, that is
    * read first, and so on back. `unreported`: what was found on this way and reported nowhere yet.
    */
-  async #closedRun(
+  async #replay(
     workflowId: string,
     runId: string,
-  ): Promise<{ readonly run: ClosedRun; readonly unreported: Unreported }> {
-    const run = new ClosedRun({ workflowId, runId });
+  ): Promise<{ readonly run: ReplayedRun; readonly unreported: Unreported }> {
+    const run = new ReplayedRun({ workflowId, runId });
     for await (const event of this.events(workflowId, runId)) run.apply(event);
     if (run.unreadRun === null) return { run, unreported: {} };
     const inheritance = await this.inheritanceOf(workflowId, runId, run.unreadRun);

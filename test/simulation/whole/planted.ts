@@ -8,7 +8,7 @@ import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
 import { TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import { ClosedRun } from '../../../src/workflows/closedRun.js';
+import { ReplayedRun } from '../../../src/workflows/replayedRun.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import type { Step } from './story.js';
 import { SETTING, type Setting } from './world.js';
@@ -200,7 +200,7 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'an heir does not know what was accepted before',
-    plant: () => replaced(ClosedRun, 'inheritance', (original, self) => ({ ...original.call(self), coverage: [] })),
+    plant: () => replaced(ReplayedRun, 'inheritance', (original, self) => ({ ...original.call(self), coverage: [] })),
     breaks: /has a second row/,
     seed: 1,
   },

@@ -7,7 +7,7 @@ import { PAYLOAD_BYTES_MAX, withinPayload } from '../../../src/protocol/payloadL
 import { REQUEST_FORMAT } from '../../../src/protocol/request.js';
 import { NO_COUNTERS } from '../../../src/workflows/counters.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import { ClosedRun, type RunEvent } from '../../../src/workflows/closedRun.js';
+import { ReplayedRun, type RunEvent } from '../../../src/workflows/replayedRun.js';
 import { Coverage } from '../../../src/workflows/coverage.js';
 import { LIMITS } from '../../../src/workflows/limits.js';
 import { payloadConverter } from '../../../src/workflows/payloadConverter.js';
@@ -276,7 +276,7 @@ describe('what somebody without the key has copied from the batcher’s history 
 
 it('an heir reads from the history what the run took, and not what it refused', () => {
   const state = newBatcher();
-  const closed = new ClosedRun(RUN);
+  const closed = new ReplayedRun(RUN);
   closed.apply({ type: 'started', input: input(), bodies: NO_BODIES });
   const signals: [string, readonly unknown[]][] = [
     ['records', next()],
@@ -343,7 +343,7 @@ describe('a batcher that somebody without the key has started', () => {
   });
 
   it('takes over what the run before has left, and accepted, whenever it has continued as new', () => {
-    const closed = new ClosedRun({ ...RUN, runId: 'r0' });
+    const closed = new ReplayedRun({ ...RUN, runId: 'r0' });
     const start = asEncrypted(PURPOSES.input, { ...input(), settings: required });
     const sent = signal();
     closed.apply({ type: 'started', input: start, bodies: asEncrypted(PURPOSES.input, NO_BODIES) });
@@ -373,7 +373,7 @@ describe('a batcher that somebody without the key has started', () => {
   /** Settings of somebody who wants the records, and a run that has left some to the right ones. */
   const evil = { ...settings(), destination: { ...settings().destination, table: 'evil', deadLetterTopic: 'evil' } };
   const leftBehind = () => {
-    const closed = new ClosedRun({ ...RUN, runId: 'r0' });
+    const closed = new ReplayedRun({ ...RUN, runId: 'r0' });
     const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'gone' });
     closed.apply({ type: 'started', input: start, bodies: asEncrypted(PURPOSES.input, NO_BODIES) });
     closed.apply({ type: 'inheritanceRead', inheritance: nothing });
@@ -415,7 +415,7 @@ describe('a batcher that somebody without the key has started', () => {
   });
 
   it('a batch that it had begun goes to the right table in the next run that has the right settings', () => {
-    const closed = new ClosedRun(RUN);
+    const closed = new ReplayedRun(RUN);
     const state = new BatcherState(RUN, { ...input(), settings: evil }, NO_BODIES);
     closed.apply({ type: 'started', input: { ...input(), settings: evil }, bodies: NO_BODIES });
     const args = signal({});
@@ -434,7 +434,7 @@ describe('a batcher that somebody without the key has started', () => {
   });
 
   it('does not believe what an heir of it takes over', () => {
-    const closed = new ClosedRun(RUN);
+    const closed = new ReplayedRun(RUN);
     const chain = { continuedFromExecutionRunId: 'r0' };
     closed.apply({ type: 'started', input: planted(), bodies: NO_BODIES, chain });
     const start = asEncrypted(PURPOSES.input, { ...input(), settings: required, heirOf: 'r1' });

@@ -5,7 +5,7 @@ import { decodeRequest } from '../../../src/codecs/requestCodec.js';
 import { REQUEST_FORMAT, REQUEST_LIMITS } from '../../../src/protocol/request.js';
 import type { BatchLimits } from '../../../src/protocol/settings.js';
 import { BatcherState } from '../../../src/workflows/batcherState.js';
-import { ClosedRun } from '../../../src/workflows/closedRun.js';
+import { ReplayedRun } from '../../../src/workflows/replayedRun.js';
 import { chunk, chunkOf, input, settings } from '../../support/chunks.js';
 import { asSignal } from '../../support/encryption.js';
 import { record } from '../../support/records.js';
@@ -16,20 +16,20 @@ const parking = { reason: 'because' };
 const by = { actor: 'test', reason: 'because', batch: 1 };
 
 /** A run that was closed with its first batch on its way. */
-function closedRun(): ClosedRun {
+function closedRun(): ReplayedRun {
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
   const living = new BatcherState({ workflowId, runId: 'r1' }, input(), NO_BODIES);
   living.accept(meta, body, 0);
   const { spec } = living.takeBatch('delay', 1);
-  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  const closed = new ReplayedRun({ workflowId, runId: 'r1' });
   closed.apply({ type: 'started', input: input(), bodies: NO_BODIES });
   closed.apply({ type: 'signaled', name: 'records', args: [meta, body], atMs: 0 });
   closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
   return closed;
 }
 
-function heirOf(closed: ClosedRun): BatcherState {
+function heirOf(closed: ReplayedRun): BatcherState {
   const heir = new BatcherState({ workflowId, runId: 'r2' }, { ...input(), heirOf: 'r1' }, NO_BODIES);
   heir.inherit(closed.inheritance());
   return heir;
@@ -45,7 +45,7 @@ it('an heir goes on giving up the batch that its closed run was giving up, and s
   const batch = next.takeInherited(3);
   expect([batch.parking, next.parking]).toEqual([parking, parking]);
 
-  const closedToo = new ClosedRun({ workflowId, runId: 'r3' });
+  const closedToo = new ReplayedRun({ workflowId, runId: 'r3' });
   const json = JSON.parse(JSON.stringify(carried)) as BatcherInput;
   closedToo.apply({ type: 'started', input: json, bodies, chain });
   closedToo.apply({ type: 'inheritedInsertScheduled', batch, atMs: 3 });
@@ -74,7 +74,7 @@ it('a run that was held by a request too large for its batch leaves it to an hei
   // As version 0.1.0 did.
   living.submit(request, 0, () => false);
   const { spec } = living.takeBatch('delay', 1);
-  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  const closed = new ReplayedRun({ workflowId, runId: 'r1' });
   closed.apply({ type: 'started', input: told, bodies: NO_BODIES });
   closed.apply({ type: 'signaled', name: 'submit', args: [request], atMs: 0 });
   closed.apply({ type: 'insertScheduled', spec, atMs: 1 });
@@ -84,13 +84,13 @@ it('a run that was held by a request too large for its batch leaves it to an hei
 });
 
 /** A run that was closed with its first batch on its way, and takes nothing unencrypted from some point on. */
-function requiringRun(requiresFrom: 'beforeTheInsert' | 'afterTheInsert'): ClosedRun {
+function requiringRun(requiresFrom: 'beforeTheInsert' | 'afterTheInsert'): ReplayedRun {
   const required = { ...settings(), encryption: 'required' } as const;
   const source = { topic: 'orders', partition: 0, epoch: 'e1' };
   const { meta, body } = chunkOf({ ...source, from: -1, to: 0, records: [record(0)] });
   const living = new BatcherState({ workflowId, runId: 'r1' }, input(), NO_BODIES);
   living.accept(meta, body, 0);
-  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  const closed = new ReplayedRun({ workflowId, runId: 'r1' });
   const requires = () => {
     const told = chunkOf({ ...source, from: 0, to: 0, records: [] });
     const args = asSignal('records', { ...told.meta, segments: [], settings: required }, told.body);
@@ -108,7 +108,7 @@ function requiringRun(requiresFrom: 'beforeTheInsert' | 'afterTheInsert'): Close
 it('a batch is not done by a result that its run refused: one that is not for its call, if the run required encryption when it called', () => {
   const outcome = { inserted: 1, rejected: 0, skipped: 0 };
   const completed = { type: 'insertCompleted', eventId: 7, scheduledEventId: 5, outcome, atMs: 2 } as const;
-  const left = (run: ClosedRun, isBound: boolean) => {
+  const left = (run: ReplayedRun, isBound: boolean) => {
     run.apply({ ...completed, isBound });
     return run.unflushed.length;
   };
@@ -126,7 +126,7 @@ it('a batch is not done by a result that its run refused: one that is not for it
 function planOf(batch: Partial<BatchLimits>, chunks: readonly number[], begun = 0, bodyBytes = 10): readonly number[] {
   const started = input(batch);
   const living = new BatcherState({ workflowId, runId: 'r1' }, started, NO_BODIES);
-  const closed = new ClosedRun({ workflowId, runId: 'r1' });
+  const closed = new ReplayedRun({ workflowId, runId: 'r1' });
   closed.apply({ type: 'started', input: started, bodies: NO_BODIES });
   let from = 0;
   for (const [index, records] of chunks.entries()) {

@@ -49,7 +49,7 @@ export type RunEvent =
  *     accepting ──insertScheduled──► on its way ──insertCompleted──► accepting
  *                                        └──insertCompleted, with rejections──► rejecting ──rejectCompleted──► accepting
  */
-export class ClosedRun {
+export class ReplayedRun {
   readonly #run: RunIdentity;
   #state: BatcherState | null = null;
   #current: CurrentBatch | null = null;
