@@ -5,9 +5,10 @@ import { FetchedBatch } from '../../../src/kafka/kafkajs/fetchedBatch.js';
 import { OUT_OF_RANGE, type OutOfRangeHandler } from '../../../src/kafka/kafkajs/outOfRange.js';
 import type { MessageProducer } from '../../../src/kafka/producers.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
-import { fetchedRecord } from '../../support/records.js';
+import type { TopicPartition } from '../../../src/protocol/record.js';
 import type { Clock, Process } from './clock.js';
 import type { Network, Request } from './network.js';
+import { PartitionLog, type Written } from './partitionLog.js';
 
 export const TOPIC = 'orders';
 export const PARTITIONS = 3;
@@ -21,18 +22,27 @@ const RETRY_MS = 250;
 /** So many heartbeats in a row without an answer, and kafkajs gives up. */
 const HEARTBEATS_LOST_MAX = 3;
 
-/** What is written into a log, by its offset. */
-export interface Written {
-  readonly key: string;
-  readonly value: string;
-  readonly timestampMs: number;
+/** What a group has committed for a partition. */
+interface Committed {
+  readonly offset: number;
+  readonly metadata: string;
+  /** Of the record before. */
+  readonly leaderEpoch?: number;
 }
 
 /** What Kafka tells of itself, for the checks. */
 export interface KafkaWatch {
-  readonly committed: (partition: number, offset: number) => void;
+  readonly committed: (partition: number, offset: number, metadata: string) => void;
   readonly published: (topic: string, message: OutgoingMessage) => void;
   readonly tell: (what: string) => void;
+}
+
+/** As the product commits. kafkajs's own types lack some of it. */
+interface OutgoingCommit {
+  readonly partition: number;
+  readonly offset: string;
+  readonly metadata: string;
+  readonly leaderEpoch?: number | null;
 }
 
 interface Member {
@@ -43,8 +53,8 @@ interface Member {
 
 /** Kafka: the log of one topic, a group and what it has committed, and the topics that are written to. */
 export class SimulatedKafka {
-  readonly logs: Written[][] = Array.from({ length: PARTITIONS }, () => []);
-  readonly commits = new Map<number, { readonly offset: number; readonly metadata: string }>();
+  readonly logs: readonly PartitionLog[] = Array.from({ length: PARTITIONS }, () => new PartitionLog());
+  readonly commits = new Map<number, Committed>();
   readonly clock: Clock;
   readonly network: Network;
   readonly watch: KafkaWatch;
@@ -59,8 +69,18 @@ export class SimulatedKafka {
     this.watch = watch;
   }
 
-  write(partition: number, key: string, value: string): void {
-    this.logs[partition]!.push({ key, value, timestampMs: this.clock.nowMs });
+  write(partition: number, record: Omit<Written, 'timestampMs'>): void {
+    this.logs[partition]!.append({ ...record, timestampMs: this.clock.nowMs });
+    this.#logHasChanged();
+  }
+
+  /** An election that is not clean: the new leader of a partition lacks the last records. */
+  elect(partition: number, lacking: number): void {
+    this.logs[partition]!.elect(lacking);
+    this.#logHasChanged();
+  }
+
+  #logHasChanged(): void {
     for (const { consumer } of this.#members.values()) this.clock.after(2, consumer.process, () => consumer.pump());
   }
 
@@ -77,7 +97,7 @@ export class SimulatedKafka {
 
   adminOf(process: Process): KafkaAdmin {
     const ask = <Answer>(serve: () => Answer) => this.ask(process, 'kafka.lookUp', serve);
-    const ends = () => this.logs.map((log, partition) => [`${TOPIC}/${partition}`, log.length] as const);
+    const ends = () => this.logs.map((log, partition) => [`${TOPIC}/${partition}`, log.end] as const);
     return {
       describeTopics: () =>
         ask(() => ({ clusterId: CLUSTER, brokers: [], topics: new Map([[TOPIC, { error: null, partitions: [] }]]) })),
@@ -85,10 +105,12 @@ export class SimulatedKafka {
       fetchLogs: () =>
         ask(() =>
           this.logs.map((log, partition) => {
-            return { topic: TOPIC, partition, logStart: 0, logEnd: log.length, topicId: TOPIC_ID };
+            return { topic: TOPIC, partition, logStart: 0, logEnd: log.end, topicId: TOPIC_ID };
           }),
         ),
       fetchHighWatermarks: () => ask(() => new Map(ends())),
+      fetchEpochEnd: ({ partition }: TopicPartition, leaderEpoch: number) =>
+        ask(() => this.logs[partition]!.epochEnd(leaderEpoch)),
       fetchOffsetsAt: () => ask(() => new Map(ends().map(([name]) => [name, -1]))),
       fetchCommits: () =>
         ask(() => new Map([...this.commits].map(([partition, commit]) => [`${TOPIC}/${partition}`, commit]))),
@@ -159,13 +181,10 @@ export class SimulatedKafka {
   commit(consumer: SimulatedConsumer, generation: number, { topics }: Offsets): void {
     if (!this.#members.has(consumer.name) || generation !== this.generation) throw typed('ILLEGAL_GENERATION');
     for (const { partitions } of topics)
-      for (const { partition, offset, metadata } of partitions as {
-        partition: number;
-        offset: string;
-        metadata?: string;
-      }[]) {
-        this.watch.committed(partition, Number(offset));
-        this.commits.set(partition, { offset: Number(offset), metadata: metadata ?? '' });
+      for (const { partition, offset, metadata, leaderEpoch } of partitions as unknown as readonly OutgoingCommit[]) {
+        this.watch.committed(partition, Number(offset), metadata);
+        const of = typeof leaderEpoch === 'number' ? { leaderEpoch } : {};
+        this.commits.set(partition, { offset: Number(offset), metadata, ...of });
       }
   }
 
@@ -301,32 +320,33 @@ class SimulatedConsumer {
     const log = this.#kafka.logs[partition]!;
     if (position.isFetching || position.next === null || this.#paused.has(partition)) return;
     const from = position.next;
-    if (from === log.length) return;
-    if (from > log.length) {
-      (this.#assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]?.({ topic: TOPIC, partition });
-      return;
-    }
+    if (from === log.end) return;
     position.isFetching = true;
     const { seeks } = position;
     try {
-      const records = await this.#kafka.ask(this.process, 'kafka.fetch', () =>
-        log.slice(from, from + FETCHED_AT_ONCE).map(({ key, value, timestampMs }, index) => {
-          return fetchedRecord(from + index, timestampMs, Buffer.from(key), Buffer.from(value));
-        }),
+      const part = await this.#kafka.ask(this.process, 'kafka.fetch', () =>
+        from > log.end ? null : log.part(from, FETCHED_AT_ONCE),
       );
       if (this.#positions !== positions || !this.#isRunning) return;
+      // Without records: the log was cut there while the request was on its way.
+      if (part === null || part.records.length === 0) {
+        if (part === null) this.#outOfRange(partition);
+        position.isFetching = false;
+        this.#pumpSoon();
+        return;
+      }
       const topic = { type: 'topic', topicId: TOPIC_ID } as const;
       const askTopic = () => ({ askedAtMs: performance.now(), answer: Promise.resolve(topic) });
       const batch = new FetchedBatch(
         {
           topic: TOPIC,
           partition,
-          highWatermark: String(log.length),
+          highWatermark: String(log.end),
           fetchedOffset: String(from),
           rawMessages: [],
           askTopic,
         },
-        { from, next: from + records.length, records, failure: null },
+        part,
       );
       await this.#eachBatch({
         batch,
@@ -343,6 +363,10 @@ class SimulatedConsumer {
       if (isOutOfGroup(error)) void this.#join();
       else this.#kafka.clock.after(RETRY_MS, this.process, () => this.pump());
     }
+  }
+
+  #outOfRange(partition: number): void {
+    (this.#assigner as unknown as Record<symbol, OutOfRangeHandler>)[OUT_OF_RANGE]?.({ topic: TOPIC, partition });
   }
 
   #commit(offsets: Offsets): Promise<void> {

@@ -3,6 +3,8 @@ import type { Outcome } from '../../../src/activities/outcome.js';
 import { FoundRows } from '../../../src/clickhouse/foundRows.js';
 import { SentSets } from '../../../src/clickhouse/sentSets.js';
 import { GroupCommits } from '../../../src/consumer/partitions/groupCommits.js';
+import { PartitionOpening } from '../../../src/consumer/partitions/opening.js';
+import { ReadEpochs } from '../../../src/consumer/partitions/readEpochs.js';
 import { PartitionTracker } from '../../../src/consumer/partitions/tracker.js';
 import type { OutgoingMessage } from '../../../src/kafka/outgoingMessage.js';
 import { Publisher } from '../../../src/kafka/publisher.js';
@@ -28,6 +30,11 @@ export interface Planted {
 
 const nothing = () => () => undefined;
 const FOUR = ['good', 'good', 'good', 'good'] as const;
+const CUT: readonly Step[] = [
+  { type: 'write', partition: 0, kinds: FOUR },
+  { type: 'wait', ms: 1_500 },
+  { type: 'cut', partition: 0, records: 2, kinds: FOUR },
+];
 
 export const PLANTED: readonly Planted[] = [
   {
@@ -203,6 +210,27 @@ export const PLANTED: readonly Planted[] = [
     plant: () => replaced(ReplayedRun, 'inheritance', (original, self) => ({ ...original.call(self), coverage: [] })),
     breaks: /has a second row/,
     seed: 1,
+  },
+  {
+    name: 'a process does not see that a log has others in the place of records that it has read',
+    plant: () => replaced(ReadEpochs, 'of', () => null),
+    breaks: /has no answer/,
+    seed: 1,
+    story: CUT,
+  },
+  {
+    name: 'a log that was cut is read again from its start',
+    plant: () =>
+      replaced(PartitionOpening, 'readFrom', (original, self, assignment, starts) =>
+        original.call(
+          self,
+          assignment,
+          starts.map((start) => (start.type === 'newEpoch' ? { ...start, offset: 0 } : start)),
+        ),
+      ),
+    breaks: /rows, though nobody wanted/,
+    seed: 1,
+    story: CUT,
   },
 ];
 

@@ -38,7 +38,12 @@ async function shrink(
 }
 
 function* smallerThan(step: Step): Generator<Step> {
-  if (step.type === 'write') {
+  if (step.type === 'cut') {
+    if (step.kinds.length > 0) yield { ...step, kinds: [] };
+    if (step.records > 1) yield { ...step, records: 1 };
+    if (step.records > 2) yield { ...step, records: step.records - 1 };
+  }
+  if ('kinds' in step) {
     if (step.kinds.length > 1) yield { ...step, kinds: step.kinds.slice(0, 1) };
     if (step.kinds.length > 1) yield { ...step, kinds: step.kinds.slice(1) };
     if (step.kinds.some((kind) => kind !== 'good')) yield { ...step, kinds: step.kinds.map(() => 'good') };

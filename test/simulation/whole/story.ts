@@ -35,6 +35,8 @@ export type Step =
   | { readonly type: 'clickhouseDies'; readonly notesTokens: boolean }
   | { readonly type: 'noTable'; readonly ms: number }
   | { readonly type: 'rewind'; readonly to: number; readonly again: boolean }
+  /** Another leader lacks the last records. Others are written in their place at once. */
+  | { readonly type: 'cut'; readonly partition: number; readonly records: number; readonly kinds: readonly Kind[] }
   | { readonly type: 'loseTemporal' }
   | { readonly type: 'loseOffsets' };
 
@@ -74,6 +76,14 @@ const MAY_BE_LATE: readonly string[] = ['temporal.signal', 'clickhouse.insert'];
 
 const STEPS_MAX = 60;
 
+/** One story in so many has logs that are cut. */
+const CUTS_EVERY = 4;
+/**
+ * Logs are cut only while each partition stays with the process that has read it. Reading does not always go on right if another one
+ * gets it after a cut. `KTB_MODEL_CUTS=any` cuts them at any time.
+ */
+const ONLY_CALM_CUTS = process.env['KTB_MODEL_CUTS'] !== 'any';
+
 /** A number from 0 to 1. */
 type Random = () => number;
 
@@ -88,7 +98,8 @@ function randomOf(seed: number): Random {
 }
 
 /** The story of a seed. */
-export function storyOf(seed: number): Step[] {
+export function storyOf(seed: number, onlyCalmCuts = ONLY_CALM_CUTS): Step[] {
+  const hasCuts = seed % CUTS_EVERY === 2;
   const random = randomOf(seed);
   const upTo = (end: number): number => Math.floor(random() * end);
   const oneOf = <T>(list: readonly T[]): T => list[upTo(list.length)]!;
@@ -143,14 +154,21 @@ export function storyOf(seed: number): Step[] {
     rewind: [isReset ? 3 : 0, () => ({ type: 'rewind', to: upTo(8), again: random() < 0.7 })],
     loseTemporal: [isReset ? 0.3 : 0, () => ({ type: 'loseTemporal' })],
     loseOffsets: [isReset ? 0.5 : 0, () => ({ type: 'loseOffsets' })],
+    cut: [
+      hasCuts ? 4 : 0,
+      () => {
+        const others = random() < 0.5 ? [] : kinds();
+        return { type: 'cut', partition: upTo(PARTITIONS), records: upTo(8), kinds: others };
+      },
+    ],
   };
   // Each story has some of these more often than others, and some not at all: so one meets with what another hides.
   const all = Object.entries(make).map(([type, [weight, step]]) => {
-    const share = type === 'write' || type === 'wait' ? 1 : oneOf([0, 1, 1, 4]);
+    const share = ['write', 'wait', 'cut'].includes(type) ? 1 : oneOf([0, 1, 1, 4]);
     return [weight * share, step] as const;
   });
   const sum = all.reduce((total, [weight]) => total + weight, 0);
-  return Array.from({ length: 10 + upTo(STEPS_MAX - 10) }, () => {
+  const steps = Array.from({ length: 10 + upTo(STEPS_MAX - 10) }, (): Step => {
     let at = random() * sum;
     for (const [weight, step] of all) {
       at -= weight;
@@ -158,6 +176,25 @@ export function storyOf(seed: number): Step[] {
     }
     return { type: 'wait', ms: 1 };
   });
+  return hasCuts && onlyCalmCuts ? steps.filter((step) => !mayMovePartitions(step)) : steps;
+}
+
+/** Whether a partition may be read by another process after it, or from elsewhere on. */
+function mayMovePartitions(step: Step): boolean {
+  switch (step.type) {
+    case 'memberFault':
+      return step.request === 'kafka.heartbeat' || step.request === 'kafka.join';
+    case 'outage':
+      return step.of === 'kafka';
+    case 'kill':
+    case 'start':
+    case 'restart':
+    case 'freeze':
+    case 'cutOff':
+      return 'member' in step.who;
+    default:
+      return ['drain', 'layout', 'rebalance', 'rewind', 'loseTemporal', 'loseOffsets'].includes(step.type);
+  }
 }
 
 /** How a story ends. */
@@ -167,6 +204,8 @@ export interface End {
   /** What has happened, line by line, if it was to be told. */
   readonly told: readonly string[];
   readonly records: number;
+  /** Records of them that were cut from their logs before anybody had them. */
+  readonly gone: number;
   /** How many things have happened: messages that arrived, timers that ran out. */
   readonly happened: number;
 }
@@ -192,7 +231,8 @@ export async function happen(
   } finally {
     world.end();
   }
-  return { violation, told: world.told, records: world.checker.records, happened: world.clock.happened };
+  const { records, gone } = world.checker;
+  return { violation, told: world.told, records, gone, happened: world.clock.happened };
 }
 
 async function take(world: World, step: Step): Promise<void> {
@@ -266,6 +306,9 @@ async function take(world: World, step: Step): Promise<void> {
     case 'rewind':
       world.rewind(step.to, step.again);
       break;
+    case 'cut':
+      world.cut(step.partition, step.records, step.kinds);
+      break;
     case 'loseTemporal':
       world.loseTemporal();
       break;
@@ -321,6 +364,10 @@ export function inWords(step: Step): string {
       return `the table is missing for ${time(step.ms)}`;
     case 'rewind':
       return `a person stops all members and rewinds to ${step.to}${step.again ? ', to read all of it again' : ''}`;
+    case 'cut': {
+      const others = step.kinds.length === 0 ? '' : `, and others are written there: ${step.kinds.join(', ')}`;
+      return `the log of partition ${step.partition} loses its last ${step.records} records${others}`;
+    }
     case 'loseTemporal':
       return 'the data of Temporal is lost, and a person rewinds all';
     case 'loseOffsets':

@@ -9,6 +9,7 @@ import { Publisher } from '../../../src/kafka/publisher.js';
 import { batcherWorkflowId } from '../../../src/protocol/batcherId.js';
 import type { ChunkMeta } from '../../../src/protocol/chunk.js';
 import { parseLayoutName, type Layout } from '../../../src/protocol/layout.js';
+import { REPLY_HEADERS } from '../../../src/protocol/replyRequest.js';
 import type { Logger, StateLog } from '../../../src/telemetry/logging.js';
 import type { Metrics } from '../../../src/telemetry/metrics.js';
 import { TemporalBatcherClient } from '../../../src/temporal/batcherClient.js';
@@ -25,6 +26,8 @@ export const WORKERS = 2;
 const KEYS = 4;
 const SETTLE_STEP_MS = 1_000;
 const DRAIN_MS = 5_000;
+/** How long a process may take to see that a log ends before what it has read. */
+const CUT_SEEN_MS = 60_000;
 
 /** What people set up. */
 export interface Setting {
@@ -87,15 +90,16 @@ export class World {
     this.network = new Network(this.clock, tell);
     this.kafka = new SimulatedKafka(this.clock, this.network, {
       tell,
-      committed: (partition, offset) => {
-        tell(`partition ${partition} is committed up to ${offset}`);
-        this.#judge(() => this.checker.committed(partition, offset));
+      committed: (partition, offset, metadata) => {
+        const [, epoch = ''] = metadata.split(';');
+        tell(`partition ${partition} is committed up to ${offset} under epoch ${epoch.slice(0, 4)}`);
+        this.#judge(() => this.checker.committed(partition, offset, epoch));
       },
       published: (topic, message) => this.#judge(() => this.#published(topic, message)),
     });
     this.temporal = new SimulatedTemporal(this.clock, this.network, {
       tell,
-      accepted: (body, meta) => this.#accepted(body, meta as ChunkMeta),
+      accepted: (body, meta) => this.#judge(() => this.#accepted(body, meta as ChunkMeta)),
     });
     const watch = {
       tell,
@@ -149,14 +153,29 @@ export class World {
   produce(partition: number, kinds: readonly Kind[]): void {
     for (const kind of kinds) {
       const id = `r${++this.#ids}`;
-      const offset = this.kafka.logs[partition]!.length;
+      const offset = this.kafka.logs[partition]!.end;
       const key = `key-${this.#ids % KEYS}`;
       this.checker.produced(id, { partition, offset, key, kind });
       const value = kind === 'noJson' ? id : JSON.stringify({ id, ...(kind === 'refused' ? { refused: 'yes' } : {}) });
       this.tell(`${id} (${kind}) is written at ${partition}/${offset} with ${key}`);
-      this.kafka.write(partition, key, value);
+      const headers = [[REPLY_HEADERS.correlationId, Buffer.from(id)]] as const;
+      this.kafka.write(partition, { key, value, headers });
     }
   }
+
+  /** The new leader of a partition lacks its last records. Others are written in their place. */
+  cut(partition: number, lacking: number, kinds: readonly Kind[]): void {
+    const { end } = this.kafka.logs[partition]!;
+    const at = Math.max(0, end - lacking);
+    this.tell(`the log of partition ${partition} is cut: it ends at ${at}, no more at ${end}`);
+    this.kafka.elect(partition, lacking);
+    this.checker.cut(partition, at);
+    this.#cut.add(partition);
+    this.produce(partition, kinds);
+  }
+
+  /** Partitions whose log was cut, and has got nothing more since all is well. */
+  readonly #cut = new Set<number>();
 
   member(index: number): Part {
     return this.#members[index % MEMBERS]!;
@@ -229,7 +248,7 @@ export class World {
         {
           committedOffset: commit?.offset ?? null,
           committedMetadata: commit?.metadata ?? null,
-          ...{ logStart: 0, logEnd: this.kafka.logs[partition]!.length, target: to, clusterId: CLUSTER },
+          ...{ logStart: 0, logEnd: this.kafka.logs[partition]!.end, target: to, clusterId: CLUSTER },
         },
         { again },
       );
@@ -253,6 +272,7 @@ export class World {
     this.tell('the data of Temporal is lost');
     for (const part of this.#workers) this.kill(part);
     this.temporal.lose();
+    this.checker.temporalLost();
     this.#hasLostTemporal = true;
     this.rewind(0, false);
   }
@@ -284,18 +304,27 @@ export class World {
     for (const { process } of [...this.#members, ...this.#workers]) this.#thaw(process);
     this.temporal.workersChanged();
     const endMs = this.clock.nowMs + this.#settleMaxMs;
+    const moreMs = this.clock.nowMs + CUT_SEEN_MS;
     while (this.clock.nowMs < endMs) {
       for (const part of [...this.#members.slice(0, 2), ...this.#workers])
         if (!part.process.isAlive) await this.#start(part);
       this.temporal.resumeAll();
       await this.pass(SETTLE_STEP_MS);
-      if (this.checker.missing() === null && this.temporal.isIdle) break;
+      const isDone = this.checker.missing() === null && this.temporal.isIdle;
+      if (this.#cut.size > 0 && (isDone || this.clock.nowMs >= moreMs)) this.#writeAfterCuts();
+      else if (isDone) break;
     }
     const missing = this.checker.missing() ?? (this.temporal.isIdle ? null : 'a batcher does not come to rest');
     if (missing !== null) throw new Violation(`${missing}, ${this.#settleMaxMs / 60_000} minutes after all was well`);
     // What was on its way.
     await this.pass(2 * SESSION_MS);
     this.checker.answersKeepOrder();
+  }
+
+  /** A log that ends just where reading has ended shows only with its next record that it was cut. */
+  #writeAfterCuts(): void {
+    for (const partition of this.#cut) this.produce(partition, ['good']);
+    this.#cut.clear();
   }
 
   // The parts
@@ -384,22 +413,25 @@ export class World {
   // What comes out
 
   #accepted(body: Uint8Array, meta: ChunkMeta): void {
-    for (const { partition, records } of decodeChunk(meta.segments, body)) {
-      for (const { offset } of records) this.checker.accepted(partition, offset);
-      this.tell(`a signal brings ${partition}/${records.map(({ offset }) => offset).join(',')}`);
+    for (const { partition, epoch, records } of decodeChunk(meta.segments, body)) {
+      const places = records.map(({ offset }) => offset).join(',');
+      this.tell(`a signal brings ${partition}/${places} under epoch ${epoch.slice(0, 4)}`);
+      for (const { offset, headers } of records)
+        this.checker.accepted(String(headers[0]?.[1]), { partition, offset, epoch });
     }
   }
 
-  #published(topic: string, { value }: OutgoingMessage): void {
+  #published(topic: string, { value, headers }: OutgoingMessage): void {
     const text = String(value);
     if (topic === deadLetterTopic) {
       const id = /r\d+/.exec(text)?.[0] ?? text;
       this.tell(`${id} is a dead letter`);
       this.checker.letter(id);
     } else if (topic === REPLY_TOPIC) {
-      const ack = JSON.parse(text) as Acknowledged;
-      this.tell(`${ack.partition}/${ack.offset} is acknowledged as ${ack.status}`);
-      this.checker.acknowledged(ack);
+      const ack = JSON.parse(text) as Omit<Acknowledged, 'id'>;
+      const id = String(headers?.[REPLY_HEADERS.correlationId]);
+      this.tell(`${id} at ${ack.partition}/${ack.offset} is acknowledged as ${ack.status}`);
+      this.checker.acknowledged({ ...ack, id });
     } else throw new Violation(`somebody publishes on ${topic}`);
   }
 
