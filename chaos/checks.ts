@@ -3,10 +3,10 @@ import {
   areRowsRight,
   countInTwoTables,
   gapsTold,
-  isRemoved,
-  readingsMin,
+  readingsDue,
   reread,
   rereadsOf,
+  unanswered,
   type Deliberate,
 } from './due.js';
 import { flatness, type ProcessSample } from './flatness.js';
@@ -14,6 +14,8 @@ import type { DoneFault } from './journal.js';
 import type { Ledger, RecordState } from './ledger.js';
 import type { QuietTime } from './quiet.js';
 import { cutsTold, lostIsAnswered, wasLost, type Lost } from './lost.js';
+import { orderByKey } from './order.js';
+import type { FaultKind } from './plan.js';
 import { remadeIsRead, type RemadeTopic } from './remade.js';
 import type { ViewRows } from './table.js';
 import type { Told } from './told.js';
@@ -134,6 +136,8 @@ export interface Verdict {
   readonly name: string;
   /** How much was looked at. */
   readonly checked: number;
+  /** Kinds of faults that bring what is looked at. If none of them has hit anything, there may be nothing. Absent: there always is. */
+  readonly onlyAfter?: readonly FaultKind[];
   /** How much of it is wrong. */
   readonly wrong: number;
   /** What is wrong, one text each, of the first ones. */
@@ -177,10 +181,13 @@ export function drainMsMax(backlog: number, slowness: number): number {
   return slowness * (DRAIN_MS + (backlog / DRAIN_RECORDS_PER_SECOND) * 1_000);
 }
 
-/** Every check, in the order in which they are shown. One that has looked at nothing has not passed. */
+/** Every check, in the order in which they are shown. One that has looked at nothing has not passed, if there was something. */
 export function check(observed: Observed, bounds: Bounds): Verdict[] {
+  const done = new Set(observed.faults.flatMap(({ kind, hits }) => (hits > 0 ? [kind] : [])));
+  const mayBeNothing = ({ onlyAfter }: Verdict): boolean =>
+    onlyAfter !== undefined && !onlyAfter.some((kind) => done.has(kind));
   return allOf(observed, bounds).map((verdict) =>
-    verdict.checked > 0
+    verdict.checked > 0 || mayBeNothing(verdict)
       ? verdict
       : { ...verdict, wrong: verdict.wrong + 1, violations: ['nothing was looked at', ...verdict.violations] },
   );
@@ -200,9 +207,8 @@ function allOf(observed: Observed, bounds: Bounds): Verdict[] {
     thereWhenAnswered(observed),
     viewComplete(observed),
     gapsTold(observed),
-    ...(observed.lost.tails.length + observed.told.cuts.length === 0
-      ? []
-      : [lostIsAnswered(observed), cutsTold(observed)]),
+    lostIsAnswered(observed),
+    cutsTold(observed),
     remadeIsRead(observed.remade),
     fewInTwoTables(observed, bounds),
     orderByKey(observed),
@@ -285,7 +291,8 @@ function rowOrLetter({ ledger, deliberate }: Observed): Verdict {
     if (letters === 0 && areRowsRight(deliberate, record)) return undefined;
     if (rows === 0 && letters > 0 && !record.has('lettersDisagree')) return undefined;
     const disagree = record.has('lettersDisagree') ? ', which disagree' : '';
-    return `record ${record.name} is ${rows} rows and ${letters} dead letters${disagree}`;
+    const epochs = rows > 1 ? ` of ${record.rowEpochs.length} epochs` : '';
+    return `record ${record.name} is ${rows} rows${epochs} and ${letters} dead letters${disagree}`;
   });
 }
 
@@ -295,14 +302,15 @@ function fewInTwoTables({ ledger, deliberate }: Observed, { repeatsPerFault }: B
   const [count, max] = [countInTwoTables(ledger, deliberate), deliberate.tablesMadeAnew * repeatsPerFault];
   if (count > max) violations.add(() => `${count} records are in two tables, more than ${max}`);
   const note = `${count} were on their way`;
-  return verdictOf('what is in two tables was on its way', ledger.counts.rows, violations, note);
+  const name = 'what is in two tables was on its way';
+  return { ...verdictOf(name, deliberate.tablesMadeAnew, violations, note), onlyAfter: ['table made anew'] };
 }
 
 /** The producer knows which records are bad, and in which way. */
 function rejectedForItself({ ledger, deliberate }: Observed): Verdict {
   return ofEach('only bad records are rejected, each for its own reason', ledger, (record) => {
     const code = record.letters === 0 ? '' : record.letterCode;
-    if (code === record.expects || (code === '' && isRemoved(deliberate, record))) return undefined;
+    if (code === record.expects || (code === '' && readingsDue(deliberate, record) === 0)) return undefined;
     return `record ${record.name} is ${record.expects || 'good'}, and was ${code === '' ? 'not rejected' : `rejected as ${code}`}`;
   });
 }
@@ -340,9 +348,8 @@ function valuesMatch({ ledger }: Observed): Verdict {
  */
 function answered({ ledger, deliberate }: Observed): Verdict {
   return ofEach('each record is acknowledged, and always in the same way', ledger, (record) => {
-    const least = readingsMin(deliberate, record);
-    if (record.acks < least && !isRemoved(deliberate, record))
-      return `record ${record.name} has ${record.acks} of ${least} acknowledgements`;
+    const lacking = unanswered(deliberate, record);
+    if (lacking !== undefined) return `record ${record.name} ${lacking}`;
     return record.has('acksDisagree')
       ? `record ${record.name} was acknowledged as ${record.said}, and then otherwise`
       : undefined;
@@ -454,45 +461,6 @@ function thereWhenAnswered({ replies, told, lost }: Observed): Verdict {
   return verdictOf('acknowledgements are true when they come', checked, violations, note);
 }
 
-/** ClickHouse refuses rows of a batch only after some of its rows went in, so that order ends there: docs/guarantees.md. */
-const REFUSED = 'rejected refused_by_clickhouse';
-
-/** Records of one key were inserted and first acknowledged in their order. A key has an order in each partition. */
-function orderByKey({ ledger }: Observed): Verdict {
-  const unordered = new Set<number>();
-  ledger.forEach((record) => {
-    if (record.acks > 0 && record.said === REFUSED) unordered.add(record.batchIndex);
-  });
-  const violations = new Violations();
-  const last = new Map<number, LastOfKey>();
-  let [checked, lastPartition] = [0, -1];
-  ledger.forEach((record, partition) => {
-    if (partition !== lastPartition) last.clear();
-    lastPartition = partition;
-    if (record.rows === 0 || record.acks === 0 || record.keyIndex === 0) return;
-    const { insertedAtUs, repliedIn, repliedAt, batchIndex, place, key } = record;
-    const before = last.get(record.keyIndex);
-    if (before !== undefined) {
-      checked++;
-      const isFree = batchIndex === before.batchIndex && unordered.has(batchIndex);
-      if (!isFree && insertedAtUs < before.insertedAtUs)
-        violations.add(() => `${place} of ${key} was inserted before ${before.place}`);
-      if (!isFree && repliedIn === before.repliedIn && repliedAt < before.repliedAt)
-        violations.add(() => `${place} of ${key} was acknowledged before ${before.place}`);
-    }
-    last.set(record.keyIndex, { insertedAtUs, repliedIn, repliedAt, batchIndex, place });
-  });
-  return verdictOf('rows and acknowledgements of a key are in order', checked, violations);
-}
-
-interface LastOfKey {
-  readonly insertedAtUs: number;
-  readonly repliedIn: number;
-  readonly repliedAt: number;
-  readonly batchIndex: number;
-  readonly place: string;
-}
-
 /**
  * The group never commits past the end of a log, nor backward unless its offsets were taken away, and at the end it has
  * committed everything.
@@ -545,7 +513,7 @@ function acceptedWhenCommitted({ ledger, commits, deliberate, lost }: Observed):
     const { acceptedAtMs, name } = record;
     const committedAt = new Date(commit.atMs).toISOString();
     if (acceptedAtMs === 0) {
-      if (!isRemoved(deliberate, record))
+      if (readingsDue(deliberate, record) > 0)
         violations.add(() => `${name} was committed at ${committedAt}, and is in no history`);
     } else if (acceptedAtMs > commit.atMs)
       violations.add(

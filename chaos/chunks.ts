@@ -7,11 +7,12 @@ export interface Place {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  readonly epoch: string;
 }
 
 /** As much of a signal's first argument as is needed. */
 interface Meta {
-  readonly segments: readonly { readonly topic: string; readonly partition: number }[];
+  readonly segments: readonly Omit<Place, 'offset'>[];
 }
 
 const { Decoder: ZstdDecoder } = createRequire(import.meta.url)('@toondepauw/node-zstd') as { Decoder: typeof Decoder };
@@ -27,8 +28,13 @@ export function placesIn(meta: Uint8Array, body: Uint8Array): Place[] {
   const columns = unpack(decoder.decodeSync(Buffer.from(body))) as readonly (readonly [readonly number[]])[];
   if (columns.length !== segments.length)
     throw new Error(`A chunk names ${segments.length} segments and has ${columns.length}`);
-  return segments.flatMap(({ topic, partition }, index) => {
+  return segments.flatMap(({ topic, partition, epoch }, index) => {
     let offset = 0;
-    return (columns[index]?.[0] ?? []).map((difference) => ({ topic, partition, offset: (offset += difference) }));
+    return (columns[index]?.[0] ?? []).map((difference) => ({
+      topic,
+      partition,
+      offset: (offset += difference),
+      epoch,
+    }));
   });
 }

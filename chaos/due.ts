@@ -4,6 +4,8 @@ import type { ReadAgain, Removed } from './rereads.js';
 import type { Offsets } from './topic.js';
 import { Violations } from './violations.js';
 
+const RECORDS_EXPIRED = ['records expired'] as const;
+
 /** What faults have done on purpose, and what is due therefore. */
 export interface Deliberate {
   readonly again: readonly ReadAgain[];
@@ -15,12 +17,12 @@ export interface Deliberate {
 
 type Place = Pick<RecordState, 'partition' | 'offset'>;
 
-/** Whether retention removed it before it was read. It may have been accepted all the same, without a commit. */
-export function isRemoved({ removed }: Pick<Deliberate, 'removed'>, place: Place): boolean {
+/** Whether retention removed it before the group had committed it. It may have been accepted all the same: {@link readingsDue}. */
+function isRemoved({ removed }: Pick<Deliberate, 'removed'>, place: Place): boolean {
   return removed.some(({ partition, unreadFrom, to }) => holds({ partition, from: unreadFrom, to }, place));
 }
 
-/** How many were removed before they were read. */
+/** How many were removed before the group had committed them. */
 export function countRemoved(ledger: Ledger, deliberate: Pick<Deliberate, 'removed'>): number {
   let count = 0;
   ledger.forEach((record) => {
@@ -40,24 +42,45 @@ export function reread({ again, filled }: Deliberate): number {
 }
 
 /**
- * Whether a record without a dead letter has the right number of rows: one, and one for each time that it was read again as
- * a new one. A table that was made anew lacks what the old one has: there a batch that was on its way may be inserted again,
- * and so is what is read again.
+ * Whether a record without a dead letter has the right rows: one of each reading, which has an epoch of its own. A table that
+ * was made anew lacks what the old one has: there a batch that was on its way may be inserted again, and so is what is read
+ * again for what the table lacks.
  */
 export function areRowsRight(deliberate: Deliberate, record: RecordState): boolean {
-  const { rows } = record;
-  const again = deliberate.again.filter((offsets) => holds(offsets, record));
-  const most = 1 + again.length;
-  const least = readingsMin(deliberate, record);
-  if (rows < least) return (rows > 0 || record.acks === 0) && isRemoved(deliberate, record);
-  if (rows <= most) return true;
+  const { rowEpochs } = record;
+  const most = 1 + deliberate.again.filter((offsets) => holds(offsets, record)).length;
+  const due = readingsDue(deliberate, record);
+  if (rowEpochs.length < due || rowEpochs.length > most || record.has('twiceUnderEpoch')) return false;
+  if (!record.acceptedEpochs.every((epoch) => rowEpochs.includes(epoch))) return false;
+  // An acknowledgement says that it was read.
+  if (rowEpochs.length === 0) return record.acks === 0;
   const isFilled = deliberate.filled.some((offsets) => holds(offsets, record));
-  return record.mostInOneTable <= most && (isFilled || record.has('lateInOldTable'));
+  return !record.has('inTwoTables') || isFilled || record.has('lateInOldTable');
 }
 
-/** How often a record was read as a new one, at least: once, and once more for each time that it was surely read again as such. */
-export function readingsMin({ again }: Deliberate, record: Place): number {
-  return 1 + again.filter((offsets) => holds(offsets, record) && record.offset < offsets.sureTo).length;
+/**
+ * How many readings of a record have to become something: one, and one more for each time that it was surely read again as a
+ * new one. Of what was removed before it was committed only those that Temporal had. What Temporal has is never lost, whatever
+ * becomes of the log.
+ */
+export function readingsDue(deliberate: Deliberate, record: RecordState): number {
+  const accepted = record.acceptedEpochs.length;
+  if (isRemoved(deliberate, record)) return accepted;
+  const again = deliberate.again.filter((offsets) => holds(offsets, record) && record.offset < offsets.sureTo);
+  return Math.max(accepted, 1 + again.length);
+}
+
+/**
+ * What is wrong with the number of a record's acknowledgements; undefined if nothing is. Of each reading there is one at least,
+ * by the epochs that their batches have. One whose epoch is not known may be of any.
+ */
+export function unanswered(deliberate: Deliberate, record: RecordState): string | undefined {
+  const epochs = record.answers.map(({ epoch }) => epoch);
+  const due = readingsDue(deliberate, record);
+  if (epochs.length < due) return `has ${epochs.length} of ${due} acknowledgements`;
+  const unknown = epochs.filter((epoch) => epoch === 0).length;
+  const lacking = record.rowEpochs.filter((epoch) => !epochs.includes(epoch)).length - unknown;
+  return lacking > 0 ? `has rows of ${lacking} epochs that were not acknowledged` : undefined;
 }
 
 /**
@@ -67,7 +90,7 @@ export function readingsMin({ again }: Deliberate, record: Place): number {
 export function countInTwoTables(ledger: Ledger, { again, filled }: Deliberate): number {
   let count = 0;
   ledger.forEach((record) => {
-    const isInTwo = record.has('lateInOldTable') && record.rows > record.mostInOneTable;
+    const isInTwo = record.has('lateInOldTable') && record.has('inTwoTables');
     if (isInTwo && ![...again, ...filled].some((offsets) => holds(offsets, record))) count++;
   });
   return count;
@@ -76,14 +99,17 @@ export function countInTwoTables(ledger: Ledger, { again, filled }: Deliberate):
 /** The gaps that the daemons have told are those records that were removed before they were read, all of them and no other. */
 export function gapsTold({ ledger, told, deliberate }: Pick<Observed, 'ledger' | 'told' | 'deliberate'>): Verdict {
   const violations = new Violations();
+  let checked = 0;
   ledger.forEach((record) => {
     const [wasRemoved, wasTold] = [isRemoved(deliberate, record), told.gaps.some((gap) => holds(gap, record))];
+    if (wasRemoved || wasTold) checked++;
     if (wasRemoved && !wasTold) violations.add(() => `${record.name} was removed, and nobody told it`);
     if (wasTold && !wasRemoved) violations.add(() => `${record.name} was told as removed, and was not`);
   });
   return {
     name: 'what was removed before it was read is told, and nothing else',
-    checked: ledger.counts.records,
+    checked,
+    onlyAfter: RECORDS_EXPIRED,
     wrong: violations.count,
     violations: violations.texts,
     note: `${countRemoved(ledger, deliberate)} records were removed`,

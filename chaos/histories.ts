@@ -4,6 +4,7 @@ import type { PayloadCodec } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { DefaultLogger, Runtime, Worker, type ReplayHistoriesIterable } from '@temporalio/worker';
 import type { BatcherRun } from './batchers.js';
+import { Batches } from './batches.js';
 import { placesIn } from './chunks.js';
 import { decrypted, decryptedForReplay, keyNameOf, type KeysByName } from './decryption.js';
 import type { Replayed } from './checks.js';
@@ -16,6 +17,9 @@ const CALL_MS = 60_000;
 const NAMESPACE = 'default';
 /** The name of the signal that brings records: docs/formats.md. */
 const RECORDS_SIGNAL = 'records';
+/** The name of the activity that inserts a batch. */
+const INSERT_ACTIVITY = 'insertBatch';
+const NOTHING = new Uint8Array(0);
 /** Of a signal up to two megabytes are in one. */
 const PAGE_EVENTS = 100;
 
@@ -72,21 +76,32 @@ export class Histories {
     return count;
   }
 
-  /** Tells every record that a signal has brought, in all runs. */
+  /**
+   * Tells every record that a signal has brought, in all runs.
+   *
+   * @returns the batches that runs have made themselves. What heirs have inserted for others is in none of them
+   */
   async accepted(
     runs: readonly BatcherRun[],
     { topic, keys }: { readonly topic: string; readonly keys: KeysByName },
-    add: (partition: number, offset: number, atMs: number) => void,
-  ): Promise<void> {
+    add: (partition: number, offset: number, atMs: number, epoch: string) => void,
+  ): Promise<Batches> {
+    const batches = new Batches(topic);
     for (const execution of runs)
-      for await (const { eventTime, workflowExecutionSignaledEventAttributes: signal } of this.#events(execution)) {
+      for await (const event of this.#events(execution)) {
+        const scheduled = event.activityTaskScheduledEventAttributes;
+        const signal = event.workflowExecutionSignaledEventAttributes;
+        if (scheduled?.activityType?.name === INSERT_ACTIVITY) {
+          const [batch] = scheduled.input?.payloads ?? [];
+          if (batch !== undefined) batches.add(decrypted(batch, keys).data ?? NOTHING);
+        }
         if (signal?.signalName !== RECORDS_SIGNAL) continue;
         const [meta, body] = (signal.input?.payloads ?? []).map((payload) => decrypted(payload, keys));
         if (!meta?.data || !body?.data) continue;
-        const atMs = Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
         for (const place of placesIn(meta.data, body.data))
-          if (place.topic === topic) add(place.partition, place.offset, atMs);
+          if (place.topic === topic) add(place.partition, place.offset, timeOf(event), place.epoch);
       }
+    return batches;
   }
 
   async *#events({ workflowId, runId }: BatcherRun): AsyncGenerator<HistoryEvent> {
@@ -121,6 +136,11 @@ export class Histories {
   #within<T>(call: () => Promise<T>): Promise<T> {
     return this.#connection.withDeadline(Date.now() + CALL_MS, call);
   }
+}
+
+/** Milliseconds since 1970. */
+function timeOf({ eventTime }: HistoryEvent): number {
+  return Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
 }
 
 function openOf(runs: readonly BatcherRun[]): BatcherRun[] {

@@ -102,7 +102,7 @@ function kindsOf(name: string, before: FaultKind[]): FaultKind[] {
 function show({ verdicts, observed, faults, judging, directory }: Outcome): void {
   const table = new Table({ head: ['check', 'looked at', 'wrong', ''], style: { head: [], border: [] } });
   for (const { name, checked, wrong, note = '' } of verdicts)
-    table.push([name, checked.toLocaleString('en'), wrong === 0 ? 'none' : wrong.toLocaleString('en'), note]);
+    table.push([name, checked.toLocaleString('en'), wrongText(checked, wrong), note]);
   console.log(table.toString());
   const failed = verdicts.filter(({ wrong }) => wrong > 0);
   for (const verdict of failed) console.log(excerptOf(verdict));
@@ -123,6 +123,12 @@ function show({ verdicts, observed, faults, judging, directory }: Outcome): void
     process.exitCode = 1;
   }
   if (failed.length > 0 || options.keep === true) console.log(`Logs, journal and timeline.svg are in ${directory}`);
+}
+
+/** A check of what only some faults bring has passed nothing if they were not done. */
+function wrongText(checked: number, wrong: number): string {
+  if (wrong > 0) return wrong.toLocaleString('en');
+  return checked === 0 ? 'not judged' : 'none';
 }
 
 function excerptOf({ name, wrong, violations }: Verdict): string {

@@ -44,8 +44,10 @@ export interface Victims {
   readonly send: (burst: Burst) => Promise<number>;
   /** Deletes the topic that is there for it, makes it again, and sends so many records to it. @returns how many it has */
   readonly remake: (records: number, whileRead: boolean) => Promise<number>;
+  /** Sends some more records to it, after the daemons have shown that they know that it was made again. */
+  readonly addToRemade: () => Promise<number>;
   /** The topic that is there for it. */
-  readonly remade: string;
+  readonly remade: { readonly topic: string; readonly partitions: number };
   /** Deletes what the consumer group has committed, of one partition or of all; false if it has members. */
   readonly loseOffsets: (partition: number | undefined) => Promise<boolean>;
 }
@@ -390,24 +392,31 @@ async function electUncleanly(
   return lost;
 }
 
-/** @returns under how many new epochs there are rows of it soon: by them the daemons show that they know */
+/**
+ * Once the daemons know of all partitions, nothing that comes then may be read twice.
+ *
+ * @returns of how many partitions there are rows under new epochs soon: by them the daemons show that they know
+ */
 async function remakeWhileRead(
-  { table, remake, remade }: Victims,
+  { table, remake, addToRemade, remade: { topic, partitions } }: Victims,
   records: number,
   lastsMs: number,
   { retry }: Patience,
   signal: AbortSignal,
 ): Promise<number> {
-  const epochs = await growthOf(() => table.epochsOf(remade), retry);
+  const before = await retry(() => table.epochsOf(topic));
   await retry(() => remake(records, true));
-  return seenWithin(epochs, lastsMs, signal);
+  const known = (): Promise<number> => retry(() => table.partitionsUnderOthers(topic, before));
+  const found = await seenWithin(known, lastsMs, signal, partitions);
+  if (found === partitions) await addToRemade();
+  return found;
 }
 
-/** The count as soon as there is something, or what there is at the end of the time. */
-async function seenWithin(count: Count, withinMs: number, signal: AbortSignal): Promise<number> {
+/** The count as soon as there is enough, or what there is at the end of the time. */
+async function seenWithin(count: Count, withinMs: number, signal: AbortSignal, enough = 1): Promise<number> {
   for (const until = Date.now() + withinMs; ;) {
     const found = await count();
-    if (found > 0 || Date.now() > until) return found;
+    if (found >= enough || Date.now() > until) return found;
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
 }

@@ -21,6 +21,8 @@ export interface Row {
   readonly offset: number;
   readonly id: number;
   readonly digest: number;
+  /** Of the reading of its partition's log that has made it. */
+  readonly epoch: string;
   /** Microseconds since 1970 at which ClickHouse took it. */
   readonly insertedAtUs: number;
   /** Which table, if the table was made anew. Rows are added table by table, the oldest one first. */
@@ -46,6 +48,8 @@ export interface Ack {
   readonly offset: number;
   readonly status: string;
   readonly batch: string;
+  /** Under which its batch has the record; null if the batch is not known, or has it under two. */
+  readonly epoch: string | null;
   readonly code: string;
   /** Of the record, which has it in a header that is copied. */
   readonly id: number;
@@ -64,6 +68,10 @@ const MARK = {
   acksDisagree: 64,
   lateInOldTable: 128,
   ackOfOtherId: 256,
+  /** Two rows of one table are of one epoch. */
+  twiceUnderEpoch: 512,
+  /** Rows of two tables are of one epoch. */
+  inTwoTables: 1_024,
 } as const;
 type Mark = keyof typeof MARK;
 
@@ -72,6 +80,27 @@ const CAPACITY_MIN = 1_024;
 /** More than a run can have, so that a wrong place does not take the memory. */
 const PARTITIONS_MAX = 1_024;
 const OFFSET_END = 2 ** 27;
+
+/** The rows of a record that are of one epoch. */
+interface RowsOfEpoch {
+  readonly epoch: number;
+  /** The earliest one. */
+  insertedAtUs: number;
+  /** Of the last one that was added. */
+  table: number;
+}
+
+/** Where an acknowledgement is, and of which batch. */
+export interface AckPlace {
+  readonly repliedIn: number;
+  readonly repliedAt: number;
+  readonly batchIndex: number;
+}
+
+/** @see Ack.epoch, 0 is null */
+interface AckOfEpoch extends AckPlace {
+  readonly epoch: number;
+}
 
 /**
  * All records of a run, and what became of each: about 90 bytes a record, so that ten million can be judged. What is read is
@@ -83,6 +112,7 @@ export class Ledger {
   /** Statuses and codes of acknowledgements, and codes of dead letters. */
   readonly sayings = new Names();
   readonly batches = new Names();
+  readonly epochs = new Names();
   /** What names a place at which no record is. */
   readonly strange = new Violations();
   readonly counts = { records: 0, rows: 0, letters: 0, acks: 0, secondLetters: 0, secondAcks: 0 };
@@ -125,12 +155,7 @@ export class Ledger {
     const own = this.#at('row', row);
     if (own === undefined) return;
     const { offset } = row;
-    const before = add(own.rows, offset);
-    if (before === 0 || row.insertedAtUs < (own.insertedAtUs[offset] ?? 0)) own.insertedAtUs[offset] = row.insertedAtUs;
-    const inTable = own.lastTable[offset] === row.table ? (own.inLastTable[offset] ?? 0) + 1 : 1;
-    own.lastTable[offset] = row.table;
-    own.inLastTable[offset] = Math.min(COUNT_MAX, inTable);
-    own.mostInOneTable[offset] = Math.max(own.mostInOneTable[offset] ?? 0, own.inLastTable[offset]);
+    own.noteRow(row, this.epochs.indexOf(row.epoch), add(own.rows, offset) === 0);
     if (row.isLate) own.set(offset, 'lateInOldTable');
     if (own.ids[offset] !== row.id) own.set(offset, 'rowOfOtherId');
     if (own.rowDigests[offset] !== row.digest) own.set(offset, 'rowDiffers');
@@ -176,20 +201,27 @@ export class Ledger {
     if (add(own.acks, offset) > 0) {
       this.counts.secondAcks++;
       if (own.said[offset] !== said) own.set(offset, 'acksDisagree');
+      own.noteLaterAck(offset, this.#ackOfEpoch(ack));
       return;
     }
     own.said[offset] = said;
     own.repliedIn[offset] = ack.replyPartition;
     own.repliedAt[offset] = ack.replyOffset;
     own.batches[offset] = this.batches.indexOf(ack.batch);
+    own.ackEpochs[offset] = this.epochs.indexOf(ack.epoch);
   }
 
-  /** A signal brought it to a batcher, at this time by Temporal's clock. The earliest one counts. What is no record is left out. */
-  addAccepted(partition: number, offset: number, atMs: number): void {
+  /**
+   * A signal brought it to a batcher, at this time by Temporal's clock. The earliest one counts. What is no record is left
+   * out, and so is a place at which Kafka has lost another record: which of the two it was is not known.
+   */
+  addAccepted(partition: number, offset: number, atMs: number, epoch: string): void {
     const own = this.partitions[partition];
     if (own?.has(offset, 'record') !== true) return;
+    if (this.#lost.some((lost) => lost.idAt(partition, offset) !== undefined)) return;
     const before = own.acceptedAtMs[offset] ?? 0;
     if (before === 0 || atMs < before) own.acceptedAtMs[offset] = atMs;
+    own.noteAccepted(offset, this.epochs.indexOf(epoch));
   }
 
   /** Every record, by partition and offset. */
@@ -207,6 +239,15 @@ export class Ledger {
   #lostOf({ partition, offset, id }: { readonly partition: number; readonly offset: number; readonly id: number }) {
     if (this.#lost.length === 0 || this.idAt(partition, offset) === id) return undefined;
     return this.#lost.find((lost) => lost.idAt(partition, offset) === id);
+  }
+
+  #ackOfEpoch({ epoch, replyPartition, replyOffset, batch }: Ack): AckOfEpoch {
+    return {
+      epoch: this.epochs.indexOf(epoch),
+      repliedIn: replyPartition,
+      repliedAt: replyOffset,
+      batchIndex: this.batches.indexOf(batch),
+    };
   }
 
   #at(what: string, { partition, offset }: { readonly partition: number; readonly offset: number }) {
@@ -268,13 +309,9 @@ export class RecordState {
     return this.#ledger.sayings.at(this.#own.expected[this.#offset] ?? 0) ?? '';
   }
 
-  /** At most 255, as the next three. */
+  /** At most 255, as the next two. */
   get rows(): number {
     return this.#own.rows[this.#offset] ?? 0;
-  }
-
-  get mostInOneTable(): number {
-    return this.#own.mostInOneTable[this.#offset] ?? 0;
   }
 
   get letters(): number {
@@ -285,6 +322,19 @@ export class RecordState {
     return this.#own.acks[this.#offset] ?? 0;
   }
 
+  /** Epochs of its rows, by number. */
+  get rowEpochs(): readonly number[] {
+    if (this.rows === 0) return [];
+    return this.#own.moreRows.get(this.#offset)?.map(({ epoch }) => epoch) ?? [this.#own.rowEpochs[this.#offset] ?? 0];
+  }
+
+  /** When the earliest row of an epoch was inserted. */
+  insertedUnder(epoch: number): number {
+    const rows = this.#own.moreRows.get(this.#offset);
+    return rows?.find((each) => each.epoch === epoch)?.insertedAtUs ?? this.insertedAtUs;
+  }
+
+  /** Of the earliest row. */
   get insertedAtUs(): number {
     return this.#own.insertedAtUs[this.#offset] ?? 0;
   }
@@ -302,6 +352,12 @@ export class RecordState {
   /** When Temporal had it; 0: it is in no history. */
   get acceptedAtMs(): number {
     return this.#own.acceptedAtMs[this.#offset] ?? 0;
+  }
+
+  /** Epochs under which Temporal had it. */
+  get acceptedEpochs(): readonly number[] {
+    if (this.acceptedAtMs === 0) return [];
+    return [this.#own.acceptedEpochs[this.#offset] ?? 0, ...(this.#own.moreAccepted.get(this.#offset) ?? [])];
   }
 
   /** Of the first dead letter. */
@@ -327,6 +383,14 @@ export class RecordState {
     return this.#own.batches[this.#offset] ?? 0;
   }
 
+  /** The first acknowledgement of each epoch, and all of which the epoch is not known. */
+  get answers(): readonly AckOfEpoch[] {
+    if (this.acks === 0) return [];
+    const { repliedIn, repliedAt, batchIndex } = this;
+    const epoch = this.#own.ackEpochs[this.#offset] ?? 0;
+    return [{ epoch, repliedIn, repliedAt, batchIndex }, ...(this.#own.moreAcks.get(this.#offset) ?? [])];
+  }
+
   has(mark: Mark): boolean {
     return this.#own.has(this.#offset, mark);
   }
@@ -344,9 +408,7 @@ class Partition {
   letterDigests = new Float64Array(0);
   expected = new Uint16Array(0);
   rows = new Uint8Array(0);
-  lastTable = new Uint8Array(0);
-  inLastTable = new Uint8Array(0);
-  mostInOneTable = new Uint8Array(0);
+  firstTable = new Uint8Array(0);
   letters = new Uint8Array(0);
   acks = new Uint8Array(0);
   insertedAtUs = new Float64Array(0);
@@ -358,6 +420,14 @@ class Partition {
   repliedIn = new Uint16Array(0);
   repliedAt = new Uint32Array(0);
   batches = new Uint32Array(0);
+  /** Epochs of the first row, of the first acknowledgement, and of the first signal that was added. */
+  rowEpochs = new Uint16Array(0);
+  ackEpochs = new Uint16Array(0);
+  acceptedEpochs = new Uint16Array(0);
+  /** What few records have, by offset: all epochs of those with two rows, and what comes after the first one of a kind. */
+  readonly moreRows = new Map<number, RowsOfEpoch[]>();
+  readonly moreAcks = new Map<number, AckOfEpoch[]>();
+  readonly moreAccepted = new Map<number, number[]>();
 
   /** Makes room for the record at this offset. */
   reach(offset: number): void {
@@ -370,6 +440,47 @@ class Partition {
     for (const name of Object.keys(this)) {
       const column = fields[name];
       if (isColumn(column)) fields[name] = grown(column, capacity);
+    }
+  }
+
+  noteRow({ offset, insertedAtUs, table }: Row, epoch: number, isFirst: boolean): void {
+    if (isFirst) {
+      this.rowEpochs[offset] = epoch;
+      this.insertedAtUs[offset] = insertedAtUs;
+      this.firstTable[offset] = table;
+      return;
+    }
+    const rows = getOrMake(this.moreRows, offset, () => [
+      {
+        epoch: this.rowEpochs[offset] ?? 0,
+        insertedAtUs: this.insertedAtUs[offset] ?? 0,
+        table: this.firstTable[offset] ?? 0,
+      },
+    ]);
+    this.insertedAtUs[offset] = Math.min(this.insertedAtUs[offset] ?? 0, insertedAtUs);
+    const known = rows.find((each) => each.epoch === epoch);
+    if (known === undefined) {
+      rows.push({ epoch, insertedAtUs, table });
+      return;
+    }
+    this.set(offset, known.table === table ? 'twiceUnderEpoch' : 'inTwoTables');
+    known.table = table;
+    known.insertedAtUs = Math.min(known.insertedAtUs, insertedAtUs);
+  }
+
+  noteLaterAck(offset: number, ack: AckOfEpoch): void {
+    const { epoch } = ack;
+    if (epoch !== 0 && epoch === this.ackEpochs[offset]) return;
+    const acks = getOrMake(this.moreAcks, offset, () => []);
+    if (epoch === 0 || !acks.some((each) => each.epoch === epoch)) acks.push(ack);
+  }
+
+  noteAccepted(offset: number, epoch: number): void {
+    const first = this.acceptedEpochs[offset];
+    if (first === 0) this.acceptedEpochs[offset] = epoch;
+    else if (first !== epoch) {
+      const more = getOrMake(this.moreAccepted, offset, () => []);
+      if (!more.includes(epoch)) more.push(epoch);
     }
   }
 
@@ -398,6 +509,14 @@ class Names {
   at(index: number): string | null {
     return this.#texts[index] ?? null;
   }
+}
+
+function getOrMake<V>(map: Map<number, V>, key: number, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 /** @returns the count before */

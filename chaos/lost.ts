@@ -32,6 +32,8 @@ export function countPlacesLost({ tails }: Lost, ledger: Ledger): number {
   return count;
 }
 
+const ELECTIONS = ['unclean election'] as const;
+
 /** Only what was made of a record when the table was made anew matters to one that Kafka has lost. */
 const NOTHING_REREAD = { again: [], filled: [], removed: [], tablesMadeAnew: 0 };
 
@@ -48,6 +50,7 @@ export function lostIsAnswered({ lost: { tails } }: Pick<Observed, 'lost'>): Ver
   return {
     name: 'what Kafka has lost after it was accepted is answered once',
     checked,
+    ...(tails.length === 0 ? { onlyAfter: ELECTIONS } : {}),
     wrong: violations.count,
     violations: violations.texts,
     note: `${tails.length} logs were cut`,
@@ -77,6 +80,7 @@ export function cutsTold({ lost: { tails }, told: { cuts } }: Pick<Observed, 'lo
   return {
     name: 'logs that were cut are told, and no others',
     checked: tails.length + cuts.length,
+    onlyAfter: ELECTIONS,
     wrong: violations.count,
     violations: violations.texts,
   };

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import type { Batches } from './batches.js';
 import type { Commit } from './checks.js';
 import type { Ledger } from './ledger.js';
 
@@ -39,7 +40,8 @@ export async function idsIn(file: string, from: number): Promise<number[]> {
   return ids;
 }
 
-export function readAcks(file: string, ledger: Ledger): Promise<void> {
+/** @param epochOf see {@link Batches.epochOf} */
+export function readAcks(file: string, ledger: Ledger, epochOf: Batches['epochOf']): Promise<void> {
   return forEachLine(file, (cells) => {
     const [replyPartition, replyOffset, partition, offset, status = '', batch = '', code = '', id, atMs] = cells;
     ledger.addAck({
@@ -49,6 +51,7 @@ export function readAcks(file: string, ledger: Ledger): Promise<void> {
       offset: Number(offset),
       status,
       batch,
+      epoch: epochOf(batch, Number(partition), Number(offset)),
       code,
       id: Number(id),
       atMs: Number(atMs),

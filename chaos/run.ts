@@ -86,6 +86,7 @@ const GROUP = `ktb-${PIPELINE}`;
 const REMADE = 'chaos.remade';
 const REMADE_PARTITIONS = 2;
 const REMADE_RECORDS = 400;
+const REMADE_LATER_RECORDS = 100;
 const TOPICS = { input: 'chaos.input', replies: 'chaos.replies', letters: 'chaos.dead-letters' };
 /** Nobody reads it. Of its partitions there is one copy: while a broker is away, some have no leader. */
 const FOREIGN = 'chaos.foreign';
@@ -369,12 +370,13 @@ class ChaosRun {
       },
       replies: TOPICS.replies,
       send: (burst) => this.#send(burst),
-      remade: REMADE,
+      remade: { topic: REMADE, partitions: REMADE_PARTITIONS },
       remake: async (records, whileRead) => {
         const what = { brokers: this.#brokers, topic: REMADE, partitions: REMADE_PARTITIONS, seconds: 60 };
         await this.#clients.run('remake', what, COMMAND_MS * 2);
         return this.#sendToRemade(records, whileRead);
       },
+      addToRemade: () => this.#addToRemade(),
       loseOffsets: (partition) =>
         loseOffsets({ brokers: this.#stack.kafka.brokers, topic: TOPICS.input, group: GROUP }, partition, {
           directory: this.#directory,
@@ -505,7 +507,21 @@ class ChaosRun {
   /** @returns how many records its log has */
   async #sendToRemade(records: number, whileRead: boolean): Promise<number> {
     const index = this.#remadeLogs.length;
-    const out = this.#file(`remade-${index + 1}.json`);
+    const sent = await this.#produceForRemade(records, index, 0);
+    this.#remadeLogs.push({ ...sent, whileRead });
+    return countIn(sent.written);
+  }
+
+  async #addToRemade(): Promise<number> {
+    const index = this.#remadeLogs.length - 1;
+    const later = await this.#produceForRemade(REMADE_LATER_RECORDS, index, BURST_IDS / 2);
+    this.#remadeLogs[index] = { ...(this.#remadeLogs[index] as RemadeLog), later };
+    return countIn(later.written);
+  }
+
+  async #produceForRemade(records: number, index: number, afterIds: number): Promise<Produced> {
+    const firstId = FIRST_REMADE_ID + index * BURST_IDS + afterIds;
+    const out = this.#file(`remade-${firstId}.json`);
     const what = {
       ...this.#producerOptions(),
       topic: REMADE,
@@ -513,14 +529,12 @@ class ChaosRun {
       seconds: 0,
       seed: this.#options.seed + index,
       out,
-      firstId: FIRST_REMADE_ID + index * BURST_IDS,
+      firstId,
       badEvery: 0,
       transactions: false,
     };
     await this.#clients.run('produce', what, PRODUCER_MORE_MS);
-    const produced = JSON.parse(readFileSync(out, 'utf8')) as Produced;
-    this.#remadeLogs.push({ ...produced, whileRead });
-    return countIn(produced.written);
+    return JSON.parse(readFileSync(out, 'utf8')) as Produced;
   }
 
   async #closePartitions(): Promise<void> {
@@ -666,19 +680,19 @@ class ChaosRun {
     found: Pick<Observed, 'drainMs' | 'backlog' | 'lost'>,
   ): Promise<Observed> {
     this.#note('judging');
+    const histories = this.#histories as Histories;
     const before = await this.#standing();
     const runs = await batchers.runs();
-    const underWay = (await this.#histories?.underWay(runs)) ?? [];
-    const replayed =
-      this.#histories === undefined ? [] : await replay(this.#bundle, this.#histories.last(runs), this.#keys.all);
+    const underWay = await histories.underWay(runs);
+    const replayed = await replay(this.#bundle, histories.last(runs), this.#keys.all);
+    const batches = await histories.accepted(runs, { topic: TOPICS.input, keys: this.#keys.all }, (...accepted) =>
+      ledger.addAccepted(...accepted),
+    );
     await this.#read('replies');
-    await readAcks(this.#file('replies.tsv'), ledger);
+    await readAcks(this.#file('replies.tsv'), ledger, batches.epochOf);
     await this.#read('letters');
     await readLetters(this.#file('letters.tsv'), ledger);
     await this.#table.rows(TOPICS.input, (row) => ledger.addRow(row));
-    await this.#histories?.accepted(runs, { topic: TOPICS.input, keys: this.#keys.all }, (...accepted) =>
-      ledger.addAccepted(...accepted),
-    );
     const after = await this.#standing();
     const waiting = this.#noted<WaitingSample>('waiting');
     this.#keep('runs.json', runs satisfies BatcherRun[]);
@@ -686,7 +700,7 @@ class ChaosRun {
       produced: this.#produced(),
       ledger,
       view: await this.#table.viewRows(),
-      remade: { logs: this.#remadeLogs, rows: await this.#table.rowsById(REMADE) },
+      remade: { logs: this.#remadeLogs, rows: await this.#table.rowsOf(REMADE) },
       told: await this.#told(),
       offsets: this.#noted<OffsetSample>('offsets'),
       commits: await this.#commits(),

@@ -1,5 +1,6 @@
 import { COLUMNS, ROW_DIGEST } from './columns.js';
 import type { Row } from './ledger.js';
+import type { RemadeRow } from './remade.js';
 
 const STATEMENT_MS = 120_000;
 /** One row of so many is refused by a view that refuses some. */
@@ -131,17 +132,23 @@ export class ChaosTable {
     return Number(await this.#run(`SELECT count() FROM ${this.everywhere}`));
   }
 
-  /** Under how many epochs rows of a topic were inserted. */
-  async epochsOf(topic: string): Promise<number> {
-    return Number(await this.#run(`SELECT uniqExact(_epoch) FROM ${this.everywhere} WHERE _topic = '${topic}'`));
+  /** The epochs under which rows of a topic were inserted. */
+  async epochsOf(topic: string): Promise<readonly string[]> {
+    const text = await this.#run(`SELECT DISTINCT _epoch FROM ${this.everywhere} WHERE _topic = '${topic}'`);
+    return Array.from(cells(text), ([epoch = '']) => epoch);
   }
 
-  /** How many rows each id of a topic has, the most that one table has of it. */
-  async rowsById(topic: string): Promise<Map<number, number>> {
-    const text = await this.#run(`SELECT id, max(rows) FROM (
-        SELECT id, _table, count() AS rows FROM ${this.everywhere} WHERE _topic = '${topic}' GROUP BY id, _table
-      ) GROUP BY id`);
-    return new Map(Array.from(cells(text), ([id, rows]) => [Number(id), Number(rows)]));
+  /** Of how many partitions of a topic there are rows under other epochs than these. */
+  async partitionsUnderOthers(topic: string, epochs: readonly string[]): Promise<number> {
+    const others = `NOT has([${epochs.map((epoch) => `'${epoch}'`).join()}]::Array(String), _epoch)`;
+    const where = `_topic = '${topic}' AND ${others}`;
+    return Number(await this.#run(`SELECT uniqExact(_partition) FROM ${this.everywhere} WHERE ${where}`));
+  }
+
+  /** All rows of a topic of few records. */
+  async rowsOf(topic: string): Promise<RemadeRow[]> {
+    const text = await this.#run(`SELECT id, _epoch, _table FROM ${this.everywhere} WHERE _topic = '${topic}'`);
+    return Array.from(cells(text), ([id, epoch = '', table = '']) => ({ id: Number(id), epoch, table }));
   }
 
   /** Tells every row of a topic, also of the old tables. It reads so many at once as fit into the memory. */
@@ -152,16 +159,17 @@ export class ChaosTable {
       const ends = await this.#run(`SELECT _partition, max(_offset) FROM ${name} WHERE ${ofTopic} GROUP BY _partition`);
       for (const [partition = '', last = ''] of cells(ends)) {
         for (let from = 0; from <= Number(last); from += READ_OFFSETS) {
-          const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at)
+          const text = await this.#run(`SELECT _offset, id, ${ROW_DIGEST}, toUnixTimestamp64Micro(inserted_at), _epoch
             FROM ${name} WHERE ${ofTopic} AND _partition = ${partition}
               AND _offset BETWEEN ${from} AND ${from + READ_OFFSETS - 1}`);
-          for (const [offset, id, digest = '', insertedAtUs] of cells(text))
+          for (const [offset, id, digest = '', insertedAtUs, epoch = ''] of cells(text))
             add({
               partition: Number(partition),
               offset: Number(offset),
               id: Number(id),
               digest: parseInt(digest, 16),
               insertedAtUs: Number(insertedAtUs),
+              epoch,
               table,
               isLate: replacedAtUs !== Infinity && Number(insertedAtUs) > replacedAtUs - ON_ITS_WAY_US,
             });

@@ -22,7 +22,7 @@ interface Read extends Omit<Observed, 'ledger'> {
   readonly rows: readonly Row[];
   readonly letters: readonly Letter[];
   readonly acks: readonly Ack[];
-  readonly accepted: readonly (readonly [partition: number, offset: number, atMs: number])[];
+  readonly accepted: readonly (readonly [partition: number, offset: number, atMs: number, epoch?: string])[];
 }
 
 /** Three good records, two of one key, and a bad one; everything is as it should be. */
@@ -35,9 +35,9 @@ const RIGHT: Read = {
     { partition: 1, offset: 1, key: 'b', id: 3, row: 103, letter: 203, expects: 'not_json' },
   ],
   rows: [
-    { id: 0, partition: 0, offset: 0, digest: 100, insertedAtUs: 1, table: 0, isLate: false },
-    { id: 1, partition: 0, offset: 1, digest: 101, insertedAtUs: 2, table: 0, isLate: false },
-    { id: 2, partition: 1, offset: 0, digest: 102, insertedAtUs: 1, table: 0, isLate: false },
+    { id: 0, partition: 0, offset: 0, digest: 100, insertedAtUs: 1, table: 0, isLate: false, epoch: 'e' },
+    { id: 1, partition: 0, offset: 1, digest: 101, insertedAtUs: 2, table: 0, isLate: false, epoch: 'e' },
+    { id: 2, partition: 1, offset: 0, digest: 102, insertedAtUs: 1, table: 0, isLate: false, epoch: 'e' },
   ],
   letters: [{ partition: 1, offset: 1, id: 3, code: 'not_json', digest: 203 }],
   acks: [
@@ -47,7 +47,10 @@ const RIGHT: Read = {
     ack({ replyOffset: 3, partition: 1, offset: 1, status: 'rejected', code: 'not_json' }),
   ],
   view: { rows: 3, lacking: 0, extra: 0 },
-  remade: { logs: [{ written: [[90, 90]], unknown: [], whileRead: false }], rows: new Map([[90, 1]]) },
+  remade: {
+    logs: [{ written: [[90, 90]], unknown: [], whileRead: false }],
+    rows: [{ id: 90, epoch: 'e', table: 't' }],
+  },
   told: { gaps: [], cuts: [], missedByViews: 0 },
   deliberate: NOTHING_DELIBERATE,
   lost: { tails: [], ids: new Set() },
@@ -91,7 +94,7 @@ const RIGHT: Read = {
 };
 
 function ack(changes: Partial<Ack>): Ack {
-  const usual = { status: 'inserted', batch: 'x', code: '', atMs: 5 };
+  const usual = { status: 'inserted', batch: 'x', epoch: 'e', code: '', atMs: 5 };
   const place = { replyPartition: 0, replyOffset: 0, partition: 0, offset: 0, ...changes };
   return { ...usual, id: 2 * place.partition + place.offset, ...place };
 }
@@ -103,7 +106,7 @@ function observed(changes: Partial<Read>): Observed {
   for (const row of rows) ledger.addRow(row);
   for (const letter of letters) ledger.addLetter(letter);
   for (const each of acks) ledger.addAck(each);
-  for (const each of accepted) ledger.addAccepted(...each);
+  for (const [partition, offset, atMs, epoch = 'e'] of accepted) ledger.addAccepted(partition, offset, atMs, epoch);
   return { ...more, ledger };
 }
 
@@ -131,15 +134,15 @@ it('finds nothing if everything is right', () => {
   expect(violations({})).toEqual({});
 });
 
-it('lets nothing pass of which nothing was read, whatever the bounds', () => {
-  const nothing = observed({
+it('lets nothing pass of which nothing was read, whatever the bounds, but for what only faults bring that were not done', () => {
+  const nothing: Partial<Read> = {
     produced: { written: [], aborted: [], unknown: [] },
     input: [],
     rows: [],
     letters: [],
     acks: [],
     view: { rows: 0, lacking: 0, extra: 0 },
-    remade: { logs: [], rows: new Map() },
+    remade: { logs: [], rows: [] },
     told: { gaps: [], cuts: [], missedByViews: 0 },
     deliberate: NOTHING_DELIBERATE,
     lost: { tails: [], ids: new Set() },
@@ -157,11 +160,40 @@ it('lets nothing pass of which nothing was read, whatever the bounds', () => {
     samples: [],
     faults: [],
     waitingAtFaults: [],
-  });
+  };
+  const passed = (more: Partial<Read>, isSoak: boolean): string[] =>
+    check(observed({ ...nothing, ...more }), { ...BOUNDS, recordsMin: 0, faultsMin: 0, isSoak })
+      .filter(({ wrong }) => wrong === 0)
+      .map(({ name }) => name);
+  const kinds = ['records expired', 'unclean election', 'topic made again', 'table made anew'] as const;
+  const ofFaults = [
+    'what was removed before it was read is told, and nothing else',
+    'what Kafka has lost after it was accepted is answered once',
+    'logs that were cut are told, and no others',
+    'a topic that is made again is read from its start',
+    'what is in two tables was on its way',
+  ];
   for (const isSoak of [true, false]) {
-    const verdicts = check(nothing, { ...BOUNDS, recordsMin: 0, faultsMin: 0, isSoak });
-    expect(verdicts.filter(({ wrong }) => wrong === 0)).toEqual([]);
+    expect(passed({}, isSoak)).toEqual(ofFaults);
+    expect(passed({ faults: kinds.map((kind) => ({ kind, hits: 0 })) }, isSoak)).toEqual(ofFaults);
+    expect(passed({ faults: kinds.map((kind) => ({ kind, hits: 1 })) }, isSoak)).toEqual([]);
   }
+});
+
+it('has looked at what was removed, cut or made anew, and at no record more', () => {
+  const checked = (changes: Partial<Read>, name: string) =>
+    check(observed(changes), BOUNDS).find((verdict) => verdict.name === name)?.checked;
+  const gaps = 'what was removed before it was read is told, and nothing else';
+  expect(checked({}, gaps)).toBe(0);
+  const removed = [{ partition: 0, unreadFrom: 1, to: 2, file: '' }];
+  const told = { ...RIGHT.told, gaps: [{ partition: 1, from: 0, to: 1 }] };
+  expect(checked({ deliberate: { ...NOTHING_DELIBERATE, removed }, told }, gaps)).toBe(2);
+  expect(checked({}, 'what is in two tables was on its way')).toBe(0);
+  const deliberate = { ...NOTHING_DELIBERATE, tablesMadeAnew: 2 };
+  expect(checked({ deliberate }, 'what is in two tables was on its way')).toBe(2);
+  expect(checked({}, 'logs that were cut are told, and no others')).toBe(0);
+  expect(checked({}, 'what Kafka has lost after it was accepted is answered once')).toBe(0);
+  expect(checked({}, 'a topic that is made again is read from its start')).toBe(0);
 });
 
 /** What is planted, and which checks have to find it. */
@@ -329,7 +361,7 @@ const PLANTED: Readonly<
     planted: {
       remade: {
         logs: [...RIGHT.remade.logs, { written: [[91, 91]], unknown: [], whileRead: false }],
-        rows: new Map([[90, 1]]),
+        rows: RIGHT.remade.rows,
       },
     },
     found: ['a topic that is made again is read from its start'],
@@ -577,23 +609,100 @@ it('counts all that is wrong, and has texts of the first ones', () => {
 
 const AGAIN = { partition: 0, from: 0, sureTo: 1, to: 2 };
 
-it('a record that was read again as a new one has one more row and acknowledgement, and no other has', () => {
-  const again = { deliberate: { ...NOTHING_DELIBERATE, again: [AGAIN] }, acks: [...RIGHT.acks, ACK] };
-  expect(violations({ ...again, rows: [...RIGHT.rows, ROW] })).toEqual({});
+const ONE_ROW = 'each record is one row or a dead letter';
+const ONE_ANSWER = 'each record is acknowledged, and always in the same way';
+/** The row and the acknowledgement of another reading. */
+const reread = (row: Row): Row => ({ ...row, epoch: 'f' });
+const answerOf = (answer: Ack, changes: Partial<Ack> = {}): Ack => ({
+  ...answer,
+  epoch: 'f',
+  batch: 'y',
+  replyOffset: answer.replyOffset + 10,
+  ...changes,
+});
+
+it('a record that was read again as a new one has one more row and acknowledgement, of another epoch, and no other has', () => {
+  const again = { deliberate: { ...NOTHING_DELIBERATE, again: [AGAIN] }, acks: [...RIGHT.acks, answerOf(ACK)] };
+  const rows = [...RIGHT.rows, reread(ROW)];
+  expect(violations({ ...again, rows })).toEqual({});
   // What came after the last commit may have been read before.
-  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, RIGHT.rows[1]!] })).toEqual({});
+  const second = RIGHT.rows[1]!;
+  const acks = [...again.acks, answerOf(RIGHT.acks[1]!)];
+  expect(violations({ ...again, rows: [...rows, reread(second)], acks })).toEqual({});
   expect(violations({ ...again, rows: RIGHT.rows })).toEqual({
-    'each record is one row or a dead letter': ['record 0/0 (id 0) is 1 rows and 0 dead letters'],
+    [ONE_ROW]: ['record 0/0 (id 0) is 1 rows and 0 dead letters'],
   });
-  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, RIGHT.rows[2]!] })).toEqual({
-    'each record is one row or a dead letter': ['record 1/0 (id 2) is 2 rows and 0 dead letters'],
+  expect(violations({ ...again, rows: [...rows, reread(RIGHT.rows[2]!)] })).toEqual({
+    [ONE_ROW]: ['record 1/0 (id 2) is 2 rows of 2 epochs and 0 dead letters'],
+    [ONE_ANSWER]: ['record 1/0 (id 2) has rows of 1 epochs that were not acknowledged'],
   });
-  expect(violations({ ...again, rows: [...RIGHT.rows, ROW, ROW] })).toEqual({
-    'each record is one row or a dead letter': ['record 0/0 (id 0) is 3 rows and 0 dead letters'],
+  expect(violations({ ...again, rows, acks: RIGHT.acks })).toEqual({
+    [ONE_ANSWER]: ['record 0/0 (id 0) has 1 of 2 acknowledgements'],
   });
-  expect(violations({ ...again, rows: [...RIGHT.rows, ROW], acks: RIGHT.acks })).toEqual({
-    'each record is acknowledged, and always in the same way': ['record 0/0 (id 0) has 1 of 2 acknowledgements'],
+});
+
+it('finds two rows of one epoch in one table, also of a record that was read again', () => {
+  const again = { deliberate: { ...NOTHING_DELIBERATE, again: [AGAIN] }, acks: [...RIGHT.acks, answerOf(ACK)] };
+  expect(violations({ ...again, rows: [...RIGHT.rows, ROW] })).toEqual({
+    [ONE_ROW]: ['record 0/0 (id 0) is 2 rows of 1 epochs and 0 dead letters'],
   });
+  // Two of one reading, where one of each may be.
+  const rows = [...RIGHT.rows, RIGHT.rows[1]!, reread(ROW)];
+  expect(violations({ ...again, rows })).toEqual({
+    [ONE_ROW]: ['record 0/1 (id 1) is 2 rows of 1 epochs and 0 dead letters'],
+  });
+  expect(violations({ ...again, rows: [...RIGHT.rows, reread(ROW), reread(ROW)] })).toEqual({
+    [ONE_ROW]: ['record 0/0 (id 0) is 3 rows of 2 epochs and 0 dead letters'],
+  });
+});
+
+it('finds a reading without an acknowledgement, whatever the number of those of another one', () => {
+  const deliberate = { ...NOTHING_DELIBERATE, again: [AGAIN] };
+  const rows = [...RIGHT.rows, reread(ROW)];
+  expect(violations({ deliberate, rows, acks: [...RIGHT.acks, ACK] })).toEqual({
+    [ONE_ANSWER]: ['record 0/0 (id 0) has 1 of 2 acknowledgements'],
+  });
+  // Where it is not sure that it was read before, the rows tell.
+  const perhaps = { ...NOTHING_DELIBERATE, again: [{ ...AGAIN, sureTo: 0 }] };
+  expect(violations({ deliberate: perhaps, rows, acks: [...RIGHT.acks, ACK] })).toEqual({
+    [ONE_ANSWER]: ['record 0/0 (id 0) has rows of 1 epochs that were not acknowledged'],
+  });
+  // That of a batch which only an heir knows may be of any.
+  expect(violations({ deliberate, rows, acks: [...RIGHT.acks, answerOf(ACK, { epoch: null })] })).toEqual({});
+});
+
+it('finds a reading that Temporal had and that has become nothing, also of a record that was read again', () => {
+  const deliberate = { ...NOTHING_DELIBERATE, again: [{ ...AGAIN, sureTo: 0 }] };
+  const accepted = [...RIGHT.accepted, [0, 0, 12, 'f'] as const];
+  expect(violations({ deliberate, accepted })).toEqual({
+    [ONE_ROW]: ['record 0/0 (id 0) is 1 rows and 0 dead letters'],
+    [ONE_ANSWER]: ['record 0/0 (id 0) has 1 of 2 acknowledgements'],
+  });
+  const rows = [...RIGHT.rows, reread(ROW)];
+  expect(violations({ deliberate, accepted, rows, acks: [...RIGHT.acks, answerOf(ACK)] })).toEqual({});
+  // Its only row is of an epoch under which Temporal never had it.
+  const other = { rows: changed(RIGHT.rows, 0, { epoch: 'g' }), acks: changed(RIGHT.acks, 0, { epoch: 'g' }) };
+  expect(violations(other)).toEqual({ [ONE_ROW]: ['record 0/0 (id 0) is 1 rows and 0 dead letters'] });
+});
+
+it('judges the order of each reading by itself', () => {
+  const name = 'rows and acknowledgements of a key are in order';
+  const deliberate = { ...NOTHING_DELIBERATE, again: [{ ...AGAIN, sureTo: 2 }] };
+  const [first, second] = [reread(ROW), reread(RIGHT.rows[1]!)];
+  const answers = [answerOf(ACK), answerOf(RIGHT.acks[1]!)] as const;
+  const found = (firstAtUs: number, secondAtUs: number, acks: readonly Ack[]): unknown =>
+    violations({
+      deliberate,
+      rows: [...RIGHT.rows, { ...first, insertedAtUs: firstAtUs }, { ...second, insertedAtUs: secondAtUs }],
+      acks: [...RIGHT.acks, ...acks],
+    });
+  expect(found(8, 9, answers)).toEqual({});
+  expect(found(9, 8, answers)).toEqual({ [name]: ['0/1 of a was inserted before 0/0'] });
+  const swapped = [
+    { ...answers[0], replyOffset: 11 },
+    { ...answers[1], replyOffset: 10 },
+  ];
+  expect(found(8, 9, swapped)).toEqual({ [name]: ['0/1 of a was acknowledged before 0/0'] });
 });
 
 it('the earliest acknowledgement of a record and its earliest row are compared', () => {
@@ -613,7 +722,8 @@ it('what is read again is acknowledged again', () => {
 });
 
 it('what was removed before it was read has no row and no answer, and is told', () => {
-  const missing = { rows: without(RIGHT.rows, 2), acks: without(RIGHT.acks, 2) };
+  const accepted = without(RIGHT.accepted, 2);
+  const missing = { rows: without(RIGHT.rows, 2), acks: without(RIGHT.acks, 2), accepted };
   const removed = [{ partition: 1, unreadFrom: 0, to: 1, file: '' }];
   const gaps = [{ partition: 1, from: 0, to: 1 }];
   const deliberate = { ...NOTHING_DELIBERATE, removed };
@@ -627,21 +737,44 @@ it('what was removed before it was read has no row and no answer, and is told', 
     'each record is one row or a dead letter',
   );
   // An acknowledgement says that it was read.
-  const acked = { rows: missing.rows, deliberate, told: { gaps, cuts: [], missedByViews: 0 } };
+  const acked = { rows: missing.rows, accepted, deliberate, told: { gaps, cuts: [], missedByViews: 0 } };
   expect(Object.keys(violations(acked))).toContain('each record is one row or a dead letter');
 });
 
 it('a bad record that was removed before it was read needs no dead letter', () => {
   const removed = [{ partition: 1, unreadFrom: 1, to: 2, file: '' }];
   const told = { gaps: [{ partition: 1, from: 1, to: 2 }], cuts: [], missedByViews: 0 };
-  const found = violations({
+  const missing: Partial<Read> = {
     letters: [],
     acks: without(RIGHT.acks, 3),
     deliberate: { ...NOTHING_DELIBERATE, removed },
     told,
-  });
+  };
   // There was no other bad one.
-  expect(found).toEqual({ 'there was enough to go wrong': ['no record was bad'] });
+  const enough = { 'there was enough to go wrong': ['no record was bad'] };
+  expect(violations({ ...missing, accepted: without(RIGHT.accepted, 3) })).toEqual(enough);
+  // But Temporal had it.
+  expect(violations(missing)).toEqual({
+    [ONE_ROW]: ['record 1/1 (id 3) is 0 rows and 0 dead letters'],
+    'only bad records are rejected, each for its own reason': ['record 1/1 (id 3) is not_json, and was not rejected'],
+    [ONE_ANSWER]: ['record 1/1 (id 3) has 0 of 1 acknowledgements'],
+    ...enough,
+  });
+});
+
+it('finds a record that Temporal had, although it was removed before its offset was committed', () => {
+  const removed = [{ partition: 1, unreadFrom: 0, to: 1, file: '' }];
+  const told = { ...RIGHT.told, gaps: [{ partition: 1, from: 0, to: 1 }] };
+  const deliberate = { ...NOTHING_DELIBERATE, removed };
+  const missing = { rows: without(RIGHT.rows, 2), acks: without(RIGHT.acks, 2), deliberate, told };
+  expect(violations(missing)).toEqual({
+    [ONE_ROW]: ['record 1/0 (id 2) is 0 rows and 0 dead letters'],
+    [ONE_ANSWER]: ['record 1/0 (id 2) has 0 of 1 acknowledgements'],
+  });
+  expect(violations({ ...missing, rows: RIGHT.rows, acks: RIGHT.acks })).toEqual({});
+  // What was read before, and removed before it could be read again, has what it had.
+  const again = [{ partition: 1, from: 0, sureTo: 1, to: 1 }];
+  expect(violations({ deliberate: { ...deliberate, again }, told })).toEqual({});
 });
 
 it('a row may be in an old table and in the new one if it was on its way then, or was read again', () => {

@@ -18,10 +18,10 @@ it('finds the records that the product packs', () => {
     { topic: 'a', partition: 3, epoch: 'f', from: 9, to: 12, records: [10].map(record) },
   );
   expect(placesIn(Buffer.from(JSON.stringify(meta)), body)).toEqual([
-    { topic: 'a', partition: 2, offset: 5 },
-    { topic: 'a', partition: 2, offset: 9 },
-    { topic: 'a', partition: 2, offset: 20 },
-    { topic: 'a', partition: 3, offset: 10 },
+    { topic: 'a', partition: 2, offset: 5, epoch: 'e' },
+    { topic: 'a', partition: 2, offset: 9, epoch: 'e' },
+    { topic: 'a', partition: 2, offset: 20, epoch: 'e' },
+    { topic: 'a', partition: 3, offset: 10, epoch: 'f' },
   ]);
 });
 

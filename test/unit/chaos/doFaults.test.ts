@@ -135,7 +135,8 @@ function noted(step: number): { victims: Victims; log: string[] } {
     disks: { fill: note('fill'), free: note('free') },
     stack: { parts: { temporal: part, clickhouse: part } },
     replies: 'replies',
-    remade: 'remade',
+    remade: { topic: 'remade', partitions: 1 },
+    addToRemade: note('send more'),
     remake: (records: number, whileRead: boolean) => note(`remake ${records} ${whileRead}`)().then(() => records),
     topic: {
       committedInAll: count,
@@ -165,7 +166,8 @@ function noted(step: number): { victims: Victims; log: string[] } {
       failView: note('fail'),
       mendView: note('mend'),
       makeAnew: note('make anew'),
-      epochsOf: count,
+      epochsOf: () => Promise.resolve([]),
+      partitionsUnderOthers: () => Promise.resolve(step),
       rowsBeforeAndAfter: () => Promise.resolve([step, step]),
     },
   };
@@ -212,7 +214,7 @@ it.each<[PlannedFault['fault'], string[]]>([
     ],
   ],
   [{ kind: 'disk full', full: 'temporal' }, ['fill', 'free', 'start temporal']],
-  [{ kind: 'topic made again while read', records: 3 }, ['remake 3 true']],
+  [{ kind: 'topic made again while read', records: 3 }, ['remake 3 true', 'send more']],
   [
     { kind: 'encryption key changed' },
     [

@@ -6,11 +6,22 @@ const record = (offset: number, id: number, expects = ''): InputRecord => {
   return { partition: 1, offset, id, key: 'k', row: 100 + id, letter: 200 + id, expects };
 };
 const row = (offset: number, id: number): Row => {
-  return { partition: 1, offset, id, digest: 100 + id, insertedAtUs: 1, table: 0, isLate: false };
+  return { partition: 1, offset, id, digest: 100 + id, epoch: 'e', insertedAtUs: 1, table: 0, isLate: false };
 };
 const ack = (offset: number, id: number, code = ''): Ack => {
   const status = code === '' ? 'inserted' : 'rejected';
-  return { replyPartition: 0, replyOffset: id, partition: 1, offset, status, batch: 'b', code, id, atMs: 9 };
+  return {
+    replyPartition: 0,
+    replyOffset: id,
+    partition: 1,
+    offset,
+    status,
+    batch: 'b',
+    epoch: 'e',
+    code,
+    id,
+    atMs: 9,
+  };
 };
 const letter = (offset: number, id: number, code: string): Letter => {
   return { partition: 1, offset, id, code, digest: 200 + id };
@@ -74,6 +85,16 @@ it('a row of the record that was lost is none of the record that is at its place
     expect(found.has('rowOfOtherId') || found.has('ackOfOtherId')).toBe(false);
   });
   expect(ledger.counts).toMatchObject({ rows: 1, acks: 1 });
+});
+
+it('does not take a signal for one of the record that is now where Kafka has lost another one', () => {
+  const { ledger } = cut();
+  ledger.addRecord(record(9, 90));
+  ledger.addAccepted(1, 5, 7, 'e');
+  ledger.addAccepted(1, 9, 7, 'e');
+  const accepted: number[] = [];
+  ledger.forEach(({ id, acceptedEpochs }) => acceptedEpochs.length > 0 && accepted.push(id));
+  expect(accepted).toEqual([90]);
 });
 
 it('knows the places of lost records, and those that have no other one', () => {

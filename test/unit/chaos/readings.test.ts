@@ -33,18 +33,24 @@ it('reads records, dead letters and acknowledgements, more than fit into one pie
   await readAcks(
     fileOf(offsets.map((offset) => [0, offset, 2, offset, ...said(offset), offset + 5, 1_000 + offset])),
     ledger,
+    (batch, partition, offset) => (batch === 'b' && partition === 2 && offset === 8 ? 'e' : null),
   );
   expect(ledger.counts).toMatchObject({ records: count, letters: 1, acks: count, secondAcks: 0 });
   const seen = new Map<number, unknown>();
-  ledger.forEach(({ place, id, key, expects: code, said: answer, letters, firstAckAtMs }, partition, offset) => {
-    expect(partition).toBe(2);
-    expect(firstAckAtMs).toBe(1_000 + offset);
-    if ([3, 7].includes(offset)) seen.set(offset, { place, id, key, code, answer, letters });
-  });
+  const epochs = new Map<number, unknown>();
+  ledger.forEach(
+    ({ place, id, key, expects: code, said: answer, letters, firstAckAtMs, answers }, partition, offset) => {
+      expect(partition).toBe(2);
+      expect(firstAckAtMs).toBe(1_000 + offset);
+      if ([7, 8].includes(offset)) epochs.set(offset, ledger.epochs.at(answers[0]?.epoch ?? -1));
+      if ([3, 7].includes(offset)) seen.set(offset, { place, id, key, code, answer, letters });
+    },
+  );
   expect(Object.fromEntries(seen)).toEqual({
     3: { place: '2/3', id: 8, key: null, code: '', answer: 'inserted', letters: 0 },
     7: { place: '2/7', id: 12, key: 'schlüssel', code: 'not_json', answer: 'rejected not_json', letters: 1 },
   });
+  expect(Object.fromEntries(epochs)).toEqual({ 7: null, 8: 'e' });
   expect(ledger.strange.count).toBe(0);
 });
 
