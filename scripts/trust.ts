@@ -38,6 +38,7 @@ export function trustReference(results: readonly ChaosResult[]): string {
       head: ['fault', 'times'],
       rows: FAULT_KINDS.toSorted().map((kind) => [kind, total(({ faults }) => faults[kind] ?? 0)]),
     }),
+    ...neverHit(results),
     '## Each run',
     markdown({
       head: [
@@ -74,6 +75,15 @@ export function trustReference(results: readonly ChaosResult[]): string {
     }),
     '',
   ].join('\n\n');
+}
+
+/** A row with 0 is easily overlooked, and a check of what only such a fault brings has judged nothing. */
+function neverHit(results: readonly ChaosResult[]): string[] {
+  const kinds = FAULT_KINDS.filter((kind) => results.every(({ faults }) => (faults[kind] ?? 0) === 0)).toSorted();
+  if (kinds.length === 0) return [];
+  return [
+    `In these runs **no fault of these kinds has hit anything**, so nothing is known of them here: ${kinds.join(', ')}.`,
+  ];
 }
 
 function foundBy({ violations, brokeOff }: ChaosResult): string {

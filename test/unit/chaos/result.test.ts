@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { FAULT_KINDS } from '../../../chaos/plan.js';
 import { appendResult, brokenOff, whyNotOfCommit, type ChaosResult } from '../../../chaos/result.js';
 import { trustReference } from '../../../scripts/trust.js';
 
@@ -20,6 +21,19 @@ it('a result names the commit of a build that is as new as the sources', () => {
   expect(whyNotOfCommit(root, 'other/dist/cli.js')).toMatch(/leave --cli out/);
   write('src/kafka/one.ts', 102);
   expect(whyNotOfCommit(root, undefined)).toBe('dist/cli.js is older than src/kafka/one.ts: npm run build');
+});
+
+it('the page names the kinds of faults that have hit nothing in any run', () => {
+  const run = { ...brokenOff({ seed: 1, commit: 'abc', date: '2026-01-31', minutes: 5 }, ''), misses: { rewound: 2 } };
+  const page = (...counts: number[]) =>
+    trustReference(
+      counts.map((count) => ({ ...run, faults: Object.fromEntries(FAULT_KINDS.map((kind) => [kind, count])) })),
+    );
+  const all = FAULT_KINDS.toSorted().join(', ');
+  expect(page(0, 0)).toContain(`nothing is known of them here: ${all}.`);
+  expect(page(0, 1)).not.toContain('nothing is known of them');
+  const others = { ...run, faults: Object.fromEntries(FAULT_KINDS.map((kind) => [kind, kind === 'burst' ? 0 : 1])) };
+  expect(trustReference([others])).toContain('nothing is known of them here: burst.');
 });
 
 it('a run that breaks off is noted with its seed and its reason, and is shown among the others', () => {
