@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { guardTerminal } from './lib/controlCharacters.js';
 import { hideHarmlessWarnings } from './lib/nodeWarnings.js';
 import { runCommandLine } from './runCommandLine.js';
 
@@ -9,6 +10,7 @@ import { runCommandLine } from './runCommandLine.js';
 const EXIT_UNREAD = 141;
 
 hideHarmlessWarnings();
+guardTerminal(console);
 // A variable that is set and empty counts as none, as in `KTB_CONFIG= ktb check`.
 if (process.env['KTB_CONFIG'] === '') delete process.env['KTB_CONFIG'];
 if (process.env['KTB_CODEC_TOKEN'] === '') delete process.env['KTB_CODEC_TOKEN'];

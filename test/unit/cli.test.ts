@@ -128,3 +128,13 @@ it('`ktb check --json` names the configuration file that is missing', async () =
     { level: 'wrong', subject: 'configuration none.yaml', todo: 'mend the configuration' },
   ]);
 });
+
+it('prints nothing that a terminal would obey, whoever has said it', async () => {
+  const failed = promisify(execFile)(process.execPath, [CLI, 'check', '--config', '/no/such/\u001B[2J\u0007file']);
+  const { stderr } = await failed.then(
+    () => ({ stderr: '' }),
+    (error: unknown) => error as { stderr: string },
+  );
+  expect(stderr).toContain('/no/such/\\u001b[2J\\u0007file');
+  expect(stderr).not.toMatch(/[\u001B\u0007]/);
+});

@@ -1,6 +1,7 @@
 /*
  * Why a record becomes no row. No message has a value of the record, and dead letters are counted by their messages.
  */
+import { withoutControls } from '../../lib/controlCharacters.js';
 import { fromLatin1 } from '../../lib/latin1.js';
 import { LEFT_OUT, REJECTION_CODES, type Rejection } from '../../protocol/ack.js';
 import { JsonObject, type JsonKind } from '../values/jsonBytesReader.js';
@@ -149,7 +150,7 @@ export function tooMuchMapped(what: 'to check' | 'for one row'): Rejection {
 /** Characters of a field's name in an error message, at most. */
 const FIELD_NAME_MAX = 64;
 
-/** A field's name as people see it, cut if it is long. It is given with one character per byte. */
+/** A field's name as people see it, in one line, cut if it is long. It is given with one character per byte. */
 export function shownName(latin1Name: string): string {
-  return fromLatin1(latin1Name).slice(0, FIELD_NAME_MAX);
+  return withoutControls(fromLatin1(latin1Name).slice(0, FIELD_NAME_MAX));
 }

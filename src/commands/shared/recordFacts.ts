@@ -3,6 +3,7 @@ import type { RecordTexts } from './recordTexts.js';
 import { lockedText, type LockedRange } from './unflushedChunks.js';
 import { isOtherTime, secondsOfRecord, type RowsOfRecord } from '../../clickhouse/lookUps.js';
 import { NO_TIMESTAMP, placeName, timeText, type RecordPlace } from '../../protocol/record.js';
+import { withoutControls } from '../../lib/controlCharacters.js';
 import { UsageError } from '../../lib/usageError.js';
 
 /** `orders/3/12345`. @throws UsageError */
@@ -255,11 +256,6 @@ export function whereText(place: RecordPlace, pipeline: string, facts: RecordFac
 function tableText({ table }: NonNullable<RecordFacts['record']>): string {
   if (table === undefined) return '';
   return table === null ? ', for no table' : `, for table ${table}`;
-}
-
-/** In one line, and without what a terminal would obey. */
-function withoutControls(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (code) => `\\u${(code.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
 }
 
 function contentLines(content: RecordTexts | undefined): [string, string][] {

@@ -1,4 +1,5 @@
 import { clearScreenDown, cursorTo } from 'node:readline';
+import { forTerminal } from '../../lib/controlCharacters.js';
 
 /** The parts of a terminal that are used here. */
 export type Terminal = Pick<NodeJS.WriteStream, 'columns' | 'rows' | 'write'>;
@@ -24,7 +25,7 @@ export class Screen {
   draw(text: string): void {
     this.#text = text;
     const { columns, rows } = this.#terminal;
-    const lines = text.split('\n').slice(0, Math.max(1, rows));
+    const lines = forTerminal(text).split('\n').slice(0, Math.max(1, rows));
     cursorTo(this.#terminal as NodeJS.WriteStream, 0, 0);
     this.#terminal.write(lines.map((line) => line.slice(0, columns) + CLEAR_TO_END_OF_LINE).join('\r\n'));
     clearScreenDown(this.#terminal as NodeJS.WriteStream);

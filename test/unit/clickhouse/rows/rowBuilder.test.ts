@@ -556,3 +556,12 @@ it.each([
     expect(rowOf(right, '{"_key":1}')).toMatchObject({ code: 'reserved_field' });
   }
 });
+
+it('the name of a field without a column is shown without what a terminal would obey', () => {
+  const build = createRowBuilder(new Map([['id', 'Int64']]), {}, { ...DEFAULT_MAPPING, unknownFields: 'reject' });
+  const value = Buffer.from('{"id":1,"a\\u001b[2J\\u0007\\nb\u009B":2}');
+  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  expect(build(new RowBlocks(), source, record(1, { value }))).toMatchObject({
+    message: 'the value has a field a\\u001b[2J\\u0007\\u000ab\\u009b, which the table has no column for',
+  });
+});

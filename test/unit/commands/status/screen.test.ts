@@ -32,3 +32,11 @@ it('draws the same text again when the size has changed', () => {
   screen.redraw();
   expect(fake.text).toContain('1234');
 });
+
+it('what a batcher says moves no cursor', () => {
+  const fake = terminal(80, 5);
+  const screen = new Screen(fake);
+  fake.text = '';
+  screen.draw('paused by \u001B[2J\u0007somebody');
+  expect(fake.text).toBe('\u001B[1;1Hpaused by \\u001b[2J\\u0007somebody\u001B[K\u001B[0J');
+});
