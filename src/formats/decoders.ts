@@ -20,6 +20,8 @@ export interface UsableSchema {
   readonly decode: Decoder;
   /** Bytes of its text. */
   readonly bytes: number;
+  /** The same, with all that it refers to. */
+  readonly wholeBytes: number;
   /** Bytes of JSON that a value without any byte may become. */
   readonly emptyBytes: number;
   /** Bytes of JSON that each byte of a value may become. */
@@ -36,8 +38,11 @@ export interface UselessSchema {
   readonly why: string;
 }
 
-/** Schemas that are kept, at most. */
+/** Schemas that are kept, at most, and bytes of their texts. What is made of a text takes many times as much. */
 const KEPT_MAX = 1_000;
+const KEPT_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of the texts of the schemas of one batch, at most: all of them are in memory together. */
+const TOGETHER_BYTES_MAX = 64 * 1024 * 1024;
 /**
  * What rejects records is kept for so long, because the registry may be restored. And so many of them, at most: more than
  * a usual batch has records, so that one whose values are no Avro asks once for each id that they seem to have.
@@ -64,6 +69,7 @@ export class Decoders {
   readonly #registry: Pick<SchemaRegistry, 'schema'>;
   readonly #askAgainMs: number;
   readonly #kept = new Map<string, UsableSchema>();
+  #keptBytes = 0;
   readonly #useless = new Map<string, UselessSchema & { readonly askedMs: number; untilMs: number }>();
   /** When the registry said for the first time that it does not know an id. It is asked once more before it is believed. */
   readonly #doubtedMs = new Map<string, number>();
@@ -78,7 +84,7 @@ export class Decoders {
   /**
    * What is known of schemas, by id.
    *
-   * @throws RegistryError if the registry could not be asked for one. The others are kept
+   * @throws RegistryError if the registry could not be asked for one, or they are too long together. The others are kept
    */
   async of(ids: Iterable<number>, choices: DecodingChoices): Promise<ReadonlyMap<number, KnownSchema>> {
     const all = [...ids];
@@ -110,7 +116,14 @@ export class Decoders {
     choices: DecodingChoices,
     isAskedAgain: boolean,
   ): Promise<Map<number, KnownSchema>> {
-    const of = async (id: number): Promise<[number, KnownSchema]> => [id, await this.#of(id, choices, isAskedAgain)];
+    let bytes = 0;
+    const of = async (id: number): Promise<[number, KnownSchema]> => {
+      const schema = await this.#of(id, choices, isAskedAgain);
+      if (!('why' in schema)) bytes += schema.wholeBytes;
+      if (bytes > TOGETHER_BYTES_MAX)
+        throw new RegistryError('wrong', 'the schemas that the registry has for one batch are too long together');
+      return [id, schema];
+    };
     return new Map(await mapConcurrently(ids, of, ASKED_AT_ONCE));
   }
 
@@ -136,11 +149,19 @@ export class Decoders {
       dropOldest(this.#useless, USELESS_MAX);
       return known;
     }
-    // The one that was used last comes last.
-    this.#kept.delete(key);
-    this.#kept.set(key, known);
-    dropOldest(this.#kept, KEPT_MAX);
+    this.#keep(key, known);
     return known;
+  }
+
+  /** The one that was used last comes last. */
+  #keep(key: string, schema: UsableSchema): void {
+    if (!this.#kept.delete(key)) this.#keptBytes += schema.wholeBytes;
+    this.#kept.set(key, schema);
+    for (const [oldest, { wholeBytes }] of this.#kept) {
+      if (this.#kept.size <= KEPT_MAX && this.#keptBytes <= KEPT_BYTES_MAX) break;
+      this.#kept.delete(oldest);
+      this.#keptBytes -= wholeBytes;
+    }
   }
 
   #askOnce(key: string, id: number, choices: DecodingChoices): Promise<KnownSchema> {
@@ -213,10 +234,11 @@ export function parseRegistered(
 /** @throws SchemaError */
 function usable(registered: RegisteredSchema, choices: DecodingChoices): UsableSchema {
   const bytes = registered.schema.length;
+  const wholeBytes = registered.references.reduce((sum, { schema }) => sum + schema.length, bytes);
   const parsed = parseRegistered(registered, choices.format);
   if (parsed.format === 'avro') {
     const decode = avroDecoder(parsed.type, { unions: 'plain', ...choices });
-    return { parsed, decode, bytes, emptyBytes: 0, bytesPerByte: BYTES_PER_BYTE };
+    return { parsed, decode, bytes, wholeBytes, emptyBytes: 0, bytesPerByte: BYTES_PER_BYTE };
   }
   const { messages } = parsed;
   const emptyBytes = emptyJsonBytes(messages);
@@ -225,6 +247,7 @@ function usable(registered: RegisteredSchema, choices: DecodingChoices): UsableS
     parsed,
     decode: protobufDecoder(messages, choices),
     bytes,
+    wholeBytes,
     emptyBytes,
     bytesPerByte: Math.min(BYTES_PER_BYTE_MAX, bytesPerByte),
   };

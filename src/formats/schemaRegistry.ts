@@ -47,7 +47,14 @@ const REFERENCES_MAX = 500;
  * and one refusal must not end what has been asked for it so far.
  */
 const PATIENCE = { times: 4, firstMs: 500, longestMs: 5_000 };
-/** Bytes of an answer, at most. */
+/** What a schema refers to, as far as it is known. */
+interface Visited {
+  readonly names: Set<string>;
+  /** Of the schema and of these. */
+  characters: number;
+}
+
+/** Bytes of an answer, at most. So many characters may a schema have, with all that it refers to. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
@@ -98,7 +105,7 @@ export class SchemaRegistry {
     const found = await this.#schemaAt(path);
     if (found === null) return null;
     const references: NamedSchema[] = [];
-    await this.#addReferences(found, references, new Set());
+    await this.#addReferences(found, references, { names: new Set(), characters: found.schema.length });
     return { schema: found.schema, type: found.schemaType ?? 'AVRO', references };
   }
 
@@ -116,13 +123,13 @@ export class SchemaRegistry {
    * Adds what a schema refers to. A name means what the first reference of this name leads to, as serializers resolve
    * them too: https://github.com/confluentinc/schema-registry, `AbstractSchemaProvider.resolveReferences`.
    */
-  async #addReferences({ references }: SchemaAnswer, found: NamedSchema[], visited: Set<string>): Promise<void> {
+  async #addReferences({ references }: SchemaAnswer, found: NamedSchema[], visited: Visited): Promise<void> {
     for (const { name, subject, version } of references ?? []) {
-      if (visited.has(name)) continue;
-      if (visited.size >= REFERENCES_MAX)
+      if (visited.names.has(name)) continue;
+      if (visited.names.size >= REFERENCES_MAX)
         throw new RegistryError('wrong', `a schema at ${this.#config.url} refers to too many others`);
       // Before its own references, which may lead back to it.
-      visited.add(name);
+      visited.names.add(name);
       const path = `subjects/${encodeURIComponent(subject)}/versions/${version}?deleted=true`;
       const referred = await this.#schemaAt(path);
       if (referred === null) {
@@ -132,6 +139,9 @@ export class SchemaRegistry {
           `the schema registry at ${this.#config.url} has a schema that refers to ${what}, and not that one: restore it`,
         );
       }
+      visited.characters += referred.schema.length;
+      if (visited.characters > ANSWER_BYTES_MAX)
+        throw new RegistryError('wrong', `a schema at ${this.#config.url} is too long with all that it refers to`);
       await this.#addReferences(referred, found, visited);
       found.push({ name, schema: referred.schema });
     }

@@ -173,6 +173,17 @@ it('of several references with a name, the first counts, and one may lead back t
   expect(asked).toHaveLength(3);
 });
 
+it('a schema that is small, and refers to very much, is not taken in whole', async () => {
+  const text = 'x'.repeat(4 * 1024 * 1024);
+  const references = Array.from({ length: 9 }, (_, at) => ({ ...reference(`s${at}`), name: `N${at}` }));
+  const { registry, asked } = await registryThat((path) =>
+    path.includes('/ids/') ? [200, { schema: '"long"', references }] : [200, { schema: text }],
+  );
+  const message = expect.stringContaining('too long with all') as string;
+  await expect(registry.schema(7)).rejects.toMatchObject({ kind: 'wrong', message });
+  expect(asked).toHaveLength(5);
+});
+
 it.each<[string, Answer]>([
   ['too many questions', [429, '']],
   ['too many questions, with a time that is too long', [429, '', { 'retry-after': '60' }]],
@@ -366,6 +377,17 @@ it('keeps a bounded number of schemas, those that were used last', async () => {
   expect(asked).toHaveLength(1_001);
   await decoders.of([1], CHOICES);
   expect(asked).toHaveLength(1_002);
+});
+
+it('keeps a bounded number of bytes of schemas, and takes no more of them for one batch than it can hold', async () => {
+  const references = [{ name: 'N', schema: `"long"${' '.repeat(8 * 1024 * 1024)}` }];
+  const { decoders, asked } = inMemory(
+    Object.fromEntries(Array.from({ length: 9 }, (_, id) => [id, { ...avro(LONG), references }])),
+  );
+  for (const id of [0, 1, 2, 3, 3, 0]) await decoders.of([id], CHOICES);
+  expect(asked).toEqual([0, 1, 2, 3, 0]);
+  await expect(decoders.of(Array(9).keys(), CHOICES)).rejects.toThrow('too long together');
+  expect((await decoders.of(Array(7).keys(), CHOICES)).size).toBe(7);
 });
 
 const header = (id: number, payload: Uint8Array) => Buffer.concat([Buffer.of(0, 0, 0, 0, id), payload]);
