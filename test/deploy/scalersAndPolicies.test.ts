@@ -280,6 +280,20 @@ describe('NetworkPolicy', () => {
     expect(portsOf(consumer)).toEqual([[53, 53], [9092], [7233], [8123]]);
   });
 
+  it('lets consumers do so with a configuration that is not known, which they always take by themselves', async () => {
+    const peers = [{ ipBlock: { cidr: '10.0.0.0/8' } }];
+    const manifests = await render({
+      values: {
+        existingConfigMap: 'mine',
+        deploymentMode: 'split',
+        networkPolicy: { enabled: true, egress: { kafkaTo: peers, temporalTo: peers, clickhouseTo: peers } },
+      },
+    });
+    const rules = (component: string) =>
+      portsOf(one(manifests, 'NetworkPolicy', `demo-kafka-temporal-bridge-${component}`));
+    expect(rules('consumer')).toEqual(rules('worker'));
+  });
+
   it('lets pods ask for tokens and schemas', async () => {
     const manifests = await renderWith({
       config: {
