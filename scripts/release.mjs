@@ -11,9 +11,11 @@ const chart = `${root}deploy/helm/kafka-temporal-bridge`;
 
 /**
  * Makes the bill of materials of what is installed for production. npm's own `npm sbom --omit dev` leaves out two thirds of it,
- * such as @clickhouse/client: what is also needed for development.
+ * such as @clickhouse/client: what is also needed for development. It has a lock file of its own, since only a release needs it,
+ * and runs no scripts of what it installs: a release has the right to publish.
  */
-const SBOM = ['--yes', '@cyclonedx/cyclonedx-npm@6.0.1', '--omit', 'dev', '--output-reproducible'];
+const SBOM = `${root}scripts/sbom`;
+const SBOM_TOOL = `${SBOM}/node_modules/@cyclonedx/cyclonedx-npm/bin/cyclonedx-npm-cli.js`;
 
 /** Licences under which a dependency may be: none asks more than to be named. */
 const PERMITTED = new Set(
@@ -35,7 +37,8 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(`${target}/chart`, { recursive: true });
 run('npm', ['pack', '--pack-destination', target]);
 run('helm', ['package', chart, '--destination', `${target}/chart`]);
-run('npx', [...SBOM, '--output-file', `${target}/sbom.cdx.json`]);
+run('npm', ['ci', '--prefix', SBOM, '--omit', 'optional', '--ignore-scripts']);
+run('node', [SBOM_TOOL, '--omit', 'dev', '--output-reproducible', '--output-file', `${target}/sbom.cdx.json`]);
 writeFileSync(`${target}/licences.txt`, licences());
 writeFileSync(`${target}/notes.md`, notes() ?? '');
 console.log(`release/ has everything of ${version}`);
