@@ -23,7 +23,7 @@ export interface SegmentRecords extends RecordSource {
   readonly columns: readonly RecordColumns[];
   /** See `Segment.fill`. */
   readonly fill?: boolean;
-  /** Of the last record, see `RecordMark`. Null if it is not known. */
+  /** Of the offset `to`, see `RecordMark`. Null if it is not known. */
   readonly leaderEpoch?: number | null;
 }
 

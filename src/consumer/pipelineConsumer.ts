@@ -111,7 +111,7 @@ export class PipelineConsumer {
     this.#unserved = new UnservedPartitions(name, metrics.unserved);
     this.#lag = new Lag(name, admin, metrics.lag);
     this.#plans = new ReadingPlans({
-      ...{ pipeline, batchersOf, logger, stateLog, readEpochs, fetching: this.#fetching },
+      ...{ pipeline, layouts, batchersOf, logger, stateLog, readEpochs, fetching: this.#fetching },
       accepted: (assignment) => this.#opening.accepted(assignment),
       commit: (assignment, commits) => this.#commits.commitNow(assignment, commits),
       replaced: () => this.#applyBackpressure(),

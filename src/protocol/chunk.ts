@@ -57,7 +57,7 @@ export interface RecordMark {
   readonly timestampMs: number;
   /** CRC-32 of key and value. */
   readonly crc32: number;
-  /** The leader epoch under which Kafka has taken it. Absent if that is not known, and in version 0.1.0. */
+  /** The leader epoch of the last offset that its chunk covers. Absent if that is not known, and in version 0.1.0. */
   readonly leaderEpoch?: number;
 }
 

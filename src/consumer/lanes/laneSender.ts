@@ -243,10 +243,10 @@ export class LaneSender {
     if (first !== undefined && isOverLimit(first)) return { refusal: TOO_LARGE };
     try {
       const chunk = encodeChunk(
-        pack.segments.map((segment) => {
-          const last = segment.columns.at(-1)?.last?.offset ?? -1;
-          return { ...segment, leaderEpoch: this.#observer.leaderEpochBefore(segment.tracker, last + 1) };
-        }),
+        pack.segments.map((segment) => ({
+          ...segment,
+          leaderEpoch: this.#observer.leaderEpochBefore(segment.tracker, segment.to + 1),
+        })),
       );
       const bytes = chunkBytes(chunk.meta.segments, [], chunk.body.length);
       this.#lane.packed(pack.bytes, bytes);

@@ -84,9 +84,9 @@ export class AssignedPartition implements TopicPartition {
   shortSinceMs: number | null = null;
   /** When its topic was first seen to be another one than the committed epoch's, by `performance.now()`. Null if it is not. */
   otherSinceMs: number | null = null;
-  /** Where its log was seen to be cut. Null if it was not. */
   /** Whether it is known what batchers had accepted of it before this assignment, see {@link ReadEpochs.accepted}. */
   isAcceptedKnown = false;
+  /** Where its log was seen to be cut. Null if it was not. */
   cut: LogCut | null = null;
   /**
    * The id of the topic whose log is read, as it was before the start was asked for. Null if Kafka does not tell it, or

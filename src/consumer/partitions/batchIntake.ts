@@ -321,9 +321,12 @@ export class BatchIntake {
     tracker: PartitionTracker,
   ): Promise<boolean> {
     const { opening, readEpochs } = this.#options;
-    if (partition.isAcceptedKnown) return true;
-    const askedAtMs = performance.now();
-    const remembered = await within(opening.accepted(assignment), this.#answerWithinMs).catch(() => null);
+    // Without the id of its topic no leader is asked either.
+    if (partition.isAcceptedKnown || partition.topicId === null) return true;
+    // All wait for one answer. If it does not come, not every partition may keep the others from being fetched.
+    const { answer, askedAtMs } = opening.accepted(assignment);
+    const withinMs = Math.max(0, askedAtMs + this.#answerWithinMs - performance.now());
+    const remembered = await within(answer, withinMs).catch(() => null);
     if (remembered === null) {
       this.#askLater(assignment, partition, 'accepted', askedAtMs);
       return false;

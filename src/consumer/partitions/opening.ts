@@ -33,6 +33,14 @@ const ASK_RETRY_MS = 1_000;
 const SHORT_LOG_WAIT_MS = 10_000;
 /** How long a topic must have another id. A broker may not know yet that it was created again. */
 const OTHER_TOPIC_WAIT_MS = 3_000;
+const ACCEPTED_MAX_AGE_MS = 60_000;
+
+/** What batchers have accepted, and when they were asked for it, by `performance.now()`. */
+interface Accepted {
+  /** Rejects if they do not answer. */
+  readonly answer: Promise<Remembered>;
+  readonly askedAtMs: number;
+}
 
 export interface OpeningOptions {
   readonly starts: PartitionStartsOptions;
@@ -72,7 +80,7 @@ export class PartitionOpening {
   /** The assignment whose starts are asked for. */
   #asking: Assignment | null = null;
   /** What batchers had accepted, asked for once under an assignment. */
-  readonly #accepted = new WeakMap<Assignment, Promise<Remembered>>();
+  readonly #accepted = new WeakMap<Assignment, Accepted>();
   /** The last number of members that was told, and under which assignment. */
   #told: { readonly assignment: Assignment; readonly members: number } | null = null;
 
@@ -164,16 +172,18 @@ export class PartitionOpening {
   }
 
   /**
-   * What batchers had accepted of all partitions before this assignment, or perhaps since. They are asked once for an assignment:
-   * what this member sends, it knows. Rejects if they do not answer. The next call asks again.
+   * What batchers have accepted of the assigned partitions. They are asked for all at once: what this member sends, it knows. If they
+   * do not answer, the next call asks again, and also a minute later: a member that was cut off may have sent something since.
    */
-  accepted(assignment: Assignment): Promise<Remembered> {
+  accepted(assignment: Assignment): Accepted {
+    const nowMs = performance.now();
     const known = this.#accepted.get(assignment);
-    if (known !== undefined) return known;
-    const answer = askBatchers(this.#options.starts);
-    this.#accepted.set(assignment, answer);
+    if (known !== undefined && nowMs - known.askedAtMs < ACCEPTED_MAX_AGE_MS) return known;
+    const answer = askBatchers(this.#options.starts).then((all) => shortened(all, assignment));
+    const accepted = { answer, askedAtMs: nowMs };
+    this.#accepted.set(assignment, accepted);
     answer.catch(() => this.#accepted.delete(assignment));
-    return answer;
+    return accepted;
   }
 
   /** One round of {@link findStarts}. */
@@ -243,7 +253,10 @@ export class PartitionOpening {
 
   #readFrom(assignment: Assignment, partition: AssignedPartition, start: PartitionStart): void {
     const { missing, plans, held, readEpochs } = this.#options;
-    if ('epoch' in start) readEpochs.startsAt(start, start.offset, 'committed' in start ? start.committed : null);
+    if ('epoch' in start) {
+      readEpochs.startsAt(start, start.offset, 'committed' in start ? start.committed : null);
+      partition.isAcceptedKnown = false;
+    }
     if ('missed' in start && !missing.mayPassGap(assignment, partition, start, start.missed)) return;
     if ('lost' in start && start.lost && !missing.mayPassLoss(assignment, partition, start.offset, start.lost)) return;
     switch (start.type) {
@@ -313,6 +326,22 @@ export class PartitionOpening {
     if (Object.keys(partitions).length === 0) return;
     this.#options.logger.info({ pipeline: this.#pipeline, partitions }, 'New epochs begin');
   }
+}
+
+/** Without what is not asked for: all of it is kept for a while. */
+function shortened(remembered: Remembered, assignment: Assignment): Remembered {
+  return new Map(
+    assignment.partitions.map(({ name }) => [
+      name,
+      (remembered.get(name) ?? []).map((of) => ({
+        ...of,
+        coverage: {
+          ...of.coverage,
+          epochs: of.coverage.epochs.map((each) => ({ ...each, ranges: each.ranges.slice(-1) })),
+        },
+      })),
+    ]),
+  );
 }
 
 /** Whether batchers may have records of the same log, read under an earlier epoch. */

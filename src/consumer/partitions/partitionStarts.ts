@@ -186,8 +186,9 @@ export async function askBatchers({
 }: Pick<PartitionStartsOptions, 'layouts' | 'batchersOf'>): Promise<Remembered> {
   const all: LayoutCoverage[] = [];
   for (const layout of await layouts()) {
-    for (const state of await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage()))
-      for (const coverage of state) all.push({ layout, coverage });
+    const states = await mapConcurrently(batchersOf(layout), (batcher) => batcher.coverage());
+    for (const [batcher, state] of states.entries())
+      for (const coverage of state) all.push({ layout, batcher, coverage });
   }
   return groupBy(all, ({ coverage }) => partitionName(coverage));
 }
@@ -280,6 +281,8 @@ async function resolved(admin: KafkaAdmin, facts: GroupOffsets, from: number | S
 
 interface LayoutCoverage {
   readonly layout: Layout;
+  /** Its index in the layout. */
+  readonly batcher: number;
   readonly coverage: PartitionCoverage;
 }
 

@@ -14,7 +14,7 @@ import { closeEpoch, unflushedBatchers, type ClosableBatcher } from './closeEpoc
 import { mustLeaveLayout } from './startPosition.js';
 import { newEpoch } from './epoch.js';
 import type { Fetching } from './fetching.js';
-import type { Remembered } from './partitionStarts.js';
+import type { PartitionOpening } from './opening.js';
 import type { ReadEpochs } from './readEpochs.js';
 import { PartitionTracker, type ReadingPlan } from './tracker.js';
 
@@ -25,11 +25,18 @@ const FLUSH_PATIENCE_MS = 20_000;
 
 type NamedBatcher = ClosableBatcher & Pick<BatcherClient, 'workflowId'>;
 
+/** What a batcher has accepted of a partition under an epoch. */
+interface HeldEpoch {
+  readonly batcher: NamedBatcher;
+  readonly epoch: string;
+}
+
 export interface ReadingPlansOptions {
   readonly pipeline: Pick<PipelineConfig, 'name' | 'layout' | 'settings'>;
   readonly batchersOf: (layout: Layout) => readonly NamedBatcher[];
-  /** See {@link PartitionOpening.accepted}. */
-  readonly accepted: (assignment: Assignment) => Promise<Remembered>;
+  readonly accepted: PartitionOpening['accepted'];
+  /** All layouts of the pipeline, present and earlier. */
+  readonly layouts: () => Promise<readonly Layout[]>;
   readonly fetching: Pick<Fetching, 'seek' | 'resume'>;
   /**
    * Commits at once, if the assignment is still current.
@@ -148,26 +155,38 @@ export class ReadingPlans {
    * they have flushed them. If the topic is gone meanwhile, this ends without an effect. Never rejects.
    */
   async begin(assignment: Assignment, beginning: AssignedPartition, tracker: PartitionTracker): Promise<void> {
-    const { accepted, batchersOf } = this.#options;
     const { topic, partition } = tracker;
     beginning.leave(tracker);
     const isDue = (): boolean => assignment.get(beginning) === beginning && beginning.isLeaving(tracker);
     const what = `new epoch of ${beginning.name}`;
+    let left: readonly HeldEpoch[] | null = null;
     const unflushed = async (): Promise<readonly NamedBatcher[]> => {
-      const found = new Set<NamedBatcher>();
-      for (const { layout, coverage } of (await accepted(assignment)).get(beginning.name) ?? []) {
-        if (isSameLayout(layout, this.reading.layout)) continue;
-        for (const { epoch } of coverage.epochs)
-          for (const batcher of await unflushedBatchers({ topic, partition, epoch }, batchersOf(layout)))
-            found.add(batcher);
+      left ??= await this.#heldByOthers(assignment, beginning);
+      const still: HeldEpoch[] = [];
+      for (const held of left) {
+        const source = { topic, partition, epoch: held.epoch };
+        if ((await unflushedBatchers(source, [held.batcher])).length > 0) still.push(held);
       }
-      return [...found];
+      left = still;
+      return [...new Set(still.map(({ batcher }) => batcher))];
     };
     const flushed = this.#untilFlushed(what, beginning.name, unflushed);
     await this.#untilDone(assignment, what, isDue, async (isOver) => {
       if (!(await flushed(isOver)) || isOver()) return true;
       this.#goOn(assignment, beginning, tracker);
       return true;
+    });
+  }
+
+  /** What batchers of earlier layouts have accepted of a partition, flushed or not. */
+  async #heldByOthers(assignment: Assignment, { name }: AssignedPartition): Promise<HeldEpoch[]> {
+    const { accepted, batchersOf, layouts, pipeline } = this.#options;
+    if ((await layouts()).every((layout) => isSameLayout(layout, pipeline.layout))) return [];
+    const remembered = (await accepted(assignment).answer).get(name) ?? [];
+    return remembered.flatMap(({ layout, batcher: index, coverage }) => {
+      const batcher = batchersOf(layout)[index];
+      if (batcher === undefined || isSameLayout(layout, pipeline.layout)) return [];
+      return coverage.epochs.map(({ epoch }) => ({ batcher, epoch }));
     });
   }
 
@@ -185,7 +204,7 @@ export class ReadingPlans {
     const dueAtMs = performance.now() + pipeline.settings.batch.maxDelayMs + FLUSH_PATIENCE_MS;
     return async (isOver) => {
       for (;;) {
-        const waitedFor = await this.#questions.next(unflushed);
+        const waitedFor = await this.#questions.next(() => (isOver() ? Promise.resolve([]) : unflushed()));
         if (waitedFor.length === 0) return true;
         if (performance.now() >= dueAtMs && !isOver()) {
           const names = listed(waitedFor.map(({ workflowId }) => workflowId));

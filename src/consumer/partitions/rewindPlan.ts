@@ -53,7 +53,7 @@ export function planRewind(
   }
   if (committedOffset > logEnd) {
     return problem(
-      `its log ends at ${logEnd}, before the committed offset ${committedOffset}: Kafka has lost the end of it. Start the consumers, let them go on after it, and rewind then`,
+      `its log ends at ${logEnd}, before the committed offset ${committedOffset}. If its leader has just changed, try again in a minute. Otherwise Kafka has lost the end of it: start the consumers, let them go on after it, and rewind then`,
     );
   }
   const end = Math.max(committedOffset, logEnd);

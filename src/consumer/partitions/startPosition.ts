@@ -347,7 +347,7 @@ export function lastEpoch(
   return { ...last, startOffset, closed, accepted: acceptedUnder(last.mark.epoch, coverage) };
 }
 
-/** The last record that each batcher has accepted under an epoch. */
+/** The last offset that each batcher has accepted under an epoch. It may lie after its last record: a chunk covers those of others. */
 export interface AcceptedRecords {
   readonly records: readonly EpochStart[];
   /** False if there are others, of which nobody knows who has written them: a sender of version 0.1.0, or Kafka did not tell it. */
@@ -356,11 +356,13 @@ export interface AcceptedRecords {
 
 /** @param coverages what each batcher has accepted of one partition */
 export function acceptedUnder(epoch: string, coverages: readonly PartitionCoverage[]): AcceptedRecords {
-  const marks = coverages.flatMap(({ mark }) => (mark?.epoch === epoch ? [mark] : []));
-  const records = marks.flatMap(({ offset, leaderEpoch }) =>
-    leaderEpoch === undefined ? [] : [{ leaderEpoch, from: offset }],
-  );
-  return { records, areAll: records.length === marks.length };
+  const accepted = coverages.flatMap(({ epochs, mark }) => {
+    if (mark?.epoch !== epoch) return [];
+    const coveredTo = epochs.find((candidate) => candidate.epoch === epoch)?.ranges.at(-1)?.[1] ?? mark.offset;
+    return [{ leaderEpoch: mark.leaderEpoch, from: coveredTo }];
+  });
+  const records = accepted.filter((record): record is EpochStart => record.leaderEpoch !== undefined);
+  return { records, areAll: records.length === accepted.length };
 }
 
 /** Within an epoch the higher offset is the later one, whatever the times are. */

@@ -100,7 +100,7 @@ it('tells how long records have waited for others, and not what they have waited
   expect(sent[3]).toMatchObject({ records: 1, waitedMs: 30 });
 });
 
-it('tells a batcher who has written the last record of a chunk, if that is known', async () => {
+it('tells a batcher who has written the last offset that a chunk covers, if that is known', async () => {
   const leaderEpochBefore = (_: object, offset: number) => (offset === 2 ? 7 : null);
   const { sent, add } = start([], { leaderEpochBefore }, {}, { maxRecords: 2 });
   add(2);

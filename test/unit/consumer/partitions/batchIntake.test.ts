@@ -250,7 +250,7 @@ function ofLeaders(
         void (pauses.ended += Number(paused!.resume(reason))),
     },
     opening: {
-      accepted,
+      accepted: () => ({ answer: accepted(), askedAtMs: performance.now() }),
       findStartAgain: (_: Assignment, { cut }: { cut: object | null }) => note(`cut ${JSON.stringify(cut)}`),
     },
     missing: { readsOn: () => undefined },
@@ -356,7 +356,8 @@ it('what is read again is taken without a question if it has the leaders that we
 describe('batchers have accepted more than the group has committed', () => {
   const mark = { epoch: 'e1', offset: 69, timestampMs: 1, crc32: 2, acceptedAtMs: 3, leaderEpoch: 5 };
   const coverage = { topic: 'orders', partition: 0, epochs: [], mark };
-  const remembered: Remembered = new Map([['orders/0', [{ layout: { batchers: 2, keyFunction: 'key' }, coverage }]]]);
+  const layout = { batchers: 2, keyFunction: 'key' } as const;
+  const remembered: Remembered = new Map([['orders/0', [{ layout, batcher: 0, coverage }]]]);
 
   it.each([
     ['a part that begins with the new leader', 60, [[7, 60]]],
@@ -387,6 +388,13 @@ describe('batchers have accepted more than the group has committed', () => {
     expect((await take(70, [7, 70])).slice(4)).toEqual(['where does 5 end?', '70 to 79', 'resolved 79']);
     await take(80, [8, 80]);
     expect(asked).toHaveBeenCalledOnce();
+  });
+
+  it('and Kafka does not tell the id of the topic: nobody is asked, because the log may be of another topic', async () => {
+    const asked = vi.fn(() => Promise.resolve(remembered));
+    const { take } = ofLeaders([5, 60], null, asked);
+    expect(await take(50, [7, 50])).toEqual(['50 to 59', 'resolved 59']);
+    expect(asked).not.toHaveBeenCalled();
   });
 
   it('and they do not answer: nothing is taken of another leader, and they are asked again', async () => {

@@ -318,9 +318,11 @@ it('knows the epoch that was sent last, over all layouts, and where it began', (
   ).toMatchObject({ layout: TWELVE, mark: { epoch: 'new', offset: 130 }, startOffset: 100, closed: false });
 });
 
-it('knows the last record that each batcher has accepted under an epoch, and who has written it', () => {
-  const coverage = (of: object) => ({ topic: 'orders', partition: 0, epochs: [], mark: { ...mark, ...of } });
+it('knows the last offset that each batcher has accepted under an epoch, and who has written it', () => {
+  const epochs = [{ epoch: 'e1', ranges: [[0, 3] as const, [5, 30] as const] }];
+  const coverage = (of: object) => ({ topic: 'orders', partition: 0, epochs, mark: { ...mark, ...of } });
   const two = [coverage({ offset: 7, leaderEpoch: 2 }), coverage({ epoch: 'e2', offset: 9 })];
-  expect(acceptedUnder('e1', two)).toEqual({ records: [{ leaderEpoch: 2, from: 7 }], areAll: true });
+  // The chunk covers what comes after its last record, too: what stands there next would be dropped.
+  expect(acceptedUnder('e1', two)).toEqual({ records: [{ leaderEpoch: 2, from: 30 }], areAll: true });
   expect(acceptedUnder('e2', two)).toEqual({ records: [], areAll: false });
 });
