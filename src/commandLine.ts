@@ -157,7 +157,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
       .command(action)
       .description(description)
       .option('--pipeline <name>', 'only the batchers of this pipeline')
-      .option('--batcher <batcher>', 'only this one: its index, or its workflow id; may be repeated', collect, [])
+      .addOption(batcherOption(action as ControlAction))
       .option('--json', 'print JSON', false)
       .addOption(configOption())
       .addHelpText('after', LONG_HELP[action as ControlAction])
@@ -278,6 +278,16 @@ function called<Arguments extends unknown[]>(
 /** A line break would tear tables that show the text. */
 function oneLine(text: string): string {
   return text.trim().replace(/\s+/g, ' ');
+}
+
+/** Required by `park`: to leave it out must not give up batches of all batchers. */
+function batcherOption(action: ControlAction): Option {
+  const isRequired = action === 'park';
+  const option = new Option(
+    '--batcher <batcher>',
+    `${isRequired ? 'the one whose batch is given up' : 'only this one'}: its index, or its workflow id; may be repeated`,
+  ).argParser(collect);
+  return isRequired ? option.makeOptionMandatory() : option.default([]);
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

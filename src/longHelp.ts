@@ -182,19 +182,7 @@ Both come as "Authorization: Bearer <token>", and either or both may be set:
 - A user's own access token, which the Temporal UI sends ("pass access token"). It
   must be a JWT with an asymmetric signature (RS256, PS256, ES256, EdDSA and so on)
   by the issuer, for the audience, and valid now. Clocks may differ by 30 s.
-
-  ktb codec-server --listen 0.0.0.0:8081 --origin https://temporal.example.com \\
-    --oidc-issuer https://login.example.com --oidc-audience temporal \\
-    --oidc-allow groups=payload-readers --oidc-user-claim email
-
---oidc-allow is for a claim that is a text or a list; "/a/b" is claim b within a. If it
-is repeated, one of the values is enough. Without it each user of the issuer who gets
-a token for the audience may read records.
-
-The issuer's keys are kept for 10 minutes, and fetched again earlier if a token names
-another key, at most every 30 s. If they cannot be had, the answer is 503, and the log
-says why. It connects to nothing else. The issuer's address must be https, except on
-this machine. NODE_EXTRA_CA_CERTS names a file with your own certificate authority.
+  The options for it: docs/encryption.md#reading-it
 
 If payloads are encrypted (temporal.encryption), --config names the file with the
 keys. Nothing else of it is read. Each decoding is logged: who asked, from where,
@@ -239,7 +227,7 @@ itself. If you cannot, give the batch up:
   ktb dlq list orders
   ktb dlq replay orders --code parked
 
---batcher is required. An index needs --pipeline if there are several.
+An index needs --pipeline if there are several.
 
 The batcher cancels the insert, looks up which records of the batch are in the
 table, and acknowledges these as inserted. The others go to the dead-letter topic
@@ -301,9 +289,12 @@ input topic, and records that lack a part (docs/operations.md#dead-letters). It
 counts them, with exit code 1. It names the records that their topic refuses,
 such as those that are larger than it takes.
 
+The same command replays the same records again, and their rows come twice. So it
+prints with which --after (a place on the dead-letter topic, one for each partition)
+the same command replays only later dead letters.
+
 Ctrl-C or SIGTERM ends it after the portion that is on its way. Then, after an error,
 and if a transaction is open on the dead-letter topic, it says how much was replayed,
-and with which --after (a place on that topic, one for each partition) the same command
-goes on. After an error, some of the last records may be replayed twice: it says how many.
+and with which --after the same command goes on. After an error, some of the last records may be replayed twice: it says how many.
 If a topic refuses a record, those that were sent with it may be replayed twice, too.`,
 };

@@ -65,7 +65,12 @@ it('dead letters are listed by reason, shown, and replayed: then they are insert
 
   await fixture.clickhouse.command({ query: `ALTER TABLE ${fixture.table} MODIFY COLUMN amount String` });
   const replay = await dlq('replay', fixture.name, '--code', 'refused_by_clickhouse');
-  expect(replay).toEqual({ code: 0, output: `20 replayed to ${fixture.topic}\n` });
+  expect(replay.code).toBe(0);
+  expect(replay.output).toMatch(
+    new RegExp(
+      `^20 replayed to ${fixture.topic}\nThe same command would make these rows twice. .*(?: --after \\d+/\\d+)+\n$`,
+    ),
+  );
   await eventually(() => expect(replies.messages.length).toBe(80));
   for (const { key, value, headers } of replies.messages.slice(60)) {
     const id = Number(/\d+/.exec(String(key))?.[0]);
@@ -127,7 +132,12 @@ it('a replay counts what topics have taken, names what they refuse, and tells bo
     `left: ${topic}/0/${offset} (dead letter 0/${offset}): topic ${topic} refuses it: a message is larger than it takes\n`;
   expect(await replay([topic])).toEqual({ code: 1, output: refusal(0) });
   await publish(letter(topic, 1, 10), letter(topic, 2, 30_000), letter(topic, 3, 10));
-  expect(await replay([topic])).toEqual({ code: 1, output: `2 replayed to ${topic}\n${refusal(0)}${refusal(2)}` });
+  const goOn =
+    'The same command would make these rows twice. To replay only later dead letters next time, and none that its topic refused, repeat it with --after 0/3\n';
+  expect(await replay([topic])).toEqual({
+    code: 1,
+    output: `2 replayed to ${topic}\n${refusal(0)}${refusal(2)}${goOn}`,
+  });
   expect(await end()).toBe(2);
 
   await publish(letter(gone, 7, 10), letter(gone, 8, 10));
@@ -159,10 +169,9 @@ it('where a dead-letter topic has the time of its broker, a replay leaves no rec
   const early = letter('"d"', -2_208_988_800_000);
   for (const message of [...letters, letter('"b"', 1_700_000_000_000), early, early])
     await producer.send({ topic: deadLetterTopic, messages: [message] });
-  expect(await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all'])).toEqual({
-    code: 0,
-    output: `4 replayed to ${topic}\n2 passed over: further dead letters of the same records\n`,
-  });
+  const { code, output } = await ktb(fixture.config(), ['dlq', 'replay', fixture.name, '--all']);
+  expect(code).toBe(0);
+  expect(output).toContain(`4 replayed to ${topic}\n2 passed over: further dead letters of the same records\n`);
   expect(await fixture.recordsInTopic()).toBe(4);
 });
 

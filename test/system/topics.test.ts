@@ -236,7 +236,7 @@ it('each topic has its table: setup proposes it, a missing one is named and hold
   await eventually(() => expect(fixture.acks.at(-1)).toMatchObject({ status: 'rejected', code: 'out_of_range' }));
   await fixture.clickhouse.command({ query: `ALTER TABLE ${tables[1]} MODIFY COLUMN amount UInt32` });
   const replay = await ktb(config, ['dlq', 'replay', fixture.name, '--all']);
-  expect(replay).toEqual({ code: 0, output: `1 replayed to ${topics[1]}\n` });
+  expect(replay).toMatchObject({ code: 0, output: expect.stringContaining(`1 replayed to ${topics[1]}\n`) as string });
   await eventually(async () => expect(await rowsByTopic(fixture, tables[1])).toEqual({ [topics[1]]: 101 }));
 
   expect(await daemon.stop()).toBe(0);

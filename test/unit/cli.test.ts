@@ -119,6 +119,14 @@ it.each(['pause', 'resume', 'flush', 'drain'])('%s wants a reason that says some
   }
 });
 
+it('park does not leave open whose batch is given up', async () => {
+  const refused = promisify(execFile)(process.execPath, [CLI, 'park', '--reason', 'gone for good']);
+  await expect(refused).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("required option '--batcher <batcher>' not specified") as string,
+  });
+});
+
 it('`ktb check --json` names the configuration file that is missing', async () => {
   const found = await promisify(execFile)(process.execPath, [CLI, 'check', '--config', 'none.yaml', '--json']).catch(
     (error: unknown) => error as { code: number; stdout: string },

@@ -9,7 +9,6 @@ import { messageOf } from '../../lib/messageOf.js';
 import { type BatcherStatus, type ControlAction, type ControlRequest, BATCHER } from '../../protocol/batcher.js';
 import {
   earlierTargets,
-  mustNameBatchers,
   pipelinesOf,
   planControl,
   targetsOf,
@@ -49,7 +48,6 @@ interface Report extends Target, Verdict {}
  */
 export async function control(action: ControlAction, options: ControlOptions): Promise<void> {
   const config = loadConfig(options.config);
-  mustNameBatchers(action, options.batcher);
   const targets = targetsOf(config.pipelines, { pipeline: options.pipeline, batchers: options.batcher });
   const request: ControlRequest = { actor: actor(), reason: options.reason };
   const reports = await withTemporal(config, async (client) => {

@@ -42,12 +42,6 @@ export interface Verdict {
   readonly message: string;
 }
 
-/** @throws UsageError if `park` names no batcher. Leaving the option out must not give up batches of all of them */
-export function mustNameBatchers(action: ControlAction, batchers: readonly string[]): void {
-  if (action === 'park' && batchers.length === 0)
-    throw new UsageError('say with --batcher whose batch is to be given up');
-}
-
 /**
  * The batchers that a command is for.
  *

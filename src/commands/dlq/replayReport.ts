@@ -137,8 +137,14 @@ export class ReplayReport {
   }
 
   #printHowToGoOn(): void {
-    if (!this.#isUnfinished) return;
     const options = this.#dryRun ? [] : [...this.#last].map(([partition, offset]) => ` --after ${partition}/${offset}`);
+    if (!this.#isUnfinished) {
+      if (this.#replayed.size > 0 && options.length > 0)
+        console.log(
+          `The same command would make these rows twice. To replay only later dead letters next time${this.#refusals > 0 ? ', and none that its topic refused' : ''}, repeat it with${options.join('')}`,
+        );
+      return;
+    }
     if (options.length > 0)
       console.log(
         `not all was looked at. The same command would begin anew, and make rows twice. To go on, repeat it with${options.join('')}`,

@@ -218,7 +218,19 @@ it('where a transaction is open, a replay says how it goes on after that, and no
   ]);
   expect(complaints[0]).not.toMatch(/repeat/i);
   isOpenAtEnd = false;
-  expect((await replay()).after).toEqual([]);
+  const { said, after } = await replay();
+  expect(said).not.toContain('not all was looked at');
+  expect(after).toEqual(['0/2']);
+});
+
+it('after a whole replay, the same command with what it says replays later letters of other records only', async () => {
+  topic = [[0, [letter(0, 7), letter(1, 8), letter(2, 7)]]];
+  const { said, after } = await replay();
+  expect(said).toContain('To replay only later dead letters next time');
+  topic = [[0, [...topic[0]![1], letter(3, 8), letter(4, 9)]]];
+  expect((await replay(after)).after).toEqual(['0/4']);
+  expect(published).toEqual(['r7', 'r8', 'r9']);
+  expect(await replay(['0/4'])).toMatchObject({ said: 'no such dead letters', after: [] });
 });
 
 it('a replay names every other pipeline that gets the records again, also one that reads the topic by a pattern', () => {

@@ -21,7 +21,10 @@ it('a replay that a signal ends says how much was replayed, and after which dead
     new Map([['orders', messages]]),
   );
   report.print();
-  expect(said).toEqual(['3 replayed to orders']);
+  expect(said).toEqual([
+    '3 replayed to orders',
+    'The same command would make these rows twice. To replay only later dead letters next time, repeat it with --after 2/40 --after 0/9 --after 1/3',
+  ]);
   report.isUnfinished();
   report.print();
   expect(said.at(-1)).toMatch(/repeat it with --after 2\/40 --after 0\/9 --after 1\/3$/);
