@@ -34,6 +34,9 @@ interface RangeHandlers {
   readonly passedOver: (unreadable: PassedOver) => void;
 }
 
+/** With what the names of the groups begin that commands read with. Users need rights on these groups. */
+export const READ_GROUPS = 'ktb-read-';
+
 /** If nothing new comes for this long, the reading fails. A broker that is restarted is back by then. */
 const PATIENCE_MS = 90_000;
 /** If nothing new comes for this long, the log is asked whether it still has the next offset. */
@@ -60,7 +63,7 @@ export async function readRanges(
 ): Promise<void> {
   const reading = new Reading(ranges, handlers);
   if (reading.hasEnded()) return;
-  const groupId = `ktb-read-${randomUUID()}`;
+  const groupId = `${READ_GROUPS}${randomUUID()}`;
   try {
     while (!reading.hasEnded()) {
       try {

@@ -8,6 +8,8 @@ import {
 } from 'kafkajs';
 import { expect, it, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import type { ConfigInput } from '../../src/config/schema.js';
+import { READ_GROUPS } from '../../src/kafka/readRanges.js';
 import { Daemon, ktb } from '../support/daemon.js';
 import { expectExactlyOnce } from '../support/exactlyOnce.js';
 import { eventually } from '../support/eventually.js';
@@ -26,7 +28,7 @@ const stack = useStack({
   },
 });
 
-const { READ, WRITE, DESCRIBE } = AclOperationTypes;
+const { READ, WRITE, DESCRIBE, CREATE, DELETE, DESCRIBE_CONFIGS } = AclOperationTypes;
 const { TOPIC, GROUP } = AclResourceTypes;
 type Right = readonly [AclResourceTypes, string, AclOperationTypes];
 
@@ -61,11 +63,24 @@ function rightsOf({ topic, replyTopic, deadLetterTopic, name }: Fixture): Right[
 }
 
 function configOf(fixture: Fixture): string {
-  return stringify(
-    saslConfig(fixture, stack().tls, ({ username, passwordFile }) => {
-      return { mechanism: 'scram-sha-512', username, password: `\${file:${passwordFile}}` };
-    }),
-  );
+  return stringify(configInputOf(fixture));
+}
+
+function configInputOf(fixture: Fixture): ConfigInput {
+  return saslConfig(fixture, stack().tls, ({ username, passwordFile }) => {
+    return { mechanism: 'scram-sha-512', username, password: `\${file:${passwordFile}}` };
+  });
+}
+
+/** What the same page lists for the groups of commands that read. */
+async function allowReadGroups(): Promise<void> {
+  const rights: Right[] = [READ, DELETE].map((operation) => [GROUP, READ_GROUPS, operation]);
+  await allow(rights, ResourcePatternTypes.PREFIXED);
+}
+
+async function readGroups(fixture: Fixture): Promise<string[]> {
+  const { groups } = await fixture.admin.listGroups();
+  return groups.map(({ groupId }) => groupId).filter((groupId) => groupId.startsWith(READ_GROUPS));
 }
 
 interface Finding {
@@ -102,6 +117,66 @@ it.each<[string, ResourcePatternTypes]>([
     expect(kafka.filter(({ level }) => level === 'warning').map(({ todo }) => todo)).toEqual(
       expect.arrayContaining(['grant DescribeConfigs on it to have them checked']),
     );
+  },
+  TEST_MS,
+);
+
+it(
+  'with the rights that are documented for a user of its own, setup creates topics and a table, and leaves no group',
+  async () => {
+    const fixture = await Fixture.create(stack());
+    await fixture.produce(100);
+    const config = configInputOf(fixture);
+    const [name = '', pipeline] = Object.entries(config.pipelines)[0] ?? [];
+    const deadLetterTopic = `${fixture.name}.new`;
+    const table = `${fixture.table}_new`;
+    const changed = { ...pipeline, topics: [fixture.topic], table, deadLetter: { topic: deadLetterTopic } };
+    const topics = [fixture.topic, fixture.replyTopic, deadLetterTopic];
+    await allow(
+      [
+        [TOPIC, fixture.topic, READ],
+        ...topics.flatMap((topic) => [CREATE, DESCRIBE, DESCRIBE_CONFIGS].map((right): Right => [TOPIC, topic, right])),
+      ],
+      ResourcePatternTypes.LITERAL,
+    );
+    await allowReadGroups();
+    const { code, output } = await ktb(stringify({ ...config, pipelines: { [name]: changed } }), [
+      'setup',
+      '--from-sample',
+      '50',
+    ]);
+    expect(output).toMatch(new RegExp(`topic ${deadLetterTopic}: created`));
+    expect(output).toMatch(new RegExp(`table ${table}: created from 50 records`));
+    expect(code).toBe(0);
+    expect(await readGroups(fixture)).toEqual([]);
+  },
+  TEST_MS,
+);
+
+it(
+  'with the rights that are documented for them, where and dlq read, and a replay writes',
+  async () => {
+    const fixture = await Fixture.create(stack());
+    const { topic, replyTopic, deadLetterTopic, name } = fixture;
+    await fixture.collectAcks();
+    await allow(
+      [...rightsOf(fixture), [TOPIC, replyTopic, READ], [TOPIC, deadLetterTopic, READ], [TOPIC, topic, WRITE]],
+      ResourcePatternTypes.LITERAL,
+    );
+    await allowReadGroups();
+    await Daemon.start(configOf(fixture));
+    await fixture.producer.send({ topic, messages: [{ key: 'bad', value: 'no JSON', partition: 0 }] });
+    await eventually(() => expect(fixture.acks).toHaveLength(1));
+    const command = (...args: string[]) => ktb(configOf(fixture), args);
+    expect(await command('where', `${topic}/0/0`)).toMatchObject({
+      output: expect.stringContaining('not_json') as string,
+    });
+    expect(await command('reconcile', name)).toMatchObject({ code: 0 });
+    expect(await command('dlq', 'replay', name, '--all')).toMatchObject({
+      code: 0,
+      output: expect.stringContaining(`1 replayed to ${topic}`) as string,
+    });
+    expect(await readGroups(fixture)).toEqual([]);
   },
   TEST_MS,
 );

@@ -11,6 +11,7 @@ import { chaosResults, trustReference } from '../../../scripts/trust.js';
 import { conversionsReference } from '../../../scripts/values.js';
 import { SYSTEM_TABLES } from '../../../src/clickhouse/serverFacts.js';
 import { configReference } from '../../../src/config/reference.js';
+import { READ_GROUPS } from '../../../src/kafka/readRanges.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 
@@ -35,6 +36,18 @@ it('the chart’s page grants the user every system table that the daemon reads'
     /GRANT SELECT ON system\.(\w+) TO ktb;/g,
   );
   expect([...granted].map(([, table]) => table).sort()).toEqual([...SYSTEM_TABLES].sort());
+});
+
+it('the chart’s page, and the policy for Amazon MSK, grant the groups that commands read with, and no others beside the pipeline’s', () => {
+  const chart = read('deploy/helm/kafka-temporal-bridge/README.md');
+  const groups = (page: string, pattern: RegExp): string[] => [
+    ...new Set([...page.matchAll(pattern)].map(([, group]) => group ?? '').filter((group) => group.startsWith('ktb-'))),
+  ];
+  const both = ['ktb-orders', READ_GROUPS];
+  expect(groups(chart, /--group (\S+) --resource-pattern-type prefixed/g)).toEqual([READ_GROUPS]);
+  expect(groups(chart, /type: group, name: ([\w-]+)/g)).toEqual(both);
+  expect(groups(chart, /groups? `([\w-]+)\*?`/g)).toEqual(both);
+  expect(groups(read('docs/configuration.md'), /:group\/ktb\/UUID\/([\w-]+)/g)).toEqual(both);
 });
 
 it('the table of the metrics is what the registry has (else: npm run docs)', () => {
