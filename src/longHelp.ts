@@ -295,6 +295,7 @@ the same command replays only later dead letters.
 
 Ctrl-C or SIGTERM ends it after the portion that is on its way. Then, after an error,
 and if a transaction is open on the dead-letter topic, it says how much was replayed,
-and with which --after the same command goes on. After an error, some of the last records may be replayed twice: it says how many.
-If a topic refuses a record, those that were sent with it may be replayed twice, too.`,
+and with which --after the same command goes on. After an error, some of the last
+records may be replayed twice: it says how many. If a topic refuses a record, those
+that were sent with it may be replayed twice, too.`,
 };
