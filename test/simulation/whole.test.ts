@@ -38,6 +38,13 @@ it('a story takes the same course each time', async () => {
   expect(second.told).toEqual(first.told);
 });
 
+const SIX = ['good', 'good', 'good', 'good', 'good', 'good'] as const;
+/** Member 2 has it. */
+const COMMITTED_READ: readonly Step[] = [
+  { type: 'write', partition: 0, kinds: SIX },
+  { type: 'wait', ms: 1_500 },
+];
+
 /** Stories that have found faults of the product. */
 const FOUND: readonly (readonly [what: string, steps: readonly Step[]])[] = [
   [
@@ -53,6 +60,34 @@ const FOUND: readonly (readonly [what: string, steps: readonly Step[]])[] = [
       { type: 'terminate', batcher: 0 },
       { type: 'terminate', batcher: 1 },
       { type: 'rewind', to: 3, again: true },
+      { type: 'layout', member: 0, layout: 1 },
+      { type: 'layout', member: 1, layout: 1 },
+    ],
+  ],
+  [
+    'a process that has just got a partition reads what is in the place of records that the group has committed',
+    [...COMMITTED_READ, { type: 'kill', who: { member: 1 } }, { type: 'cut', partition: 0, records: 2, kinds: SIX }],
+  ],
+  [
+    'a process that has just got a partition reads what is in the place of records that only batchers have accepted',
+    [
+      ...COMMITTED_READ,
+      { type: 'write', partition: 0, kinds: SIX },
+      { type: 'wait', ms: 60 },
+      { type: 'kill', who: { member: 1 } },
+      { type: 'cut', partition: 0, records: 3, kinds: SIX },
+    ],
+  ],
+  [
+    'nothing is read again of a log that was cut and has grown since, if the offsets of the group are lost, too',
+    [...COMMITTED_READ, { type: 'loseOffsets' }, { type: 'cut', partition: 0, records: 3, kinds: SIX }],
+  ],
+  [
+    'what is in the place of lost records is read also if the partition goes over to another layout',
+    [
+      ...COMMITTED_READ,
+      { type: 'kill', who: { member: 1 } },
+      { type: 'cut', partition: 0, records: 3, kinds: SIX },
       { type: 'layout', member: 0, layout: 1 },
       { type: 'layout', member: 1, layout: 1 },
     ],
