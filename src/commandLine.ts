@@ -103,7 +103,7 @@ export function commandLine(onExit: (error: CommanderError) => never): Command {
     .option('--values', 'print the key and the value of the record, too', false)
     .option('--json', 'print JSON', false)
     .addHelpText('after', LONG_HELP.where)
-    .action(called(async () => (await import('./commands/where.js')).where));
+    .action(called(async () => (await import('./commands/where/where.js')).where));
 
   program
     .command('reconcile')

@@ -7,7 +7,7 @@ import { Interruption } from './interruption.js';
 import { UsageError } from '../../lib/usageError.js';
 import { withKafka } from '../shared/connections.js';
 import { pipelineNamed } from '../shared/chosen.js';
-import { parsePlace } from '../shared/recordFacts.js';
+import { parsePlace } from '../shared/parsePlace.js';
 import { forEachLetter, type Choice, type Letter } from './letters.js';
 import { replayDecisions } from './replayDecisions.js';
 import { ReplayReport } from './replayReport.js';

@@ -3,7 +3,7 @@ import { originalHeaders, originalKey } from '../../protocol/deadLetter.js';
 import { NO_TIMESTAMP, timeText } from '../../protocol/record.js';
 import { withDecoders, withKafka } from '../shared/connections.js';
 import { pipelineNamed } from '../shared/chosen.js';
-import { parsePlace } from '../shared/recordFacts.js';
+import { parsePlace } from '../shared/parsePlace.js';
 import { recordTexts, type RecordTexts } from '../shared/recordTexts.js';
 import { forEachLetter, omittedParts, placeOf, type Choice, type Letter } from './letters.js';
 

@@ -5,7 +5,21 @@ import { rangesOf, readRanges, type HandleRecord } from '../../kafka/readRanges.
 import { readDeadLetter } from '../../protocol/deadLetter.js';
 import { partitionName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
 import { tellPassedOver } from './passedOver.js';
-import type { FoundAck, FoundDeadLetter } from './recordFacts.js';
+
+/** An acknowledgement and its place. */
+export interface FoundAck extends RecordPlace {
+  readonly status: string;
+  readonly batch: string;
+  readonly code?: string;
+}
+
+/** A dead letter and its place. */
+export interface FoundDeadLetter extends RecordPlace {
+  readonly code: string;
+  readonly message: string;
+  /** The timestamp of the record that it was made of. Null if it does not say, as one of version 0.1.0. */
+  readonly recordTimestampMs: number | null;
+}
 
 /**
  * Called with each acknowledgement and dead letter, and the record that it is about. Returning true means that enough

@@ -3,7 +3,7 @@ import { DividedSample, newestFirst } from '../../../../src/commands/setup/recor
 import { tableSample, textsOf } from '../../../../src/commands/setup/sampleRows.js';
 import { schemaSample } from '../../../../src/commands/setup/sampleSchemas.js';
 import { skipTest } from '../../../../src/commands/shared/skippedRecords.js';
-import { tableNamed } from '../../../../src/commands/shared/tablesOfRecord.js';
+import { tableNamed } from '../../../../src/commands/where/tablesOfRecord.js';
 import { Decoders } from '../../../../src/formats/decoders.js';
 import type { KafkaRecord } from '../../../../src/protocol/record.js';
 import type { Destination, Mapping, TablesOfValues } from '../../../../src/protocol/settings.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { isGivenTo, visitUnflushed, type LockedRange } from '../../../../src/commands/shared/unflushedChunks.js';
-import { unflushedAt } from '../../../../src/commands/shared/unflushedAt.js';
+import { unflushedAt } from '../../../../src/commands/where/unflushedAt.js';
 import type { Buffered } from '../../../../src/workflows/batchPlanning.js';
 import { record } from '../../../support/records.js';
 import { chunkOf } from '../../../support/chunks.js';

@@ -10,7 +10,7 @@ import { batchId } from '../../workflows/batchPlanning.js';
 import { identityToken } from '../../clickhouse/batchRows.js';
 import { decodeChunks } from '../../activities/batchRecords.js';
 import { divideChunks } from '../../activities/unpack.js';
-import { skipTest } from './skippedRecords.js';
+import { skipTest } from '../shared/skippedRecords.js';
 import type { Decoders } from '../../formats/decoders.js';
 import { RegistryError } from '../../formats/schemaRegistry.js';
 import type { RunHistories } from '../../temporal/runHistories.js';

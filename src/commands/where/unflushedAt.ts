@@ -1,8 +1,8 @@
 import { secondsOfRecord } from '../../clickhouse/lookUps.js';
 import { placeName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
 import { holdsRecord } from './batchesOfRecord.js';
-import type { FoundBatcher } from './foundBatchers.js';
-import { visitUnflushed } from './unflushedChunks.js';
+import type { FoundBatcher } from '../shared/foundBatchers.js';
+import { visitUnflushed } from '../shared/unflushedChunks.js';
 import type { Acceptance } from './recordFacts.js';
 
 /** What tells a record from another one at its offset. */

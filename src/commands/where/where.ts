@@ -1,48 +1,46 @@
 import type { Client } from '@temporalio/client';
 import type { Kafka } from 'kafkajs';
-import { batchesOfRecord, type BatchOfRecord } from './shared/batchesOfRecord.js';
-import { RunHistories } from '../temporal/runHistories.js';
-import { createTemporalClient } from '../temporal/connect.js';
-import { quotedText } from '../temporal/visibilityQuery.js';
-import type { Config, PipelineConfig } from '../config/config.js';
-import { loadConfig } from '../config/load.js';
-import { parseCommitMetadata } from '../consumer/partitions/commitMetadata.js';
-import { isInputTopic, patternText } from '../config/topics.js';
-import type { Decoders } from '../formats/decoders.js';
-import type { KafkaAdmin } from '../kafka/admin.js';
-import { keylessIndex, laneIndex } from '../codecs/laneIndex.js';
-import { describeNoAnswer, findGroupOffsets } from '../kafka/offsets.js';
-import { readRanges } from '../kafka/readRanges.js';
-import { batcherWorkflowId } from '../protocol/batcherId.js';
-import { layoutName, type Layout } from '../protocol/layout.js';
-import { hasOffset } from '../protocol/chunk.js';
-import { messageOf } from '../lib/messageOf.js';
-import { placeName, type KafkaRecord, type RecordPlace } from '../protocol/record.js';
-import { reachTemporal } from '../connections/openParts.js';
-import { UsageError } from '../lib/usageError.js';
-import { CLOCK_SKEW_MS, readAnswers } from './shared/readAnswers.js';
-import { expectedRows, skipTest } from './shared/skippedRecords.js';
-import { withDecoders, withKafka } from './shared/connections.js';
-import { pointedFinder, type FindPointed } from './shared/pointedValues.js';
-import { recordTexts } from './shared/recordTexts.js';
-import { partitionsText } from './shared/chosen.js';
-import { findBatcher, layoutsOf, type FoundBatcher } from './shared/foundBatchers.js';
-import { rowsInTables, tableNamed } from './shared/tablesOfRecord.js';
-import { unflushedAt } from './shared/unflushedAt.js';
+import { batchesOfRecord, type BatchOfRecord } from './batchesOfRecord.js';
+import { RunHistories } from '../../temporal/runHistories.js';
+import { createTemporalClient } from '../../temporal/connect.js';
+import { quotedText } from '../../temporal/visibilityQuery.js';
+import type { Config, PipelineConfig } from '../../config/config.js';
+import { loadConfig } from '../../config/load.js';
+import { parseCommitMetadata } from '../../consumer/partitions/commitMetadata.js';
+import { isInputTopic, patternText } from '../../config/topics.js';
+import type { Decoders } from '../../formats/decoders.js';
+import type { KafkaAdmin } from '../../kafka/admin.js';
+import { keylessIndex, laneIndex } from '../../codecs/laneIndex.js';
+import { describeNoAnswer, findGroupOffsets } from '../../kafka/offsets.js';
+import { readRanges } from '../../kafka/readRanges.js';
+import { batcherWorkflowId } from '../../protocol/batcherId.js';
+import { layoutName, type Layout } from '../../protocol/layout.js';
+import { hasOffset } from '../../protocol/chunk.js';
+import { messageOf } from '../../lib/messageOf.js';
+import { placeName, type KafkaRecord, type RecordPlace } from '../../protocol/record.js';
+import { reachTemporal } from '../../connections/openParts.js';
+import { UsageError } from '../../lib/usageError.js';
+import { parsePlace } from '../shared/parsePlace.js';
+import { CLOCK_SKEW_MS, readAnswers, type FoundAck, type FoundDeadLetter } from '../shared/readAnswers.js';
+import { expectedRows, skipTest } from '../shared/skippedRecords.js';
+import { withDecoders, withKafka } from '../shared/connections.js';
+import { pointedFinder, type FindPointed } from '../shared/pointedValues.js';
+import { recordTexts } from '../shared/recordTexts.js';
+import { partitionsText } from '../shared/chosen.js';
+import { findBatcher, layoutsOf, type FoundBatcher } from '../shared/foundBatchers.js';
+import { rowsInTables, tableNamed } from './tablesOfRecord.js';
+import { unflushedAt } from './unflushedAt.js';
 import {
   isAcceptedNow,
   areRowsOf,
   mayHaveEarlier,
-  parsePlace,
   stateOf,
-  whereText,
   type Acceptance,
-  type FoundAck,
-  type FoundDeadLetter,
   type Known,
   type RecordFacts,
   type RecordState,
-} from './shared/recordFacts.js';
+} from './recordFacts.js';
+import { whereText } from './whereText.js';
 
 /** States of a record that are errors. Exit code 1. */
 const FAULTS: ReadonlySet<RecordState> = new Set(['missing', 'unreadable', 'unknown']);

@@ -1,11 +1,6 @@
 import { expect, it } from 'vitest';
-import {
-  parsePlace,
-  stateOf,
-  whereText,
-  type Acceptance,
-  type RecordFacts,
-} from '../../../../src/commands/shared/recordFacts.js';
+import { stateOf, type Acceptance, type RecordFacts } from '../../../../src/commands/where/recordFacts.js';
+import { whereText } from '../../../../src/commands/where/whereText.js';
 
 const place = { topic: 'orders', partition: 3, offset: 50 };
 const acceptance: Acceptance = {
@@ -149,12 +144,6 @@ it('says run, batch, token, row and acknowledgement', () => {
 it('says a timestamp that is no time as it is', () => {
   const record = { timestampMs: 1.7e18, skipped: false, batcher: 'b' };
   expect(whereText(place, 'orders', facts({ record }))).toContain('written 1700000000000000000, for batcher b');
-});
-
-it('a place is topic, partition and offset', () => {
-  expect(parsePlace('a.b-c_d/0/12')).toEqual({ topic: 'a.b-c_d', partition: 0, offset: 12 });
-  for (const text of ['orders', 'orders/1', 'orders/x/1', 'orders/1/-1', 'orders/1/2/3'])
-    expect(() => parsePlace(text)).toThrow('is no record');
 });
 
 it('a row of an earlier record at the offset hides neither a missing one nor one that waits', () => {

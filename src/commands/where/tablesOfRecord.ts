@@ -7,8 +7,8 @@ import type { Decoders } from '../../formats/decoders.js';
 import type { RecordPlace, SourcedRecord } from '../../protocol/record.js';
 import { hasManyRows, type Destination } from '../../protocol/settings.js';
 import { tablesOfTopic } from '../../protocol/tables.js';
-import { columnsOfOne } from './columnsOfOne.js';
-import { withTables } from './connections.js';
+import { columnsOfOne } from '../shared/columnsOfOne.js';
+import { withTables } from '../shared/connections.js';
 import type { RowsInTable } from './recordFacts.js';
 
 /**

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { batchesOfRecord, holdsRecord } from '../../../../src/commands/shared/batchesOfRecord.js';
+import { batchesOfRecord, holdsRecord } from '../../../../src/commands/where/batchesOfRecord.js';
 import { identityToken } from '../../../../src/clickhouse/batchRows.js';
 import type { BatcherEvent } from '../../../../src/temporal/historyEvents.js';
 import type { BufferedChunk } from '../../../../src/protocol/chunk.js';
