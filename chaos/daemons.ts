@@ -236,6 +236,11 @@ export class ChaosDaemon {
     await this.#process?.end(0);
   }
 
+  /** Its commits do not arrive, from now on or no longer. */
+  holdCommits(isOn: boolean): void {
+    for (const link of this.#links.kafka) link.swallow('commit', isOn);
+  }
+
   async freeze(): Promise<void> {
     if (this.running) await this.#process?.suspend();
   }

@@ -26,6 +26,15 @@ export interface ElectionsOptions {
     partition: number,
     isolation: 'read_committed' | 'read_uncommitted',
   ) => Promise<{ readonly file: string; readonly offsets: readonly number[] }>;
+  /** The daemon that reads. */
+  readonly reader: {
+    /** Its commits do not arrive, from now on or no longer. */
+    readonly holdCommits: (isOn: boolean) => void;
+    readonly kill: () => Promise<void>;
+    readonly start: () => Promise<void>;
+  };
+  /** Whether all good records of the offsets, which a file has, are rows that were inserted since then. */
+  readonly areRows: (offsets: Offsets, file: string, sinceMs: number) => Promise<boolean>;
   /** How many logs that were cut the daemons have told so far. */
   readonly told: () => Promise<number>;
 }
@@ -45,6 +54,18 @@ const ACCEPTED_WITHIN_MS = 45_000;
 const TOLD_WITHIN_MS = 90_000;
 const STILL_MS = 1_500;
 
+/** What is to be cut off, and how. */
+interface HowToCut {
+  readonly partition: number;
+  /** Whether others can write in the place of what was lost before the daemons look at it. Else the log is too short so long. */
+  readonly regrows: boolean;
+  /**
+   * Commits do not arrive while what is to be lost is accepted. Before the cut the daemon is killed. So its next process finds a
+   * log that has all that is committed, and lacks what batchers have.
+   */
+  readonly uncommitted: boolean;
+}
+
 /**
  * Has Kafka lose the end of a log that consumers have read. Only two brokers have copies of the partition. One is killed, the
  * other one goes on alone, and is killed in turn. Then the first one, which lacks what came meanwhile, is allowed to lead.
@@ -58,18 +79,16 @@ export class Elections {
   }
 
   /** @returns how many offsets were lost. 0 if the bridge did not have all of them: then nothing is taken away */
-  async hold(
-    { partition, regrows }: { readonly partition: number; readonly regrows: boolean },
-    patience: Patience,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const election = new Election(this.#options, partition, patience, signal);
+  async hold(how: HowToCut, patience: Patience, signal: AbortSignal): Promise<number> {
+    const { partition } = how;
+    const election = new Election(this.#options, how, patience, signal);
     const from = await election.leaveOneBehind();
     const tail = await election.growTail(from);
     if (tail !== undefined) {
       // Noted before: from now on it is not known what an act that fails has done.
       this.cuts.push({ partition, from, ...tail });
-      await election.elect(regrows);
+      if (how.uncommitted) await election.electForAnother(tail.to);
+      else await election.elect();
     }
     await election.giveBack();
     return tail === undefined ? 0 : tail.to - from;
@@ -80,16 +99,26 @@ export class Elections {
 class Election {
   readonly #options: ElectionsOptions;
   readonly #partition: number;
+  readonly #regrows: boolean;
+  readonly #uncommitted: boolean;
   readonly #patience: Patience;
   readonly #signal: AbortSignal;
   #before: Copies = { leader: -1, replicas: [], isr: [] };
   #leader = -1;
   #follower = -1;
   #committedBefore = -1;
+  #following: Promise<void> = Promise.resolve();
 
-  constructor(options: ElectionsOptions, partition: number, patience: Patience, signal: AbortSignal) {
+  constructor(
+    options: ElectionsOptions,
+    { partition, regrows, uncommitted }: HowToCut,
+    patience: Patience,
+    signal: AbortSignal,
+  ) {
     this.#options = options;
     this.#partition = partition;
+    this.#regrows = regrows;
+    this.#uncommitted = uncommitted;
     this.#patience = patience;
     this.#signal = signal;
   }
@@ -113,7 +142,7 @@ class Election {
    * not know would stay open for ever.
    */
   async #killFollower(): Promise<number> {
-    const { producer } = this.#options;
+    const { producer, reader } = this.#options;
     for (const giveUpAtMs = Date.now() + SETTLED_WITHIN_MS; ;) {
       await producer.suspend();
       try {
@@ -121,6 +150,8 @@ class Election {
         const { readable, end } = await this.#log();
         if (readable === end && (await this.#log()).end === end) {
           await this.#broker(this.#follower).kill();
+          // What comes from here on will be lost. So at most what is before it is committed.
+          reader.holdCommits(this.#uncommitted);
           return end;
         }
       } finally {
@@ -134,11 +165,12 @@ class Election {
   /**
    * The leader goes on alone for a while. Then nothing can be written any more, and all that it has is read, by the bridge, too.
    *
-   * @returns undefined if the bridge does not commit all of it in time
+   * @returns undefined if the bridge does not have all of it in time
    */
   async growTail(from: number): Promise<Pick<Cut, 'to' | 'committed' | 'all'> | undefined> {
-    const { read } = this.#options;
+    const { read, areRows } = this.#options;
     const { retry } = this.#patience;
+    const sinceMs = Date.now();
     await this.#until(async () => (await this.#log()).end >= from + TAIL_RECORDS_MIN, ACCEPTED_WITHIN_MS);
     await this.#set(CLOSED);
     await this.#pause(STILL_MS);
@@ -151,35 +183,72 @@ class Election {
       this.#committedBefore = await this.#committed();
       return this.#committedBefore > last;
     };
-    const files = { committed: committed.file, all: all.file };
-    return (await this.#until(isCommitted, ACCEPTED_WITHIN_MS)) ? { to, ...files } : undefined;
+    const tail = { to, committed: committed.file, all: all.file };
+    if (!this.#uncommitted) return (await this.#until(isCommitted, ACCEPTED_WITHIN_MS)) ? tail : undefined;
+    const partition = this.#partition;
+    const isAccepted = () => retry(() => areRows({ partition, from, to }, committed.file, sinceMs));
+    const isThere = await this.#until(isAccepted, ACCEPTED_WITHIN_MS);
+    // Bad ones become no rows. All that was sent with the good ones has arrived by then.
+    await this.#pause(STILL_MS);
+    // A commit may have been on its way.
+    return isThere && (await this.#committed()) <= from ? tail : undefined;
   }
 
-  /**
-   * The broker that was left behind leads, and all are back.
-   *
-   * @param regrows whether others can write in the place of what was lost before it is back. Else the log is too short so long
-   */
-  async elect(regrows: boolean): Promise<void> {
+  /** The broker that was left behind leads, and all are back, under the eyes of the daemon that has read what is lost. */
+  async elect(): Promise<void> {
     const { told } = this.#options;
     const before = await told();
-    await this.#broker(this.#leader).kill();
-    // It counts as up only when the other one is, too: of some partitions that one has the only copy.
-    const following = this.#start(this.#follower);
-    following.catch(() => undefined);
-    // It had lost its place among those that have all: so what it lacks is lost.
-    await this.#untilCopies(({ leader }) => leader === this.#follower);
+    const regrows = this.#regrows;
+    await this.#untilCut();
     if (!regrows) await this.#patience.wait();
-    await Promise.all([this.#start(this.#leader), ...(regrows ? [this.#set(ALONE)] : [])]);
-    await following;
+    await this.#bringBack();
     await this.#until(async () => (await told()) > before, TOLD_WITHIN_MS);
     // Who gets the partition later has read nothing of it: only the commit tells it.
     await this.#until(async () => (await this.#committed()) !== this.#committedBefore, TOLD_WITHIN_MS);
   }
 
+  /**
+   * The same, but the process that has read what is lost is killed before. The next one begins when the log is longer again, or
+   * while it is too short.
+   */
+  async electForAnother(to: number): Promise<void> {
+    const { reader, told } = this.#options;
+    const before = await told();
+    await reader.kill();
+    reader.holdCommits(false);
+    await this.#untilCut();
+    if (this.#regrows) {
+      await this.#bringBack();
+      await this.#until(async () => (await this.#log()).readable >= to + TAIL_RECORDS_MIN, ACCEPTED_WITHIN_MS);
+      await reader.start();
+    } else {
+      await reader.start();
+      await this.#patience.wait();
+      await this.#bringBack();
+    }
+    await this.#until(async () => (await told()) > before, TOLD_WITHIN_MS);
+  }
+
+  /** The broker that was left behind leads. */
+  async #untilCut(): Promise<void> {
+    await this.#broker(this.#leader).kill();
+    // It counts as up only when the other one is, too: of some partitions that one has the only copy.
+    this.#following = this.#start(this.#follower);
+    this.#following.catch(() => undefined);
+    // It had lost its place among those that have all: so what it lacks is lost.
+    await this.#untilCopies(({ leader }) => leader === this.#follower);
+  }
+
+  /** All brokers are up. Others can write again, if they are to be read at once. */
+  async #bringBack(): Promise<void> {
+    await Promise.all([this.#start(this.#leader), ...(this.#regrows ? [this.#set(ALONE)] : [])]);
+    await this.#following;
+  }
+
   async giveBack(): Promise<void> {
-    const { topic } = this.#options;
+    const { topic, reader } = this.#options;
     const { replicas } = this.#before;
+    reader.holdCommits(false);
     await this.#start(this.#follower);
     await this.#set(USUAL);
     await this.#patience.retry(() => topic.assign(this.#partition, replicas));

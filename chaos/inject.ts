@@ -376,8 +376,8 @@ async function makeAnew({ table }: Victims, { retry }: Patience, signal: AbortSi
 }
 
 /**
- * One daemon reads alone meanwhile. Whoever has read nothing of a log yet cannot know that it was cut, if it is longer again:
- * docs/guarantees.md.
+ * One daemon reads alone meanwhile. Whoever has read nothing of a log yet cannot know that it was cut below the commit, if it is
+ * longer again: docs/guarantees.md.
  */
 async function electUncleanly(
   { daemons, elections }: Victims,

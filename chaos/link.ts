@@ -61,6 +61,8 @@ export class Link {
   #addresses = new AddressMap(HOST, new Map());
   /** How many answers are still to be dropped. */
   readonly #drops = new Map<Asked, number>();
+  /** Requests that do not arrive. */
+  readonly #swallowed = new Set<KafkaRequest>();
   /** How many were. */
   readonly #droppedOf = new Map<Asked, number>();
 
@@ -130,9 +132,16 @@ export class Link {
     this.#drops.set(asked, count);
   }
 
+  /** Requests of a kind do not arrive, from now on or no longer. All else does: who asks waits until it gives up. */
+  swallow(asked: KafkaRequest, isOn: boolean): void {
+    if (isOn) this.#swallowed.add(asked);
+    else this.#swallowed.delete(asked);
+  }
+
   /** Ends all faults. Connections that have lost something are cut. */
   heal(): void {
     this.#drops.clear();
+    this.#swallowed.clear();
     this.set({ type: 'healthy' });
     for (const connection of this.#connections) if (connection.halfOpen) cut(connection);
   }
@@ -155,6 +164,7 @@ export class Link {
     const back = this.#pipe(client);
     const watch: Watch = {
       asked: (matches) => this.#asked(matches),
+      swallows: (key) => [...this.#swallowed].some((asked) => KAFKA_REQUESTS[asked] === key),
       drop: (asked) => this.#drop(connection, asked),
       dropSoon: (asked) => {
         connection.halfOpen = true;
@@ -165,8 +175,7 @@ export class Link {
 
     client.on('data', (data) => {
       if (connection.halfOpen) return;
-      talk.asked(data);
-      there.write(data);
+      for (const piece of talk.asked(data)) there.write(piece);
     });
     server.on('data', (data) => {
       if (connection.halfOpen) return;
@@ -224,14 +233,16 @@ function cut({ client, server }: Connection): void {
 interface Watch {
   /** As what the answer to such a request is to be dropped, if it is. Counts it. */
   readonly asked: (matches: (asked: Asked) => boolean) => Asked | undefined;
+  /** Whether a request of this number does not arrive. */
+  readonly swallows: (key: number) => boolean;
   readonly drop: (asked: Asked) => void;
   readonly dropSoon: (asked: Asked) => void;
 }
 
 /** One connection's requests and answers. */
 interface Talk {
-  asked(data: Buffer): void;
-  /** What of it is passed on. */
+  /** What of it is passed on, as the next one. */
+  asked(data: Buffer): Iterable<Buffer>;
   answered(data: Buffer): Iterable<Buffer>;
 }
 
@@ -247,13 +258,16 @@ class KafkaTalk implements Talk {
     this.#addresses = addresses;
   }
 
-  asked(data: Buffer): void {
+  *asked(data: Buffer): Generator<Buffer> {
     for (const frame of this.#requests.take(data)) {
       const request = requestIn(frame);
-      if (request === undefined) continue;
-      const matches = (asked: Asked) => asked === 'any' || KAFKA_REQUESTS[asked as KafkaRequest] === request.key;
-      const asked = this.#watch.asked(matches);
-      if (asked !== undefined) this.#dropped.set(request.correlation, asked);
+      if (request !== undefined) {
+        if (this.#watch.swallows(request.key)) continue;
+        const matches = (asked: Asked) => asked === 'any' || KAFKA_REQUESTS[asked as KafkaRequest] === request.key;
+        const asked = this.#watch.asked(matches);
+        if (asked !== undefined) this.#dropped.set(request.correlation, asked);
+      }
+      yield frame;
     }
   }
 
@@ -281,13 +295,14 @@ class TemporalTalk implements Talk {
     this.#watch = watch;
   }
 
-  asked(data: Buffer): void {
+  asked(data: Buffer): Iterable<Buffer> {
     for (const frame of this.#requests.take(data)) {
       const called = calledIn(frame);
       if (called === undefined) continue;
       const asked = this.#watch.asked((each) => each === 'any' || each === called);
       if (asked !== undefined) this.#dropped.set(frame.stream, asked);
     }
+    return [data];
   }
 
   *answered(data: Buffer): Generator<Buffer> {
@@ -310,8 +325,9 @@ class StatementTalk implements Talk {
     this.#watch = watch;
   }
 
-  asked(data: Buffer): void {
+  asked(data: Buffer): Iterable<Buffer> {
     this.#drops ??= this.#watch.asked((asked) => asksFor(asked, data));
+    return [data];
   }
 
   answered(data: Buffer): Iterable<Buffer> {

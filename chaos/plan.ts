@@ -64,6 +64,8 @@ export type Fault =
       readonly partition: number;
       /** What waits to be written comes at once in the place of what was lost. Else the log is too short for a while. */
       readonly regrows: boolean;
+      /** Nothing of what is lost was committed, but Temporal has all of it, and the daemon is killed before the cut. */
+      readonly uncommitted: boolean;
     }
   | { readonly kind: 'records expired'; readonly partition: number }
   | { readonly kind: 'offsets expired'; readonly partition: number }
@@ -289,6 +291,7 @@ const CATALOGUE: Readonly<Record<FaultKind, { readonly weight: number; readonly 
         kind: 'unclean election',
         partition: random.between(0, partitions - 1),
         regrows: random.next() < 0.5,
+        uncommitted: random.next() < 0.5,
       },
       lastsMs: random.between(0, 8_000),
     }),
@@ -452,7 +455,8 @@ function subjectOf(fault: Fault): string {
     return `partition ${fault.partition}, ${fault.again ? 'as new records' : 'what the table lacks'}`;
   if ('regrows' in fault) {
     const then = fault.regrows ? 'is longer again at once' : 'is too short for a while';
-    return `partition ${fault.partition}, whose log ${then}`;
+    const what = fault.uncommitted ? ', of what is accepted and not committed' : '';
+    return `partition ${fault.partition}, whose log ${then}${what}`;
   }
   if ('partition' in fault) return `partition ${fault.partition}`;
   if ('rows' in fault) return `${fault.rows} rows`;

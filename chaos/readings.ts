@@ -31,6 +31,15 @@ export async function offsetsIn(file: string): Promise<number[]> {
   return offsets;
 }
 
+/** How many records at this offset and later have to become rows. */
+export async function countGood(file: string, from: number): Promise<number> {
+  let count = 0;
+  await forEachLine(file, ([, offset, , , , , expects = '']) => {
+    if (Number(offset) >= from && expects === '') count++;
+  });
+  return count;
+}
+
 /** The ids of records at this offset and later. */
 export async function idsIn(file: string, from: number): Promise<number[]> {
   const ids: number[] = [];

@@ -39,7 +39,7 @@ import { countPlacesLost, type Lost, type LostTail } from './lost.js';
 import { describeFault, drawPlan, type Burst, type FaultKind, type PlannedFault } from './plan.js';
 import { Random } from './random.js';
 import { beQuiet, mostWaiting, type QuietTime, type WaitingSample } from './quiet.js';
-import { idsIn, offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
+import { countGood, idsIn, offsetsIn, readAcks, readCommits, readInput, readLetters } from './readings.js';
 import type { RemadeLog } from './remade.js';
 import { Rereads } from './rereads.js';
 import { ChaosTable } from './table.js';
@@ -358,7 +358,7 @@ class ChaosRun {
       leaders: this.#leaders,
       topic: this.#topic,
       rereads: this.#rereads(this.#topic),
-      elections: this.#elections(this.#topic),
+      elections: this.#elections(this.#topic, daemons.find(({ role }) => role !== 'worker') as ChaosDaemon),
       disks,
       configure: (changes) => {
         for (const daemon of this.#daemons) daemon.configure(this.#configuration(changes));
@@ -569,7 +569,7 @@ class ChaosRun {
     });
   }
 
-  #elections(topic: InputTopic): Elections {
+  #elections(topic: InputTopic, reader: ChaosDaemon): Elections {
     let count = 0;
     const brokers = this.#brokers;
     const asked = { brokers, topic: TOPICS.input };
@@ -577,6 +577,11 @@ class ChaosRun {
       topic,
       brokers: this.#stack.parts.kafka,
       producer: this.#steadyLoad,
+      reader,
+      areRows: async (offsets, file, sinceMs) => {
+        const rows = await this.#table.offsetsSince(offsets, TOPICS.input, sinceMs);
+        return rows >= (await countGood(file, offsets.from));
+      },
       set: (settings) => this.#clients.run('configure', { ...asked, settings }, COMMAND_MS),
       endOf: async (partition) => {
         const out = this.#file('end.json');

@@ -1,6 +1,7 @@
 import { COLUMNS, ROW_DIGEST } from './columns.js';
 import type { Row } from './ledger.js';
 import type { RemadeRow } from './remade.js';
+import type { Offsets } from './topic.js';
 
 const STATEMENT_MS = 120_000;
 /** One row of so many is refused by a view that refuses some. */
@@ -130,6 +131,13 @@ export class ChaosTable {
 
   async count(): Promise<number> {
     return Number(await this.#run(`SELECT count() FROM ${this.everywhere}`));
+  }
+
+  /** At how many offsets of a partition rows were inserted since then, in milliseconds since 1970. */
+  async offsetsSince({ partition, from, to }: Offsets, topic: string, sinceMs: number): Promise<number> {
+    const where = `_topic = '${topic}' AND _partition = ${partition} AND _offset >= ${from} AND _offset < ${to}`;
+    const since = `inserted_at >= fromUnixTimestamp64Milli(${Math.floor(sinceMs)})`;
+    return Number(await this.#run(`SELECT uniqExact(_offset) FROM ${this.everywhere} WHERE ${where} AND ${since}`));
   }
 
   /** The epochs under which rows of a topic were inserted. */

@@ -77,7 +77,8 @@ def after(act, producer, codec):
     try:
         act()
         return producer
-    except KafkaException:
+    # The second one if the first one is raised while delivery reports are served.
+    except (KafkaException, SystemError):
         return Producer(common(codec))
 
 

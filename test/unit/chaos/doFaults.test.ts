@@ -259,7 +259,7 @@ it('one daemon reads alone while an election cuts a log', async () => {
   const planned: PlannedFault = {
     atMs: 0,
     lastsMs: 1,
-    fault: { kind: 'unclean election', partition: 2, regrows: true },
+    fault: { kind: 'unclean election', partition: 2, regrows: true, uncommitted: false },
   };
   const hits = await inject(planned, { ...victims, elections } as unknown as Victims, new AbortController().signal);
   expect(hits).toBe(7);

@@ -79,6 +79,30 @@ it('drops the answer of a request that has arrived, and cuts its connection', as
   await (await client()).ask('INSERT INTO t');
 });
 
+it('swallows requests of a kind, and passes on all others of their connection', async () => {
+  const { link, client, received } = await opened('kafka');
+  const frame = (key: number, correlation: number): string => {
+    const bytes = Buffer.alloc(12);
+    bytes.writeInt32BE(8, 0);
+    bytes.writeInt16BE(key, 4);
+    bytes.writeInt32BE(correlation, 8);
+    return bytes.toString('latin1');
+  };
+  const [commit, heartbeat, fetch] = [frame(8, 1), frame(12, 2), frame(1, 3)];
+  const one = await client();
+  const send = async (frames: string, arrived: string): Promise<void> => {
+    one.socket.write(frames, 'latin1');
+    await expect.poll(received).toBe(arrived);
+  };
+  link.swallow('commit', true);
+  await send(commit + heartbeat + commit + fetch, heartbeat + fetch);
+  link.swallow('commit', false);
+  await send(commit, heartbeat + fetch + commit);
+  link.swallow('commit', true);
+  link.heal();
+  await send(commit, heartbeat + fetch + commit + commit);
+});
+
 it('drops the answer of a look-up, and of no other query', async () => {
   const { link, client } = await opened();
   const one = await client();

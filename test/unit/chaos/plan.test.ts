@@ -132,7 +132,7 @@ it('alters nothing while the disk of ClickHouse is full', () => {
 });
 
 it('keeps an election away from other brokers that are away, and from what stops daemons', () => {
-  const election = { kind: 'unclean election', partition: 1, regrows: true } as const;
+  const election = { kind: 'unclean election', partition: 1, regrows: true, uncommitted: false } as const;
   expect(overlap(election, { kind: 'part killed', part: 'kafka', index: 0 })).toBe(true);
   expect(overlap({ kind: 'rewound', partition: 1, again: true }, election)).toBe(true);
   expect(overlap(election, { kind: 'part killed', part: 'temporal', index: 0 })).toBe(false);
