@@ -21,6 +21,7 @@ import type { PartitionStart } from './partitionStarts.js';
 import { cutOf, isOfOtherLog, mayBeCut, type ReadEpochs } from './readEpochs.js';
 import { pauseForMs, type Fetching } from './fetching.js';
 import type { PointedRecords } from './pointedRecords.js';
+import { hasReadThisTopic } from './epoch.js';
 import { acceptedUnder } from './startPosition.js';
 import type { PartitionTracker } from './tracker.js';
 
@@ -284,9 +285,8 @@ export class BatchIntake {
     const epochs = leaderEpochsOf(batch);
     const { next } = tracker;
     const isDue = (): boolean => assignment.has(partition) && partition.tracker === tracker && tracker.next === next;
-    // A rewind begins where nobody knows the leader, and below all that was accepted.
-    const leader = readEpochs.of(tracker)?.leaderEpoch ?? (tracker.plan.state.type === 'filling' ? null : undefined);
-    if (leader !== undefined && epochs?.some(({ leaderEpoch }) => leaderEpoch !== leader) === true) {
+    const leader = readEpochs.of(tracker)?.leaderEpoch;
+    if (epochs?.some(({ leaderEpoch }) => leaderEpoch !== leader) === true) {
       if (!(await this.#learnAccepted(assignment, partition, tracker)) || !isDue()) return null;
     }
     const read = readEpochs.of(tracker);
@@ -321,8 +321,8 @@ export class BatchIntake {
     tracker: PartitionTracker,
   ): Promise<boolean> {
     const { opening, readEpochs } = this.#options;
-    // Without the id of its topic no leader is asked either.
-    if (partition.isAcceptedKnown || partition.topicId === null) return true;
+    // It may be the log of another topic. Then no leader is asked either.
+    if (partition.isAcceptedKnown || !hasReadThisTopic(tracker.epoch, partition.topicId ?? undefined)) return true;
     // All wait for one answer. If it does not come, not every partition may keep the others from being fetched.
     const { answer, askedAtMs } = opening.accepted(assignment);
     const withinMs = Math.max(0, askedAtMs + this.#answerWithinMs - performance.now());

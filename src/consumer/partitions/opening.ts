@@ -274,6 +274,8 @@ export class PartitionOpening {
       case 'newEpoch': {
         const { topic, partition: index } = start;
         const source = { topic, partition: index, epoch: newEpoch(partition.topicId) };
+        // Nobody has sent anything under it.
+        partition.isAcceptedKnown = true;
         if ('before' in start) readEpochs.continueAt(start.offset, { before: start.before, source });
         const tracker = new PartitionTracker(source, start.offset, plans.reading);
         if (isOfSameLog(start.reason)) void plans.begin(assignment, partition, tracker);

@@ -68,7 +68,13 @@ export class ReadEpochs {
    */
   accepted(source: RecordSource, records: readonly EpochStart[]): void {
     const accepted = records.toSorted((one, other) => one.from - other.from);
-    this.#set(source, { read: this.#known(source)?.read ?? null, accepted });
+    const read = this.#known(source)?.read ?? null;
+    // Another process has read, and batchers have accepted, what is in the place of something that only this one has read.
+    const isOld = accepted.some(
+      ({ leaderEpoch, from }) =>
+        read !== null && from < read.to && leaderEpoch > (epochAt(read.starts, from) ?? Infinity),
+    );
+    this.#set(source, { read: isOld ? null : read, accepted });
   }
 
   /** Which leader has written the record before an offset. Null if that is not known under this epoch. */
@@ -81,14 +87,15 @@ export class ReadEpochs {
   continueAt(at: number, { before, source }: { readonly before: string; readonly source: RecordSource }): void {
     const known = this.#known({ ...source, epoch: before });
     const read = known?.read ?? null;
-    if (known === undefined || read === null) return;
+    // If others have read further, up to the cut, what this process has read may have been replaced before.
+    if (known === undefined || read === null || read.to < at) return;
     const starts = read.starts.filter(({ from }) => from < at);
     const last = starts.at(-1);
     if (last === undefined) return;
     // The one before is mostly the one that the group has committed.
     this.#set({ ...source, epoch: before }, known);
     const { leaderEpoch } = last;
-    this.#set(source, { read: { leaderEpoch, to: Math.min(at, read.to), starts }, accepted: [] });
+    this.#set(source, { read: { leaderEpoch, to: at, starts }, accepted: [] });
   }
 
   /**

@@ -51,11 +51,6 @@ export function planRewind(
   if (metadata.state.type === 'closing') {
     return problem('it is on its way to another layout: start the consumers, let it arrive, and rewind then');
   }
-  if (committedOffset > logEnd) {
-    return problem(
-      `its log ends at ${logEnd}, before the committed offset ${committedOffset}. If its leader has just changed, try again in a minute. Otherwise Kafka has lost the end of it: start the consumers, let them go on after it, and rewind then`,
-    );
-  }
   const end = Math.max(committedOffset, logEnd);
   if (offset >= end) return nothing('it is at the end of the log');
   return { type: 'commit', offset, metadata: formatCommitMetadata({ ...metadata, state: { type: 'filling', end } }) };

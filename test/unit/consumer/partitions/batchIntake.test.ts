@@ -207,6 +207,9 @@ it.each<[string, (world: ReturnType<typeof ofTopics>) => void]>([
   expect(world.told).toEqual(['1 of 0 from 0 under e0.aaaa', 'gone: orders/0,orders/1']);
 });
 
+/** An epoch that has read the topic `aaaa`. */
+const OF_TOPIC = 'e1.aaaa';
+
 /**
  * A partition of which 50 offsets were read, the first 40 under leader epoch 4, the others under 5, and a batch of ten records at
  * 50 or another offset.
@@ -222,7 +225,7 @@ function ofLeaders(
   accepted: () => Promise<Remembered> = () => Promise.resolve(new Map()),
 ) {
   const layout = { batchers: 2, keyFunction: 'key' } as const;
-  const source = { topic: 'orders', partition: 0, epoch: 'e1' };
+  const source = { topic: 'orders', partition: 0, epoch: OF_TOPIC };
   const assignment = new Assignment({ orders: [0] });
   const partition = assignment.get(source)!;
   partition.topicId = topicId;
@@ -354,7 +357,7 @@ it('what is read again is taken without a question if it has the leaders that we
 });
 
 describe('batchers have accepted more than the group has committed', () => {
-  const mark = { epoch: 'e1', offset: 69, timestampMs: 1, crc32: 2, acceptedAtMs: 3, leaderEpoch: 5 };
+  const mark = { epoch: OF_TOPIC, offset: 69, timestampMs: 1, crc32: 2, acceptedAtMs: 3, leaderEpoch: 5 };
   const coverage = { topic: 'orders', partition: 0, epochs: [], mark };
   const layout = { batchers: 2, keyFunction: 'key' } as const;
   const remembered: Remembered = new Map([['orders/0', [{ layout, batcher: 0, coverage }]]]);

@@ -75,8 +75,20 @@ it('an epoch that begins at a cut knows only what was read, and the one before s
   read.accepted(SOURCE, by(4, 90));
   const after = { ...SOURCE, epoch: 'e2' };
   read.continueAt(70, { before: 'e1', source: after });
-  expect(read.of(after)).toMatchObject({ leaderEpoch: 3, to: 50, starts: by(3) });
+  // Nobody knows who has written what is between.
+  expect(read.of(after)).toBeNull();
+  read.continueAt(40, { before: 'e1', source: after });
+  expect(read.of(after)).toMatchObject({ leaderEpoch: 3, to: 40, starts: by(3) });
   expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 91 });
+});
+
+it('what this process has read says nothing any more if batchers have accepted something else in its place', () => {
+  const read = new ReadEpochs();
+  read.note(SOURCE, by(3), 50);
+  read.accepted(SOURCE, by(3, 49));
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 3, to: 50 });
+  read.accepted(SOURCE, by(4, 30));
+  expect(read.of(SOURCE)).toMatchObject({ leaderEpoch: 4, to: 31, starts: by(4, 30) });
 });
 
 it('knows who has written the record before an offset, as far as it was read', () => {

@@ -56,8 +56,6 @@ it('leaves alone what it must not touch, and says why', () => {
     [{ committedOffset: null }, 'nothing', /no offset/],
     [{ committedMetadata: null }, 'problem', /--again/],
     [{ committedMetadata: 'ktb9;x' }, 'problem', /later version/],
-    // Filled under the old epoch, what is in the place of the lost records could be taken for them.
-    [{ committedOffset: 201 }, 'problem', /lost the end/],
     [{ clusterId: null }, 'problem', /does not tell/],
     [{ clusterId: 'c2' }, 'problem', /another cluster/],
     [{ committedMetadata: closing }, 'problem', /another layout/],
