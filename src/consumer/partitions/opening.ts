@@ -182,7 +182,9 @@ export class PartitionOpening {
     const answer = askBatchers(this.#options.starts).then((all) => shortened(all, assignment));
     const accepted = { answer, askedAtMs: nowMs };
     this.#accepted.set(assignment, accepted);
-    answer.catch(() => this.#accepted.delete(assignment));
+    answer.catch(() => {
+      if (this.#accepted.get(assignment) === accepted) this.#accepted.delete(assignment);
+    });
     return accepted;
   }
 

@@ -118,7 +118,7 @@ export class ReadEpochs {
     }
     const { leaderEpoch } = starts.at(-1) ?? {};
     if (leaderEpoch === undefined) return;
-    // Nobody has committed the epochs before once something was read under this one.
+    // Nothing is read under an epoch before the group has committed it. So none of before is gone back to.
     if (before === null && accepted.length === 0) this.#read.delete(partitionName(source));
     const read = { leaderEpoch, to, starts: starts.slice(-STARTS_MAX) };
     this.#set(source, { read, accepted: accepted.filter((record) => record.from >= to) });

@@ -219,6 +219,7 @@ export class ReadingPlans {
     };
   }
 
+  /** Its epoch is closed and accepted up to the end: once that is flushed, the partition is read under our layout. */
   async #enterLayout(assignment: Assignment, entering: AssignedPartition, closed: PartitionTracker): Promise<void> {
     const { batchersOf, logger, pipeline, readEpochs } = this.#options;
     const { topic, partition, next, plan } = closed;

@@ -1,4 +1,5 @@
 import type { StartFrom } from '../../config/config.js';
+import type { EpochStart } from '../../kafka/kafkajs/recordSet.js';
 import type { GroupOffsets } from '../../kafka/offsets.js';
 import type { AcceptedMark, PartitionCoverage } from '../../protocol/batcher.js';
 import { isSameLayout, type Layout } from '../../protocol/layout.js';
@@ -7,7 +8,6 @@ import { parseCommitMetadata } from './commitMetadata.js';
 import { hasReadOtherTopic, hasReadThisTopic } from './epoch.js';
 import type { LogVerdict } from './logComparison.js';
 import { committedRead, type LogCut, type ReadEpoch } from './readEpochs.js';
-import type { EpochStart } from '../../kafka/kafkajs/recordSet.js';
 
 /** What is known about a partition when it is assigned. */
 export type PartitionFacts = Omit<GroupOffsets, keyof TopicPartition>;
